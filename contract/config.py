@@ -1,0 +1,270 @@
+"""Reading settings: what the configurations of gateway and worker have in common.
+
+Values come from several sources (a file, the environment, the command line) under the names
+that they have in `config.toml`. Each source can tell where a value of it stands, so that a
+mistake is reported as "config.toml:12: `rateLimit` = 0: expected `int` >= 1".
+
+Values under the keys in `_SECRETS` are never part of an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+REDIS_URL = "redis://127.0.0.1:6379/0"
+
+Key = tuple[str | int, ...]
+"""Where a value stands: `("tokens", 0, "rateLimit")`."""
+
+T = TypeVar("T")
+
+_SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy"}
+_MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+
+
+class ConfigError(Exception):
+    """What an operator has to change, and where. Holds no secret."""
+
+
+class Source(Protocol):
+    """Values by their names in `config.toml`."""
+
+    @property
+    def values(self) -> dict[str, Any]: ...
+
+    def where(self, key: Key) -> str:
+        """Name the place of a value, for the beginning of a message."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """A parsed `config.toml`."""
+
+    name: str
+    text: str
+    values: dict[str, Any]
+
+    def where(self, key: Key) -> str:
+        line = _line(self.text, key)
+        return f"{self.name}:{line}: `{_dotted(key)}`" if line else f"{self.name}: `{_dotted(key)}`"
+
+
+class Given(msgspec.Struct, frozen=True):
+    """Values that were given under other names: environment variables or flags."""
+
+    values: dict[str, Any]
+    names: dict[str, str]
+
+    def where(self, key: Key) -> str:
+        name = self.names[str(key[0])]
+        return f"`{name}`" if len(key) == 1 else f"`{name}`: `{_dotted(key)}`"
+
+
+class Settings:
+    """The values of several sources, the later of which win."""
+
+    def __init__(self, *sources: Source) -> None:
+        self._sources = sources
+        self.values = {key: value for source in sources for key, value in source.values.items()}
+
+    def where(self, key: Key) -> str:
+        having = [source for source in self._sources if key[0] in source.values]
+        return having[-1].where(key) if having else f"`{_dotted(key)}`"
+
+    def struct(self, type_: type[T], but: Collection[str] = ()) -> T:
+        """Decode the values that `type_` has fields for, except those named in `but`."""
+        own = {k: v for k, v in self.values.items() if k in keys_of(type_) and k not in but}
+        try:
+            return msgspec.convert(own, type_)
+        except msgspec.ValidationError as error:
+            raise self._explained(error, (), type_) from None
+
+    def list_of(self, type_: type[T], key: str) -> list[str | T]:
+        """Decode a list whose entries are strings or tables like `type_`; absent is empty."""
+        try:
+            return msgspec.convert(self.values.get(key, []), list[str | type_])  # type: ignore[valid-type]
+        except msgspec.ValidationError as error:
+            raise self._explained(error, (key,), type_) from None
+
+    def _explained(self, error: msgspec.ValidationError, base: Key, type_: type) -> ConfigError:
+        match = _MESSAGE.fullmatch(str(error))
+        assert match is not None  # noqa: S101  # every part of the pattern is optional
+        key = base + tuple(name or int(at) for name, at in _STEP.findall(match["key"] or ""))
+        value = _at(self.values, key)
+        if isinstance(value, dict) and (unknown := _UNKNOWN.fullmatch(match["text"])):
+            name = unknown[1]
+            return unknown_key(self.where((*key, name)), name, keys_of(type_))
+        if isinstance(value, dict) and match["key"].endswith("[...]"):
+            # msgspec does not tell which of a map's values it was.
+            key = (*key, next(k for k, v in value.items() if not v or not isinstance(v, str)))
+            value = _at(self.values, key)
+        text = match["text"].replace("Object", "table").replace("object", "table")
+        return ConfigError(f"{self.where(key)}{_shown(key, value)}: {text[0].lower()}{text[1:]}")
+
+
+def read_toml(path: Path) -> File:
+    """Read a file. Raises ConfigError if that cannot be done, with the line if it is not TOML."""
+    try:
+        # Windows' editors begin a file with a byte order mark, which tomllib refuses.
+        text = path.read_text("utf-8-sig")
+        return File(path.name, text, tomllib.loads(text))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start + 1} is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_not_toml(path.name, str(error))) from None
+
+
+def keys_of(type_: type) -> list[str]:
+    """Tell the names that the fields of a struct have in `config.toml`."""
+    return [field.encode_name for field in msgspec.structs.fields(type_)]
+
+
+def unknown_key(where: str, key: str, known: Collection[str]) -> ConfigError:
+    """Describe a key that nobody knows, with the nearest that somebody does."""
+    hint = f"; did you mean `{near}`?" if (near := nearest(key, known)) else ""
+    return ConfigError(re.sub(r"(`[^`]*`)$", r"unknown key \1", where) + hint)
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """Find the known word that was probably meant, whatever its case, dashes or underscores."""
+    by_letters = {_letters(each): each for each in known}
+    found = difflib.get_close_matches(_letters(word), by_letters, n=1)
+    return by_letters[found[0]] if found else None
+
+
+def secrets(reference: str, where: str) -> list[str]:
+    """Resolve one entry: `env:NAME`, `file:/path` (one secret a line), or the secret itself."""
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        found = [os.environ.get(name, "").strip()]
+        missing = f"the environment variable {name} is not set"
+    elif kind == "file":
+        found = list(_secrets_in(Path(name), where))
+        missing = f"{name} holds no secret"
+    else:
+        found = [reference.strip()]
+        missing = "is empty"
+    if not found or not found[0]:
+        raise ConfigError(f"{where}: {missing}")
+    # A header's value can hold nothing else, and to say so later would be to show the secret.
+    if not all(re.fullmatch(r"[!-~]+", secret) for secret in found):
+        raise ConfigError(f"{where}: a secret is ASCII without spaces")
+    return found
+
+
+def environment_names(values: object) -> set[str]:
+    """Find the variables that any `env:NAME` in these values refers to."""
+    if isinstance(values, str):
+        return {values.removeprefix("env:")} if values.startswith("env:") else set()
+    if isinstance(values, dict):
+        values = list(values.values())
+    if isinstance(values, list):
+        return {name for value in values for name in environment_names(value)}
+    return set()
+
+
+def fingerprint(text: str, person: bytes) -> str:
+    """Name a secret without telling it: 16 hexadecimal digits, other ones for another `person`."""
+    return hashlib.blake2b(text.encode(), digest_size=8, person=person).hexdigest()
+
+
+def checked_url(url: str, schemes: Sequence[str], where: str) -> str:
+    """Return `url` without its last slash, if it has one of these schemes and a place."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in schemes or not rest:
+        expected = " or ".join(f"{each}://…" for each in schemes)
+        raise ConfigError(f"{where}: expected {expected}")
+    return url.rstrip("/")
+
+
+def write_settings(settings: msgspec.Struct | tuple[str, ...]) -> int:
+    """Put settings into a file that has no name, and return its descriptor, for one child.
+
+    An argument or a variable would be shown to every user of the machine, or handed on to every
+    grandchild. The descriptor is not inherited unless the caller says so.
+    """
+    if sys.platform == "linux":
+        fd = os.memfd_create("settings", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    with open(fd, "wb", closefd=False) as file:
+        file.write(msgspec.msgpack.encode(settings))
+    return fd
+
+
+def read_settings(fd: int, type_: type[T]) -> T:
+    """Read what `write_settings` wrote, from its beginning, and close the descriptor."""
+    with open(fd, "rb") as file:
+        file.seek(0)
+        return msgspec.msgpack.decode(file.read(), type=type_)
+
+
+def _secrets_in(path: Path, where: str) -> Iterator[str]:
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{where}: {path} cannot be read: {reason}") from None
+    for line in lines:
+        if (secret := line.strip()) and not secret.startswith("#"):
+            yield secret
+
+
+def _not_toml(name: str, message: str) -> str:
+    if match := re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL):
+        return f"{name}:{match[2]}: not TOML at column {match[3]}: {match[1]}"
+    return f"{name}: not TOML: {message}"
+
+
+def _line(text: str, key: Key) -> int | None:
+    # tomllib tells no positions. But the first lines that parse and hold the key end with the
+    # line that it stands in; a list over several lines is closed to see as far as it goes.
+    lines = text.splitlines(keepends=True)
+    for count, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            for end in ("", "\n]"):
+                try:
+                    values = tomllib.loads("".join(lines[:count]) + end)
+                except tomllib.TOMLDecodeError:
+                    continue
+                if _at(values, key) is not None:
+                    return count
+    return None
+
+
+def _at(values: Any, key: Key) -> Any:
+    for step in key:
+        try:
+            values = values[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return values
+
+
+def _dotted(key: Key) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in key).lstrip(".")
+
+
+def _shown(key: Key, value: object) -> str:
+    name = next(step for step in reversed(key) if isinstance(step, str))
+    secret = name in _SECRETS or isinstance(value, dict | list)
+    return "" if secret else f" = {value!r}"
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower())

@@ -1,0 +1,71 @@
+"""The names of everything in Redis. Keys of one job share a hash tag."""
+
+PREFIX = "p2g:"
+GROUP = "workers"
+"""The consumer group of every job stream."""
+
+RING = PREFIX + "ring"
+BELL = PREFIX + "bell"
+AGAIN = PREFIX + "again"
+TOTALS = PREFIX + "totals"
+WORKERS = PREFIX + "workers"
+GATEWAYS = PREFIX + "gateways"
+CATALOGUE = PREFIX + "catalogue"
+CATALOGUE_LOCK = PREFIX + "catalogue:lock"
+CATALOGUE_WANTED = PREFIX + "catalogue:wanted"
+
+
+def jobs(client: str) -> str:
+    return f"{PREFIX}jobs:{client}"
+
+
+def client(client: str) -> str:
+    return f"{PREFIX}client:{client}"
+
+
+def log(job: str) -> str:
+    return f"{PREFIX}log:{{{job}}}"
+
+
+def job(job: str) -> str:
+    return f"{PREFIX}job:{{{job}}}"
+
+
+def idem(client: str, key: str) -> str:
+    return f"{PREFIX}idem:{client}:{key}"
+
+
+def events(gateway: str) -> str:
+    return f"{PREFIX}events:{gateway}"
+
+
+def control(worker: str) -> str:
+    return f"{PREFIX}control:{worker}"
+
+
+def worker(worker: str) -> str:
+    return f"{PREFIX}worker:{worker}"
+
+
+def owned(worker: str) -> str:
+    return f"{PREFIX}owned:{worker}"
+
+
+def lease(batch: str) -> str:
+    return f"{PREFIX}lease:{batch}"
+
+
+def token(token: str) -> str:
+    return f"{PREFIX}token:{token}"
+
+
+def unfit(token: str) -> str:
+    return f"{PREFIX}unfit:{token}"
+
+
+def uses(account: str) -> str:
+    return f"{PREFIX}uses:{account}"
+
+
+def grants(account: str) -> str:
+    return f"{PREFIX}grants:{account}"

@@ -1,0 +1,60 @@
+"""How both sides log: a readable line on a terminal, a JSON object a line anywhere else.
+
+What is said of an event beside its message goes into `extra`; no prompt and no secret ever does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def configure(name: str, level: int = logging.INFO) -> None:
+    """Send this process's log to standard error; `name` says which process it is."""
+    on_terminal = sys.stderr.isatty()
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(_Readable(name) if on_terminal else _Json(name))
+    logging.basicConfig(level=level, handlers=[stream], force=True)
+    for noisy in ("httpx", "httpcore", "aiohttp", "_granian", "granian"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {k: v for k, v in vars(record).items() if k not in _STANDARD and v is not None}
+
+
+class _Readable(logging.Formatter):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")  # noqa: DTZ006
+        level = "" if record.levelno <= logging.INFO else f" {record.levelname.lower()}:"
+        extras = "".join(f" {key}={value}" for key, value in _extras(record).items())
+        line = f"{clock} {self._name}{level} {record.getMessage()}{extras}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class _Json(logging.Formatter):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "process": self._name,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)

@@ -1,0 +1,44 @@
+-- acquire: may this token start one more call, now?
+--
+-- Here the limits are true; the worker's own pool only predicts. The uses of an account are kept
+-- with the latest instant at which the call may reach Poe: the grant plus the guard, within which
+-- the worker must send or give the grant back. Once it has sent it lowers that instant to the real
+-- one. So a worker that freezes between grant and call breaks no limit, and one that does not
+-- wastes nothing. Grants in flight expire by themselves if their worker dies.
+--
+-- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
+--       most in flight, guard ms, life ms of a grant
+-- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms} or {'lost'}.
+local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
+local uses, grants = 'p2g:uses:' .. account, 'p2g:grants:' .. account
+
+local owner, fence, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[3], 'owner', 'fence', 'expires'))
+if owner ~= worker or fence ~= ARGV[4] or tonumber(expires) <= now then return { 'lost' } end
+
+local parked = tonumber(redis.call('HGET', 'p2g:token:' .. ARGV[5], 'until')) or 0
+if parked > now then return { 'parked', parked - now } end
+local rests = tonumber(redis.call('HGET', 'p2g:token:' .. account, 'rests')) or 0
+if rests > now then return { 'wait', rests - now } end
+
+redis.call('ZREMRANGEBYSCORE', grants, '-inf', now)
+local mine = redis.call('ZSCORE', grants, grant)
+if mine then return { 'granted', mine - ARGV[13] } end -- our own retry after a lost reply
+if redis.call('ZCARD', grants) >= tonumber(ARGV[11]) then return { 'full' } end
+
+local window, cooldown = tonumber(ARGV[9]), tonumber(ARGV[10])
+redis.call('ZREMRANGEBYSCORE', uses, '-inf', now - math.max(window, cooldown))
+local last = redis.call('ZRANGE', uses, -1, -1, 'WITHSCORES')[2]
+if cooldown > 0 and last and last + cooldown > now then
+  -- One that is not sent yet will have been in a moment, so its own guard is no time to wait.
+  return { 'wait', math.min(last, now) + cooldown - now }
+end
+local rate = tonumber(ARGV[8])
+local oldest = redis.call('ZRANGE', uses, -rate, -rate, 'WITHSCORES')[2]
+if oldest and oldest + window > now then return { 'wait', oldest + window - now } end
+
+local sent_by = now + tonumber(ARGV[12])
+redis.call('ZADD', uses, sent_by, grant)
+redis.call('PEXPIRE', uses, math.max(window, cooldown) + 60000)
+redis.call('ZADD', grants, now + tonumber(ARGV[13]), grant)
+redis.call('PEXPIRE', grants, tonumber(ARGV[13]) + 60000)
+return { 'granted', now }

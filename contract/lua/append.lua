@@ -1,0 +1,34 @@
+-- append: the next records of any number of answers.
+--
+-- The log of a job is the truth; the frame published here only makes it fast. Redis refuses an id
+-- that is not above the last one. Within the job's epoch that means: our own earlier attempt at
+-- this append arrived after all, and its reply was lost. An epoch that is not the job's means that
+-- the job was given to another worker meanwhile, and this one must stop.
+--
+-- ARGV: now, life ms of a finished job, then for each record: job, epoch, seq, mark, bytes;
+--       mark 0 = nothing of the answer yet, 1 = answer, 2 = the last record
+-- Returns for each record 0 = appended, 1 = appended, and its client has left, 2 = stale.
+local verdicts, frames = {}, {}
+for i = 3, #ARGV, 5 do
+  local id, epoch, seq, mark, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local current, gateway, cancelled, begun =
+    unpack(redis.call('HMGET', job_key(id), 'epoch', 'gateway', 'cancelled', 'begun'))
+  local verdict = cancelled and 1 or 0
+  if current ~= epoch then
+    verdict = 2
+  else
+    local added = redis.pcall('XADD', log_key(id), epoch .. '-' .. seq, 'r', record)
+    if type(added) == 'table' and added.err then
+      if not string.find(added.err, 'equal or smaller', 1, true) then return added end
+    else
+      if seq == '1' then redis.call('PEXPIRE', log_key(id), redis.call('PTTL', job_key(id))) end
+      frames[gateway] = frames[gateway] or {}
+      table.insert(frames[gateway], record)
+      if mark ~= '0' and not begun then redis.call('HSET', job_key(id), 'begun', 1) end
+      if mark == '2' then finish(id, ARGV[2]) end
+    end
+  end
+  verdicts[#verdicts + 1] = verdict
+end
+publish(frames)
+return verdicts

@@ -1,0 +1,43 @@
+-- enqueue: accept a job, or say why not.
+--
+-- Calling it again for the same job changes nothing, so a gateway may repeat it after a lost reply.
+-- A client with nothing waiting enters the ring at max(virtual time, where it left off): it cannot
+-- save up turns while idle, and cannot lose any by leaving.
+--
+-- ARGV: now, job, client, gateway, payload, wait ms, weight, most waiting per client, most waiting
+--       in all, life ms of an unfinished job
+-- Returns {'queued', seq, place in the client's stream} or {'full', waiting}.
+local now, id, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local job, tally, jobs = job_key(id), 'p2g:client:' .. client, 'p2g:jobs:' .. client
+
+local function ticket(seq)
+  return { 'queued', seq, seq - (tonumber(redis.call('HGET', tally, 'gone')) or 0) }
+end
+local known = tonumber(redis.call('HGET', job, 'seq'))
+if known then return ticket(known) end
+
+local waiting = tonumber(redis.call('HGET', tally, 'waiting')) or 0
+local waiting_in_all = tonumber(redis.call('HGET', 'p2g:totals', 'waiting')) or 0
+if waiting >= tonumber(ARGV[8]) then return { 'full', waiting } end
+if waiting_in_all >= tonumber(ARGV[9]) then return { 'full', waiting_in_all } end
+
+if redis.call('EXISTS', jobs) == 0 then
+  redis.call('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
+end
+local entry = redis.call('XADD', jobs, '*', 'id', id, 'job', ARGV[5])
+local seq = redis.call('HINCRBY', tally, 'seq', 1)
+redis.call('HINCRBY', tally, 'waiting', 1)
+redis.call('HINCRBY', 'p2g:totals', 'waiting', 1)
+redis.call('HSET', tally, 'weight', ARGV[7])
+redis.call('HSET', job, 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
+  'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + tonumber(ARGV[6]))
+redis.call('PEXPIRE', job, ARGV[10])
+
+if not redis.call('ZSCORE', 'p2g:ring', client) then
+  local virtual = tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0
+  local left_at = tonumber(redis.call('HGET', tally, 'turn')) or 0
+  redis.call('ZADD', 'p2g:ring', string.format('%.17g', math.max(virtual, left_at)), client)
+end
+redis.call('LPUSH', 'p2g:bell', 1)
+redis.call('LTRIM', 'p2g:bell', 0, 999)
+return ticket(seq)

@@ -1,0 +1,24 @@
+-- handback: a job without output returns to the queue, at its old place.
+--
+-- The epoch moves on at once, so nothing that the worker still has under way can reach the log.
+-- The entry stays pending: it has had its turn, and `again` is read before the ring.
+--
+-- ARGV: now, worker, job, epoch, delay ms, tokens tried (ids, comma separated), life ms, worker
+--       that should leave it to others for a while (or '')
+-- Returns 1, or 0 where the job is no longer this worker's.
+local now, worker, id = clock(ARGV[1]), ARGV[2], ARGV[3]
+local epoch, state, client, cancelled =
+  unpack(redis.call('HMGET', job_key(id), 'epoch', 'state', 'client', 'cancelled'))
+if epoch ~= ARGV[4] or state ~= 'running' then return 0 end
+if cancelled then
+  finish(id, ARGV[7])
+  return 0
+end
+redis.call('SREM', 'p2g:owned:' .. worker, id)
+redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
+redis.call('HINCRBY', job_key(id), 'epoch', 1)
+redis.call('HSET', job_key(id), 'state', 'again', 'owner', '', 'by', ARGV[8], 'since', now, 'tried', ARGV[6])
+redis.call('ZADD', 'p2g:again', now + tonumber(ARGV[5]), id)
+redis.call('LPUSH', 'p2g:bell', 1)
+redis.call('LTRIM', 'p2g:bell', 0, 999)
+return 1

@@ -1,0 +1,43 @@
+-- reclaim: what a dead worker leaves behind.
+--
+-- A worker is dead when its heartbeat has lapsed, never because a job of its has been silent: a
+-- long answer is not a dead worker. What it had not begun runs again elsewhere, under a new epoch;
+-- what it had begun cannot be told apart from an answer half read, so it ends in an error.
+--
+-- Jobs that were handed back and found no token before their deadline end here too: `dispatch` sees
+-- them only when a token is free.
+--
+-- ARGV: now, most deaths of one job, life ms, events of an interrupted job, events of a deadly one,
+--       events of a job that waited too long
+-- Returns the workers found dead.
+local now = clock(ARGV[1])
+local dead = redis.call('ZRANGEBYSCORE', 'p2g:workers', '-inf', now)
+for _, worker in ipairs(dead) do
+  for _, id in ipairs(redis.call('SMEMBERS', 'p2g:owned:' .. worker)) do
+    local key = job_key(id)
+    local client, begun, cancelled, state =
+      unpack(redis.call('HMGET', key, 'client', 'begun', 'cancelled', 'state'))
+    if state == 'running' then
+      if cancelled then
+        finish(id, ARGV[3])
+      elseif begun then
+        fail(id, ARGV[4], ARGV[3])
+      elseif redis.call('HINCRBY', key, 'deaths', 1) >= tonumber(ARGV[2]) then
+        fail(id, ARGV[5], ARGV[3])
+      else
+        redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
+        redis.call('HINCRBY', key, 'epoch', 1)
+        redis.call('HSET', key, 'state', 'again', 'owner', '', 'by', worker, 'since', now)
+        redis.call('ZADD', 'p2g:again', now, id)
+        redis.call('LPUSH', 'p2g:bell', 1)
+      end
+    end
+  end
+  redis.call('DEL', 'p2g:owned:' .. worker)
+  redis.call('ZREM', 'p2g:workers', worker)
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
+  local deadline = redis.call('HGET', job_key(id), 'deadline')
+  if deadline and tonumber(deadline) <= now then fail(id, ARGV[6], ARGV[3]) end
+end
+return dead

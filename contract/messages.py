@@ -1,0 +1,217 @@
+"""The messages that cross Redis, as msgpack arrays.
+
+Neither OpenAI's dialect nor Poe's is spoken here. A gateway and a worker may be one version
+apart: fields are only ever appended, each with a default, and a reader ignores elements that it
+does not know. Changing what is here changes bytes in production; the golden tests say so.
+
+One answer is a sequence of events that ends with exactly one `Finished` or `Failed`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+import msgspec
+
+
+class FailureKind(enum.StrEnum):
+    """Why a job failed, as far as its client is concerned. The set is closed."""
+
+    INVALID_REQUEST = "invalid_request"
+    CONTEXT_TOO_LONG = "context_too_long"
+    CONTENT_REFUSED = "content_refused"
+    MODEL_NOT_FOUND = "model_not_found"
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    NO_POINTS = "no_points"
+    NO_TOKEN = "no_token"  # every Poe token is disabled or unfit  # noqa: S105
+    RATE_LIMITED = "rate_limited"
+    QUEUE_FULL = "queue_full"
+    QUEUE_TIMEOUT = "queue_timeout"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"  # Redis is gone, or no worker lives
+    UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_EMPTY = "upstream_empty"
+    INTERRUPTED = "interrupted"  # the worker died, or was told to stop
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
+    """An attempt begins. Not output: another attempt may follow until the first output."""
+
+    worker: str
+    attempt: int
+    bot: str
+    token: str = ""
+    """The token's label, never the token."""
+    waited: float = 0.0
+    """Seconds between the job's arrival in the queue and this attempt."""
+
+
+class Text(msgspec.Struct, frozen=True, array_like=True, tag="text"):
+    """More of the answer."""
+
+    text: str
+
+
+class Replaced(msgspec.Struct, frozen=True, array_like=True, tag="replaced"):
+    """All text so far is void; the answer is now this text."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True, array_like=True, tag="reasoning"):
+    """More of what the model thinks before it answers."""
+
+    text: str
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, array_like=True, tag="tool"):
+    """A fragment of one tool call; `id` and `name` only in the call's first fragment."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class File(msgspec.Struct, frozen=True, array_like=True, tag="file"):
+    """A file that the upstream made. `inline_ref` is how the text refers to it, if it does."""
+
+    url: str
+    name: str
+    media_type: str
+    inline_ref: str = ""
+
+
+class Usage(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
+    """Token counts as the upstream tells them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
+    """The answer is complete."""
+
+    reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
+    """The answer will not be completed. `message` is meant for the client's eyes."""
+
+    kind: FailureKind
+    message: str
+    retry_after: float | None = None
+    """Seconds after which another try may succeed."""
+    charged: bool = False
+    """Poe may have charged points for the attempt, so a blind retry may cost them twice."""
+
+
+Event = Started | Text | Replaced | Reasoning | ToolCallDelta | File | Usage | Finished | Failed
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One entry of a job's log: the events of one flush, under the log id `<epoch>-<seq>`."""
+
+    job: str
+    epoch: int
+    seq: int
+    events: tuple[Event, ...]
+
+
+Frame = list[Record]
+"""What one publish carries: records of any number of jobs of one gateway."""
+
+
+class ToolCall(msgspec.Struct, frozen=True, array_like=True):
+    """A complete tool call in the history of a conversation."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """One message of the conversation, its content as plain text."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    name: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+class Options(msgspec.Struct, frozen=True, array_like=True):
+    """What the client asked of the model, in neutral terms. None: not asked."""
+
+    temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    logit_bias: dict[str, float] | None = None
+
+
+class Job(msgspec.Struct, frozen=True, array_like=True):
+    """One request for one answer."""
+
+    id: str
+    client: str
+    """The client's fingerprint, never its access token."""
+    model: str
+    """What the upstream calls the model; aliases are resolved by the gateway."""
+    messages: tuple[Message, ...]
+    options: Options = Options()
+    created: float = 0.0
+    """Unix time in seconds at which the gateway accepted the request."""
+
+
+class TokenCounts(msgspec.Struct, frozen=True, array_like=True):
+    """A worker's tokens by what they can do now."""
+
+    free: int = 0
+    cooling: int = 0
+    busy: int = 0
+    parked: int = 0
+    disabled: int = 0
+
+
+class WorkerReport(msgspec.Struct, frozen=True, array_like=True):
+    """What a worker tells of itself with every heartbeat."""
+
+    id: str
+    version: str
+    tokens: TokenCounts
+    running: int
+    capacity: float = 0.0
+    """Starts per second that the limits of its free, cooling and busy tokens allow."""
+
+
+class Model(msgspec.Struct, frozen=True, array_like=True):
+    """One entry of the upstream's catalogue."""
+
+    id: str
+    created: int
+    """Unix time in seconds."""
+    owned_by: str
+    display_name: str = ""
+    context_length: int | None = None
+    input_modalities: tuple[str, ...] = ()
+    output_modalities: tuple[str, ...] = ()
+
+
+class Catalogue(msgspec.Struct, frozen=True, array_like=True):
+    """The models of the upstream, as one worker last fetched them."""
+
+    fetched: float
+    models: tuple[Model, ...]
+
+
+def is_output(event: Event) -> bool:
+    """Tell whether a client may have seen something of the answer after this event."""
+    return not isinstance(event, Started)
+
+
+def is_terminal(event: Event) -> bool:
+    """Tell whether this event ends the job."""
+    return isinstance(event, Finished | Failed)

@@ -1,0 +1,87 @@
+"""One gateway process: `python -m gateway --settings-fd N`, started by the `poe2gpt` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from secrets import token_hex
+
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from contract import logs
+from contract.config import read_settings
+from contract.version import VERSION
+from gateway.app import App
+from gateway.config import GatewayConfig
+from gateway.hub import Hub
+
+_log = logging.getLogger("gateway")
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted, and requests that may be under way."""
+
+HEADER_TIMEOUT_MS = 30_000
+HEADER_BYTES = 64 * 1024
+
+GOODBYE = 0.5
+"""Seconds between turning unready and closing the door, for balancers to notice."""
+
+
+def main() -> None:
+    """Serve until SIGTERM, then let the streams finish."""
+    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
+    parser.add_argument("--settings-fd", type=int, required=True)
+    config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
+    logs.configure("gateway")
+    uvloop.run(_serve(config))
+
+
+async def _serve(config: GatewayConfig) -> None:
+    if not config.access_tokens:
+        _log.warning("no access tokens are configured: whoever can connect can spend points")
+    app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}"), VERSION)
+    server = Server(
+        app,
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=BACKLOG,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES * 4
+        ),
+        log_enabled=False,
+    )
+    server.workers_kill_timeout = round(config.drain_timeout)
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping.set)
+    async with app.running():
+        serving = asyncio.create_task(server.serve())
+        _log.info("listening", extra={"host": config.host, "port": config.port})
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            stopped.cancel()
+            serving.result()
+            return
+        app.drain()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, os._exit, 1)
+        _log.info("draining", extra={"active": app.active})
+        await asyncio.sleep(GOODBYE)
+        server.stop()  # type: ignore[no-untyped-call]
+        await serving
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The gateway as Granian calls it: routes, and the error boundary."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from gateway.auth import authenticate, key_of
+from gateway.chat import Chat
+from gateway.config import AccessToken, GatewayConfig
+from gateway.fleet import Fleet, StartRate
+from gateway.http import HTTPProtocol, Request, model_in, route_of
+from gateway.hub import Hub, RedisFault
+from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.openai.errors import (
+    ApiError,
+    internal_error,
+    method_not_allowed,
+    unknown_route,
+)
+from gateway.openai.models import ModelTable
+
+_log = logging.getLogger("gateway")
+
+TICK = 1.0
+"""Seconds between two looks around."""
+
+REDIS_DOWN = "The queue cannot be reached. Try again in a moment."
+
+_Handler = Callable[[Request], Awaitable[None]]
+
+
+class App:
+    """One gateway process."""
+
+    def __init__(self, config: GatewayConfig, hub: Hub, version: str) -> None:
+        self._config = config
+        self._hub = hub
+        self._version = version
+        self._draining = False
+        self._fleet = Fleet(at=0.0)
+        self._created = int(time.time())
+        self.rate = StartRate()
+        self.metrics = Metrics(hub.gateway)
+        self.models = self._model_table()
+        self._chat = Chat(self, config, hub)
+        self._routes: dict[str, dict[str, _Handler]] = {
+            "/": {"GET": self._welcome},
+            "/models": {"GET": self._list_models},
+            "/chat/completions": {"POST": self._complete_chat},
+            "/healthz": {"GET": self._healthz},
+            "/readyz": {"GET": self._readyz},
+            "/metrics": {"GET": self._metrics},
+        }
+
+    @property
+    def fleet(self) -> Fleet:
+        """The last look at everyone else."""
+        return self._fleet
+
+    @property
+    def active(self) -> int:
+        """Accepted requests that are not answered yet."""
+        return self._chat.active
+
+    def drain(self) -> None:
+        """Tell load balancers to send nothing more."""
+        self._draining = True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Inside the block, requests can be answered."""
+        async with self._hub.running():
+            ticking = asyncio.create_task(self._tick_for_ever())
+            try:
+                yield
+            finally:
+                ticking.cancel()
+                await asyncio.gather(ticking, return_exceptions=True)
+
+    async def __rsgi__(self, scope: Any, protocol: HTTPProtocol) -> None:
+        """Answer one request."""
+        request = Request(scope, protocol)
+        try:
+            await self._answer(request)
+        except ApiError as error:
+            request.respond_error(error)
+        except Exception:
+            _log.exception("a request failed by our own fault", extra={"request": request.id})
+            request.respond_error(internal_error())
+        finally:
+            self.metrics.responses.labels(request.status).inc()
+
+    async def _answer(self, request: Request) -> None:
+        if request.method == "OPTIONS":
+            return request.preflight()
+        route = route_of(request.path)
+        methods = self._routes.get(route)
+        if methods is None and model_in(route):
+            methods = {"GET": self._show_model}
+        if methods is None:
+            raise unknown_route(request.method, request.path)
+        method = "GET" if request.method == "HEAD" else request.method
+        if method not in methods:
+            raise method_not_allowed(request.method, ", ".join([*methods, "OPTIONS"]))
+        return await methods[method](request)
+
+    def authenticated(self, request: Request) -> AccessToken:
+        """Return who asks. Raises ApiError (401)."""
+        key = key_of(
+            request.header("authorization"), request.header("x-api-key"), request.header("api-key")
+        )
+        return authenticate(key, self._config.access_tokens, time.time())
+
+    async def _complete_chat(self, request: Request) -> None:
+        await self._chat.complete(request, self.authenticated(request))
+
+    async def _list_models(self, request: Request) -> None:
+        self.authenticated(request)
+        request.respond(200, self.models.listing())
+
+    async def _show_model(self, request: Request) -> None:
+        self.authenticated(request)
+        request.respond(200, self.models.one(model_in(route_of(request.path)) or ""))
+
+    async def _welcome(self, request: Request) -> None:
+        welcome = {"service": "poe2gpt", "version": self._version, "base_url": "/v1"}
+        request.respond(200, msgspec.json.encode(welcome))
+
+    async def _healthz(self, request: Request) -> None:
+        request.respond(200, b'{"status":"ok"}')
+
+    async def _readyz(self, request: Request) -> None:
+        try:
+            if self._draining or not await self._hub.ping():
+                fleet = None
+            else:
+                fleet = await self._hub.look()
+        except RedisFault:
+            fleet = None
+        workers = len(fleet.workers) if fleet else 0
+        status = {
+            "status": "ok" if workers else "not ready",
+            "redis": fleet is not None,
+            "workers": workers,
+            "draining": self._draining,
+        }
+        request.respond(200 if workers else 503, msgspec.json.encode(status))
+
+    async def _metrics(self, request: Request) -> None:
+        self.metrics.observe(self._fleet)
+        request.respond(200, self.metrics.render(), CONTENT_TYPE)
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            try:
+                await self._hub.look_after_the_silent()
+                self._see(await self._hub.look())
+            except RedisFault as fault:
+                _log.warning("Redis: %s", fault)
+            self._chat.tick(time.monotonic())
+            await asyncio.sleep(TICK)
+
+    def _see(self, fleet: Fleet) -> None:
+        renewed = fleet.catalogue != self._fleet.catalogue
+        self._fleet = fleet
+        self.rate.observe(fleet)
+        if renewed:
+            self.models = self._model_table()
+
+    def _model_table(self) -> ModelTable:
+        config = self._config
+        return ModelTable(config.bot, config.any_bot, self._fleet.catalogue, self._created)

@@ -1,0 +1,312 @@
+"""Chat completions: from a request to a job, and from its events to a response."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from secrets import token_hex
+from typing import Protocol
+
+from contract.messages import Event, Failed, FailureKind, Job
+from gateway import line
+from gateway.answer import Answer
+from gateway.config import AccessToken, GatewayConfig
+from gateway.fleet import Fleet, StartRate
+from gateway.http import ProtocolClosed, Request, Sink
+from gateway.hub import Full, Hub, RedisFault, Ticket
+from gateway.metrics import Metrics
+from gateway.openai.errors import (
+    from_failed,
+    model_not_found,
+    queue_full,
+    queue_timeout,
+    unavailable,
+    unsupported_encoding,
+)
+from gateway.openai.models import ModelTable
+from gateway.openai.request import ChatRequest, parse_chat
+from gateway.openai.response import AnswerCollector, StreamRenderer, keep_alive
+from gateway.openai.usage import estimate_prompt
+
+_log = logging.getLogger("gateway.chat")
+
+QUEUED_EVERY = 5.0
+"""Seconds between two comments that tell a waiting client its place in line."""
+
+
+class Surroundings(Protocol):
+    """What chat needs of the app around it."""
+
+    metrics: Metrics
+    models: ModelTable
+    rate: StartRate
+
+    @property
+    def fleet(self) -> Fleet: ...
+
+
+class Stream:
+    """One committed stream: writes events as they come, and comments when none do."""
+
+    def __init__(self, sink: Sink, renderer: StreamRenderer, answer: Answer) -> None:
+        self._sink = sink
+        self._renderer = renderer
+        self._answer = answer
+        self._wrote = 0.0
+
+    def write(self, events: Iterable[Event]) -> None:
+        """Write what these events add."""
+        if data := self._renderer.feed(events):
+            self._send(data)
+
+    def comment(self, data: bytes) -> None:
+        """Write a comment."""
+        self._send(data)
+
+    def silent_since(self) -> float:
+        """When something was last written, on the monotonic clock."""
+        return self._wrote
+
+    def _send(self, data: bytes) -> None:
+        self._wrote = time.monotonic()
+        try:
+            self._sink.write(data)
+        except ProtocolClosed:
+            self._answer.leave()
+
+
+class Exchange:
+    """One accepted request, its job and its answer."""
+
+    def __init__(self, request: Request, client: AccessToken, asked: ChatRequest, job: Job) -> None:
+        self.request = request
+        self.client = client
+        self.asked = asked
+        self.job = job
+        self.answer = Answer()
+        self.ticket = Ticket(0, 0)
+        self.stream: Stream | None = None
+        self.prompt_tokens = estimate_prompt(job.messages)
+        self.usage_known = False
+
+    def log(self) -> None:
+        """Write the line that tells of the request when all is over."""
+        answer, now = self.answer, time.monotonic()
+        started = answer.started
+        first = answer.first_text_at
+        _log.info(
+            "request",
+            extra={
+                "request": self.request.id,
+                "job": self.job.id,
+                "client": self.client.name,
+                "model": self.asked.model,
+                "bot": self.job.model,
+                "token": started.token if started else None,
+                "worker": started.worker if started else None,
+                "attempts": started.attempt if started else 0,
+                "stream": self.asked.stream,
+                "status": self.request.status,
+                "queue_wait": round(started.waited, 3) if started else None,
+                "first_text": round(first - answer.began, 3) if first else None,
+                "duration": round(now - answer.began, 3),
+                "outcome": self.outcome,
+            },
+        )
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in a word."""
+        end = self.answer.end
+        if isinstance(end, Failed):
+            return end.kind
+        if end is not None:
+            return "ok"
+        return "client left" if self.answer.client_left else "refused"
+
+
+class Chat:
+    """The chat completions route."""
+
+    def __init__(self, app: Surroundings, config: GatewayConfig, hub: Hub) -> None:
+        self._app = app
+        self._config = config
+        self._hub = hub
+        self._exchanges: set[Exchange] = set()
+
+    @property
+    def active(self) -> int:
+        """Accepted requests that are not answered yet."""
+        return len(self._exchanges)
+
+    async def complete(self, request: Request, client: AccessToken) -> None:
+        """Answer one request. Raises ApiError before anything was sent."""
+        if encoding := request.header("content-encoding").replace("identity", ""):
+            raise unsupported_encoding(encoding)
+        asked = parse_chat(await request.body(self._config.max_body * 1024 * 1024))
+        job = self._job(asked, client)
+        self._refuse_the_hopeless()
+        async with self._exchange(Exchange(request, client, asked, job)) as exchange:
+            if asked.stream:
+                await self._stream(exchange)
+            else:
+                await self._collect(exchange)
+
+    def tick(self, now: float) -> None:
+        """Comment into streams that have been silent for long."""
+        for exchange in list(self._exchanges):
+            stream, started = exchange.stream, exchange.answer.started
+            if stream is None or exchange.answer.end is not None:
+                continue
+            pause = self._config.keep_alive if started else QUEUED_EVERY
+            if now - stream.silent_since() >= pause:
+                stream.comment(keep_alive() if started else self._place_in_line(exchange))
+
+    def _job(self, asked: ChatRequest, client: AccessToken) -> Job:
+        if client.models and asked.model.casefold() not in map(str.casefold, client.models):
+            raise model_not_found(f"The model {asked.model!r} is not available to this API key.")
+        return Job(
+            id=token_hex(12),
+            client=client.client,
+            model=self._app.models.resolve(asked.model),
+            messages=asked.messages,
+            options=asked.options,
+            created=time.time(),
+        )
+
+    def _refuse_the_hopeless(self) -> None:
+        tokens = self._app.fleet.tokens
+        if tokens.free or tokens.cooling or tokens.busy:
+            return
+        if tokens.parked:
+            raise from_failed(
+                Failed(FailureKind.NO_POINTS, "No Poe key of this deployment has points left.")
+            )
+        if tokens.disabled:
+            raise from_failed(
+                Failed(FailureKind.NO_TOKEN, "Poe refuses every key of this deployment.")
+            )
+
+    @asynccontextmanager
+    async def _exchange(self, exchange: Exchange) -> AsyncIterator[Exchange]:
+        answer, job = exchange.answer, exchange.job
+        self._exchanges.add(exchange)
+        self._app.metrics.active.inc()
+        watch = exchange.request.disconnected()
+        watch.add_done_callback(lambda done: None if done.cancelled() else answer.leave())
+        self._hub.follow(job.id, answer.take)
+        deadline: asyncio.TimerHandle | None = None
+        try:
+            await self._submit(exchange)
+            deadline = asyncio.get_running_loop().call_later(
+                self._config.queue_timeout, self._give_up_waiting, exchange
+            )
+            yield exchange
+        finally:
+            watch.cancel()
+            if deadline:
+                deadline.cancel()
+            self._hub.unfollow(job.id)
+            if answer.end is None:
+                self._hub.cancel(job.id)
+            self._exchanges.discard(exchange)
+            self._account_for(exchange)
+
+    async def _submit(self, exchange: Exchange) -> None:
+        config = self._config
+        try:
+            exchange.ticket = await self._hub.submit(
+                exchange.job,
+                wait=config.queue_timeout,
+                weight=exchange.client.weight,
+                max_queued=config.max_queued,
+                max_queued_total=config.max_queued_total,
+            )
+        except Full:
+            raise queue_full(self._eta(exchange) or 5.0) from None
+        except RedisFault as fault:
+            _log.warning("cannot queue a request: %s", fault or type(fault).__name__)
+            raise unavailable("The queue cannot be reached. Try again in a moment.", 1.0) from None
+        wait = self._eta(exchange)
+        if wait is not None and wait > config.queue_timeout:
+            raise queue_timeout(wait)
+
+    async def _stream(self, exchange: Exchange) -> None:
+        answer = exchange.answer
+        await answer.decided(self._config.status_hold)
+        self._raise_if_failed(exchange)
+        if answer.client_left:
+            return
+        renderer = StreamRenderer(
+            f"chatcmpl-{exchange.job.id}",
+            int(exchange.job.created),
+            exchange.asked.model,
+            exchange.asked.include_usage,
+            exchange.prompt_tokens,
+        )
+        sink = exchange.request.stream()
+        try:
+            exchange.stream = stream = Stream(sink, renderer, answer)
+            answer.flow_to(stream.write)
+            if not stream.silent_since():
+                stream.comment(keep_alive() if answer.started else self._place_in_line(exchange))
+            await answer.over()
+        finally:
+            sink.close()
+
+    async def _collect(self, exchange: Exchange) -> None:
+        answer = exchange.answer
+        collector = AnswerCollector(
+            f"chatcmpl-{exchange.job.id}",
+            int(exchange.job.created),
+            exchange.asked.model,
+            exchange.prompt_tokens,
+        )
+        answer.flow_to(collector.feed)
+        await answer.over()
+        self._raise_if_failed(exchange)
+        if answer.end is not None:
+            exchange.request.respond(200, collector.body())
+
+    def _raise_if_failed(self, exchange: Exchange) -> None:
+        end = exchange.answer.end
+        if isinstance(end, Failed):
+            raise from_failed(end, self._app.models.context_length(exchange.job.model))
+
+    def _give_up_waiting(self, exchange: Exchange) -> None:
+        if exchange.answer.started is None and exchange.answer.end is None:
+            self._hub.cancel(exchange.job.id)
+            wait = self._eta(exchange) or 5.0
+            exchange.answer.take(
+                [
+                    Failed(
+                        FailureKind.QUEUE_TIMEOUT,
+                        "The request waited too long for a free Poe key.",
+                        retry_after=wait,
+                    )
+                ]
+            )
+
+    def _place_in_line(self, exchange: Exchange) -> bytes:
+        place = self._position(exchange)
+        return keep_alive(place, line.eta(place, self._app.rate.rate()))
+
+    def _position(self, exchange: Exchange) -> int:
+        return line.position(exchange.job.client, exchange.ticket.seq, self._app.fleet.standings)
+
+    def _eta(self, exchange: Exchange) -> float | None:
+        return line.eta(self._position(exchange), self._app.rate.rate())
+
+    def _account_for(self, exchange: Exchange) -> None:
+        answer, metrics = exchange.answer, self._app.metrics
+        metrics.active.dec()
+        metrics.outcomes.labels(exchange.outcome).inc()
+        metrics.duration.observe(time.monotonic() - answer.began)
+        if answer.started:
+            metrics.queue_wait.observe(answer.started.waited)
+        if answer.first_text_at:
+            metrics.first_text.observe(answer.first_text_at - answer.began)
+        exchange.log()

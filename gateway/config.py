@@ -1,0 +1,146 @@
+"""The settings of a gateway. None of them can hold a Poe token, nor a plain access token."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from contract import config
+from contract.config import Settings
+
+_Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+_Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """One client's key, as a digest, and what that client may do."""
+
+    digest: bytes
+    """SHA-256 of the key: what an Authorization header is compared with."""
+    client: str
+    """The key's fingerprint: who the client is everywhere behind the gateway."""
+    name: str
+    weight: float = 1.0
+    """The client's share of the starts when others wait too, beside their weights."""
+    max_concurrent: int | None = None
+    """The most requests at a time, queued ones included. None: no bound but `max_queued`."""
+    rate_limit: int | None = None
+    """The most requests in any 60 seconds."""
+    models: tuple[str, ...] = ()
+    """The models that the client may use. Empty: all."""
+    expires: float | None = None
+    """Unix time in seconds from which on the key is refused."""
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """Everything a gateway is told. Times are in seconds."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 3700
+    redis_url: str = config.REDIS_URL
+    access_tokens: tuple[AccessToken, ...] = ()
+    """Empty: everyone may ask."""
+    bot: dict[str, Annotated[str, Meta(min_length=1)]] = {}
+    """What a client calls a model, and what the upstream calls it."""
+    allow_any_bot: bool | None = None
+    status_hold: Annotated[float, Meta(ge=0, le=60)] = 10.0
+    """How long the status line waits for the first event."""
+    queue_timeout: _Seconds = 300.0
+    max_queued: _Count = 1_000
+    """The most jobs of one client that wait or run."""
+    max_queued_total: _Count = 10_000
+    max_body: Annotated[int, Meta(ge=1, le=1_024)] = 32
+    """The largest request body in MiB."""
+    keep_alive: Annotated[float, Meta(ge=1, le=300)] = 10.0
+    """The longest silence in a stream before a comment breaks it."""
+    drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
+
+    @property
+    def any_bot(self) -> bool:
+        """Whether a model that `bot` does not list is passed on under its own name."""
+        return not self.bot if self.allow_any_bot is None else self.allow_any_bot
+
+    def __repr__(self) -> str:
+        # The Redis URL may hold a password.
+        return f"GatewayConfig({self.host}:{self.port}, {len(self.access_tokens)} access tokens)"
+
+
+class _Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """An entry of `accessTokens` that is a table; one that is a string is its `key`."""
+
+    key: str
+    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    weight: Annotated[float, Meta(ge=0.01, le=1_000)] = 1.0
+    max_concurrent: _Count | None = None
+    rate_limit: _Count | None = None
+    models: tuple[str, ...] = ()
+    expires: datetime.date | None = None
+
+
+def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
+    """Validate a gateway's part of the settings, and resolve its secrets.
+
+    Without access tokens the gateway listens on this machine only, unless `host` is set: a
+    server that anyone may use should not be open to everyone by oversight.
+
+    Returns the configuration and what the operator should be warned of. Raises ConfigError.
+    """
+    read = settings.struct(GatewayConfig, but=["accessTokens"])
+    where = settings.where(("redisUrl",))
+    url = config.secrets(read.redis_url, where)[0]
+    tokens, warnings = _access_tokens(settings)
+    if not tokens and "host" not in settings.values:
+        warnings.append(
+            f"no access token is configured, so only this machine can connect ({read.host}); "
+            "set accessTokens (-sk), or host (--host 0.0.0.0) to serve everyone without one"
+        )
+    return msgspec.structs.replace(
+        read,
+        access_tokens=tokens,
+        host=settings.values.get("host", "0.0.0.0" if tokens else read.host),  # noqa: S104
+        redis_url=config.checked_url(url, ["redis", "rediss", "unix"], where),
+    ), warnings
+
+
+def access_token(key: str, name: str | None = None) -> AccessToken:
+    """Make the record of one key, which the key cannot be told from."""
+    client = config.fingerprint(key, b"p2g-client")
+    digest = hashlib.sha256(key.encode()).digest()
+    return AccessToken(digest, client, name or f"client-{client[:6]}")
+
+
+def _access_tokens(settings: Settings) -> tuple[tuple[AccessToken, ...], list[str]]:
+    tokens: dict[bytes, AccessToken] = {}
+    warnings: list[str] = []
+    for number, entry in enumerate(settings.list_of(_Entry, "accessTokens")):
+        where = settings.where(("accessTokens", number))
+        table = _Entry(entry) if isinstance(entry, str) else entry
+        for token in _of(table, where):
+            if token.digest in tokens:
+                warnings.append(f"{where}: {token.name} is listed twice; the first entry counts")
+            tokens.setdefault(token.digest, token)
+    return tuple(tokens.values()), warnings
+
+
+def _of(entry: _Entry, where: str) -> list[AccessToken]:
+    keys = config.secrets(entry.key, where)
+    return [
+        msgspec.structs.replace(
+            access_token(key, entry.name),
+            weight=entry.weight,
+            max_concurrent=entry.max_concurrent,
+            rate_limit=entry.rate_limit,
+            models=entry.models,
+            expires=None if entry.expires is None else _end_of(entry.expires),
+        )
+        for key in keys
+    ]
+
+
+def _end_of(day: datetime.date) -> float:
+    midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
+    return (midnight + datetime.timedelta(days=1)).timestamp()

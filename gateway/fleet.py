@@ -1,0 +1,67 @@
+"""What one look at Redis tells a gateway of all the others: workers, queue, catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from contract.messages import Catalogue, TokenCounts, WorkerReport
+from gateway.line import Standing
+
+RATE_WINDOW = 10.0
+"""Seconds over which the rate of starts is measured."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """One look, at one instant."""
+
+    at: float
+    """Seconds of the gateway's monotonic clock."""
+    workers: tuple[WorkerReport, ...] = ()
+    waiting: int = 0
+    dispatched: int = 0
+    """Jobs ever handed to workers."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
+
+    @property
+    def capacity(self) -> float:
+        """Starts per second that the limits of all healthy tokens allow."""
+        return sum(worker.capacity for worker in self.workers)
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """All tokens that a worker owns, by what they can do now."""
+        counts = [worker.tokens for worker in self.workers]
+        return TokenCounts(
+            sum(c.free for c in counts),
+            sum(c.cooling for c in counts),
+            sum(c.busy for c in counts),
+            sum(c.parked for c in counts),
+            sum(c.disabled for c in counts),
+        )
+
+
+class StartRate:
+    """How fast the queue moves, as seen over the last looks."""
+
+    def __init__(self) -> None:
+        self._looks: list[Fleet] = []
+
+    def observe(self, fleet: Fleet) -> None:
+        """Take in another look."""
+        self._looks.append(fleet)
+        while len(self._looks) > 2 and fleet.at - self._looks[1].at >= RATE_WINDOW:
+            self._looks.pop(0)
+
+    def rate(self) -> float:
+        """Starts per second: measured while jobs have been waiting, else what the limits allow."""
+        if not self._looks:
+            return 0.0
+        first, last = self._looks[0], self._looks[-1]
+        seconds, starts = last.at - first.at, last.dispatched - first.dispatched
+        always_waiting = all(look.waiting for look in self._looks)
+        if always_waiting and starts > 0 and seconds >= RATE_WINDOW / 2:
+            return starts / seconds
+        return last.capacity

@@ -1,0 +1,154 @@
+"""HTTP as this gateway speaks it: a request, its body within bounds, headers on every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from secrets import token_hex
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from granian import rsgi
+
+from gateway.openai.errors import ApiError, body_too_large, error_body, error_headers
+
+BODY_TIMEOUT = 60.0
+"""Seconds within which a whole body must have come."""
+
+ProtocolClosed: type[Exception] = vars(rsgi)["ProtocolClosed"]  # re-exported, but not typed so
+"""Raised by a write to a client that has left."""
+
+_SANE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_EXPOSED = "x-request-id, retry-after, x-should-retry"
+_SSE = [
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    ("x-accel-buffering", "no"),
+]
+
+
+class HTTPProtocol(Protocol):
+    """Granian's side of one request, as far as we use it."""
+
+    async def __call__(self) -> bytes: ...
+    def __aiter__(self) -> Any: ...
+    async def client_disconnect(self) -> None: ...
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+    def response_empty(self, status: int, headers: list[tuple[str, str]]) -> None: ...
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Any: ...
+
+
+class Sink:
+    """The body of one streamed response.
+
+    Granian ends such a response when its transport object is freed, so nothing else may hold it,
+    not even a traceback.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Send `data`; Granian sends it during the call. Raises its RSGIProtocolClosed."""
+        if self._transport is not None:
+            self._transport.send_bytes(data)
+
+    def close(self) -> None:
+        """End the body."""
+        self._transport = None
+
+
+class Request:
+    """One request and the way to answer it."""
+
+    def __init__(self, scope: Any, protocol: HTTPProtocol) -> None:
+        self.method: str = scope.method
+        self.path: str = scope.path
+        self._headers = scope.headers
+        self._protocol = protocol
+        given = self.header("x-request-id")
+        self.id = given if _SANE_ID.fullmatch(given) else f"req_{token_hex(12)}"
+        self.status = 0
+
+    def header(self, name: str) -> str:
+        """A header's value, or nothing."""
+        value: str | None = self._headers.get(name)
+        return value or ""
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body, of at most `limit` bytes. Raises ApiError (413 or 408)."""
+        length = self.header("content-length")
+        if length.isdecimal() and int(length) > limit:
+            raise body_too_large(limit)
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                async for piece in self._protocol:
+                    size += len(piece)
+                    if size > limit:
+                        raise body_too_large(limit)
+                    pieces.append(bytes(piece))
+        except TimeoutError:
+            message = f"The request's body did not come within {BODY_TIMEOUT:g} seconds."
+            raise ApiError(408, "invalid_request_error", "request_timeout", message) from None
+        return b"".join(pieces)
+
+    def disconnected(self) -> asyncio.Future[None]:
+        """A future that is done when the client has left. Cancel it after the answer."""
+        return asyncio.ensure_future(self._protocol.client_disconnect())
+
+    def respond(
+        self,
+        status: int,
+        body: bytes = b"",
+        content_type: str = "application/json",
+        headers: list[tuple[str, str]] | None = None,
+    ) -> None:
+        """Answer with a body."""
+        self.status = status
+        every = [*self._common(), *(headers or [])]
+        if body:
+            self._protocol.response_bytes(status, [("content-type", content_type), *every], body)
+        else:
+            self._protocol.response_empty(status, every)
+
+    def respond_error(self, error: ApiError) -> None:
+        """Answer with an error."""
+        self.respond(error.status, error_body(error), headers=error_headers(error))
+
+    def stream(self) -> Sink:
+        """Answer with server-sent events."""
+        self.status = 200
+        return Sink(self._protocol.response_stream(200, [*_SSE, *self._common()]))
+
+    def preflight(self) -> None:
+        """Answer a browser that asks whether it may."""
+        # `*` would not cover Authorization.
+        allowed = self.header("access-control-request-headers") or "authorization, content-type"
+        self.respond(
+            204,
+            headers=[
+                ("access-control-allow-methods", "GET, POST, OPTIONS"),
+                ("access-control-allow-headers", allowed),
+                ("access-control-max-age", "86400"),
+            ],
+        )
+
+    def _common(self) -> list[tuple[str, str]]:
+        return [
+            ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", _EXPOSED),
+            ("x-request-id", self.id),
+        ]
+
+
+def route_of(path: str) -> str:
+    """The path without `/v1`, doubled and trailing slashes: a redirect would lose a POST's body."""
+    route = "/" + "/".join(part for part in path.split("/") if part)
+    return route.removeprefix("/v1") or "/" if f"{route}/".startswith("/v1/") else route
+
+
+def model_in(route: str) -> str | None:
+    """The model that `/models/<id>` names; an id may hold slashes, encoded or not."""
+    return unquote(route.removeprefix("/models/")) if route.startswith("/models/") else None

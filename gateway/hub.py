@@ -1,0 +1,356 @@
+"""The gateway's only Redis: jobs go out, answers come in.
+
+The log of a job is the truth, and the frames of the subscription are a fast copy of it. Each job
+that is followed knows the id up to which it has been delivered. A record with the next id is
+delivered at once; one that is not above it was delivered before; anything else, a new connection,
+or a second of silence means: read on from the log. So nothing is lost, doubled or buffered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from contract import keys, scripts
+from contract.messages import (
+    Catalogue,
+    Event,
+    Failed,
+    FailureKind,
+    Frame,
+    Job,
+    Record,
+    WorkerReport,
+    is_terminal,
+)
+from gateway.fleet import Fleet
+from gateway.line import Standing
+from gateway.subscriber import Subscriber
+
+_log = logging.getLogger("gateway.hub")
+
+RedisFault = (exceptions.RedisError, OSError, TimeoutError)
+"""All that a broken or frozen Redis can raise here."""
+
+PATIENCE = 0.9
+"""Seconds that a client's request may wait for Redis before it gets a 503."""
+
+ANSWER_LIFE = 600.0
+"""Seconds for which a cancelled job's log stays."""
+
+JOB_LIFE = 24 * 3600.0
+"""Seconds after which an unfinished job is forgotten."""
+
+HEARTBEAT_LIFE = 6.0
+"""Seconds for which this gateway counts as alive after each look."""
+
+SILENCE = 1.0
+LONGEST_SILENCE = 5.0
+"""Seconds without a record after which the log is read; doubled for a job that stays silent."""
+
+PAGE = 200
+"""Records read from a log at a time."""
+
+MAX_STANDINGS = 1000
+"""Clients that an estimate of the wait takes into account."""
+
+_LOST = Failed(
+    FailureKind.INTERRUPTED, "A part of the answer was lost in the gateway's storage.", charged=True
+)
+
+
+class Full(Exception):
+    """As many requests wait as may."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """An accepted job's number among all that its client ever sent, and its place in the line."""
+
+    seq: int
+    place: int
+
+
+class Following:
+    """One job that is followed; `deliver` gets all its events, once and in order."""
+
+    def __init__(self, hub: Hub, job: str, deliver: Callable[[Iterable[Event]], None]) -> None:
+        self.job = job
+        self.epoch = 0
+        self.seq = 0
+        self.look_at = 0.0
+        """When to look into the log unless something is heard before."""
+        self._silence = SILENCE
+        self._deliver = deliver
+        self._hub = hub
+        self._reading = False
+        self._missed = False
+        self._over = False
+
+    @property
+    def last_id(self) -> str:
+        """The log id up to which all is delivered."""
+        return f"{self.epoch}-{self.seq}"
+
+    def heard(self, record: Record) -> None:
+        """A record came over the subscription."""
+        if self._reading:
+            self._missed = True
+        elif self._is_next(record):
+            self._take(record)
+        elif (record.epoch, record.seq) > (self.epoch, self.seq):
+            self.read_log()
+
+    def read_log(self) -> None:
+        """Deliver what the log has beyond what was delivered."""
+        if self._reading:
+            self._missed = True
+        elif not self._over:
+            self._reading = True
+            self._hub.spawn(self._read())
+
+    def put_off(self, now: float) -> None:
+        """Nothing new was in the log: look again later."""
+        self._silence = min(2 * self._silence, LONGEST_SILENCE)
+        self.look_at = now + self._silence
+
+    async def _read(self) -> None:
+        try:
+            self._missed = True
+            while self._missed and not self._over:
+                self._missed = False
+                records = await self._hub.read(self.job, self.last_id)
+                self._missed = self._missed or len(records) == PAGE
+                for record in records:
+                    self._take_from_log(record)
+        except RedisFault as fault:
+            _log.warning("cannot read an answer's log: %s", fault)
+        finally:
+            self._reading = False
+
+    def _take_from_log(self, record: Record) -> None:
+        if self._is_next(record) or (record.epoch > self.epoch and record.seq == 1):
+            self._take(record)
+        elif (record.epoch, record.seq) > (self.epoch, self.seq):
+            # Redis itself has lost something: to skip it would be to lie.
+            self._end((_LOST,))
+
+    def _is_next(self, record: Record) -> bool:
+        # Any first epoch but 1 means that there was another before it: the log knows.
+        return record.epoch == max(self.epoch, 1) and record.seq == self.seq + 1
+
+    def _take(self, record: Record) -> None:
+        if self._over:
+            return
+        self.epoch, self.seq = record.epoch, record.seq
+        self._silence = SILENCE
+        self.look_at = self._hub.now + SILENCE
+        if is_terminal(record.events[-1]):
+            self._end(record.events)
+        else:
+            self._deliver(record.events)
+
+    def _end(self, events: Iterable[Event]) -> None:
+        self._over = True
+        self._deliver(events)
+
+
+class Hub:
+    """One gateway's connection to everything else."""
+
+    def __init__(self, url: str, gateway: str) -> None:
+        self.gateway = gateway
+        self.now = time.monotonic()
+        """The monotonic clock, as of the last tick or frame: precise enough for silences."""
+        self._live: dict[str, Following] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._redis = _connect(url)
+        self._enqueue = self._redis.register_script(scripts.source("enqueue"))
+        self._cancel = self._redis.register_script(scripts.source("cancel"))
+        self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
+        self._decode = msgspec.msgpack.Decoder(Frame).decode
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Inside the block, stay subscribed."""
+        subscription = asyncio.create_task(self._subscriber.run())
+        try:
+            yield
+        finally:
+            subscription.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(subscription, *self._tasks, return_exceptions=True)
+            with suppress(*RedisFault):
+                await self._redis.zrem(keys.GATEWAYS, self.gateway)
+            await self._redis.aclose()
+
+    def spawn(self, coroutine: Any) -> None:
+        """Run a coroutine beside everything else."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def follow(self, job: str, deliver: Callable[[Iterable[Event]], None]) -> Following:
+        """Deliver the events of a job, from its first on."""
+        following = Following(self, job, deliver)
+        following.look_at = self.now + SILENCE
+        self._live[job] = following
+        return following
+
+    def unfollow(self, job: str) -> None:
+        """Deliver nothing more of a job."""
+        self._live.pop(job, None)
+
+    async def submit(
+        self, job: Job, *, wait: float, weight: float, max_queued: int, max_queued_total: int
+    ) -> Ticket:
+        """Queue a job for at most `wait` seconds. Raises Full, or RedisFault within `PATIENCE`."""
+        args: list[Any] = [
+            0,
+            job.id,
+            job.client,
+            self.gateway,
+            _encode(job),
+            _ms(wait),
+            weight,
+            max_queued,
+            max_queued_total,
+            _ms(wait + JOB_LIFE),
+        ]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reply = await self._enqueue(args=args)
+        except BaseException:
+            # It may have been queued for all we know.
+            self.cancel(job.id)
+            raise
+        if reply[0] == b"full":
+            raise Full
+        return Ticket(seq=reply[1], place=reply[2])
+
+    def cancel(self, job: str) -> None:
+        """Nobody is left to read this answer: see to it that no point is spent on it."""
+        self.spawn(self._until_cancelled(job))
+
+    async def _until_cancelled(self, job: str) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            try:
+                await self._cancel(args=[0, job, _ms(ANSWER_LIFE)])
+            except RedisFault as fault:
+                _log.warning("cannot cancel a job yet: %s", fault)
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    async def read(self, job: str, after: str) -> list[Record]:
+        """Read on in a job's log."""
+        rows: Any = await self._redis.xrange(keys.log(job), f"({after}", "+", count=PAGE)
+        return [_decode_record(fields[b"r"]) for _, fields in rows]
+
+    async def ping(self) -> bool:
+        """Tell whether Redis answers, within `PATIENCE`."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._redis.ping()
+        except RedisFault:
+            return False
+        return True
+
+    async def look(self) -> Fleet:
+        """Look around, and be seen. Raises RedisFault."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zrange(keys.WORKERS, 0, -1)
+            pipe.hmget(keys.TOTALS, ["waiting", "dispatched"])
+            pipe.zrange(keys.RING, 0, MAX_STANDINGS - 1, withscores=True)
+            pipe.get(keys.CATALOGUE)
+            replies: list[Any] = await pipe.execute()
+        (seconds, micros), workers, totals, ring, catalogue = replies
+        async with self._redis.pipeline(transaction=False) as pipe:
+            expiry = seconds * 1000 + micros // 1000 + _ms(HEARTBEAT_LIFE)
+            pipe.zadd(keys.GATEWAYS, {self.gateway: expiry})
+            for name in workers:
+                pipe.get(keys.worker(name.decode()))
+            for client, _ in ring:
+                pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
+            replies = await pipe.execute()
+        rows = replies[1:]
+        reports = [row for row in rows[: len(workers)] if row]
+        return Fleet(
+            at=time.monotonic(),
+            workers=tuple(_decode_report(report) for report in reports),
+            waiting=int(totals[0] or 0),
+            dispatched=int(totals[1] or 0),
+            standings={
+                client.decode(): Standing(
+                    turn, float(weight or 1), int(waiting or 0), int(gone or 0)
+                )
+                for (client, turn), (weight, waiting, gone) in zip(
+                    ring, rows[len(workers) :], strict=True
+                )
+            },
+            catalogue=_decode_catalogue(catalogue) if catalogue else None,
+        )
+
+    async def look_after_the_silent(self) -> None:
+        """Look into the logs of all jobs of which nothing was heard for long. Raises RedisFault."""
+        self.now = time.monotonic()
+        silent = [f for f in self._live.values() if f.look_at <= self.now]
+        for start in range(0, len(silent), PAGE):
+            page = silent[start : start + PAGE]
+            found: Any = await self._redis.xread(
+                {keys.log(f.job): f.last_id for f in page}, count=1, block=None
+            )
+            news = {name.decode() for name, _ in found}
+            for following in page:
+                following.put_off(self.now)
+                if keys.log(following.job) in news:
+                    following.read_log()
+
+    def _on_frame(self, frame: bytes) -> None:
+        self.now = time.monotonic()
+        for record in self._decode(frame):
+            if following := self._live.get(record.job):
+                following.heard(record)
+
+    def _on_gap(self) -> None:
+        for following in list(self._live.values()):
+            following.read_log()
+
+
+def _connect(url: str) -> Redis:
+    # redis-py repeats every command ten times by default, and its plain pool raises when it is
+    # empty. Here nothing is repeated unseen, and a call waits for a connection.
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=32,
+        timeout=5,
+        protocol=2,
+        socket_timeout=5,
+        socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis.from_pool(pool)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_record = msgspec.msgpack.Decoder(Record).decode
+_decode_report = msgspec.msgpack.Decoder(WorkerReport).decode
+_decode_catalogue = msgspec.msgpack.Decoder(Catalogue).decode

@@ -1,0 +1,80 @@
+"""What Prometheus may ask. One registry a process; `docs/operations.md` says how to add them up."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from gateway.fleet import Fleet
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """The metrics of one gateway, and its view of the fleet."""
+
+    def __init__(self, gateway: str) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.responses = Counter(
+            "poe2gpt_http_responses", "Responses by status.", ["status"], registry=registry
+        )
+        self.outcomes = Counter(
+            "poe2gpt_answers",
+            "Accepted requests by how they ended.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.queue_wait = Histogram(
+            "poe2gpt_queue_wait_seconds",
+            "Time between a request and its first attempt.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.first_text = Histogram(
+            "poe2gpt_first_text_seconds",
+            "Time between a request and the first text of its answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "poe2gpt_answer_seconds",
+            "Time between a request and the end of its answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.active = Gauge(
+            "poe2gpt_active_requests", "Accepted requests not yet answered.", registry=registry
+        )
+        self._waiting = Gauge(
+            "poe2gpt_queue_depth", "Jobs that wait, in all of Redis.", registry=registry
+        )
+        self._workers = Gauge("poe2gpt_workers", "Live workers.", registry=registry)
+        self._tokens = Gauge(
+            "poe2gpt_tokens",
+            "Poe tokens by what they can do now.",
+            ["worker", "state"],
+            registry=registry,
+        )
+        self._running = Gauge(
+            "poe2gpt_running_jobs", "Jobs under way at a worker.", ["worker"], registry=registry
+        )
+        info = Gauge("poe2gpt_gateway", "This process.", ["gateway"], registry=registry)
+        info.labels(gateway).set(1)
+
+    def observe(self, fleet: Fleet) -> None:
+        """Take in the last look at the fleet."""
+        self._waiting.set(fleet.waiting)
+        self._workers.set(len(fleet.workers))
+        self._tokens.clear()
+        self._running.clear()
+        for worker in fleet.workers:
+            tokens = worker.tokens
+            for state in ("free", "cooling", "busy", "parked", "disabled"):
+                self._tokens.labels(worker.id, state).set(getattr(tokens, state))
+            self._running.labels(worker.id).set(worker.running)
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)

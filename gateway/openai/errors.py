@@ -1,0 +1,198 @@
+"""How a failure looks to a client of OpenAI's API.
+
+A status is also advice. OpenAI's SDKs send a request again by themselves after 408, 409, 429
+and 5xx, and give up after any other 4xx; `x-should-retry` overrides both. So a failure that
+another try cannot mend must not have a status that asks for one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from contract.messages import Failed, FailureKind
+
+_MAX_MESSAGE = 4_000
+"""Characters. Escaped to ASCII they take at most 48,000 bytes, so an error fits one SSE line."""
+
+_DEFAULT_RETRY_AFTER = 5.0
+"""Seconds, for a 429 or 503 that does not know: clients expect the header on both."""
+
+
+class _Shape(NamedTuple):
+    status: int
+    type: str
+    code: str
+    param: str | None = None
+
+
+_SHAPES = {
+    FailureKind.INVALID_REQUEST: _Shape(400, "invalid_request_error", "invalid_request"),
+    FailureKind.CONTEXT_TOO_LONG: _Shape(
+        400, "invalid_request_error", "context_length_exceeded", "messages"
+    ),
+    FailureKind.CONTENT_REFUSED: _Shape(400, "invalid_request_error", "content_policy_violation"),
+    FailureKind.MODEL_NOT_FOUND: _Shape(404, "invalid_request_error", "model_not_found", "model"),
+    FailureKind.MODEL_NOT_ALLOWED: _Shape(403, "permission_error", "model_not_allowed", "model"),
+    FailureKind.NO_POINTS: _Shape(402, "insufficient_quota", "insufficient_quota"),
+    FailureKind.NO_TOKEN: _Shape(503, "server_error", "no_upstream_token"),
+    FailureKind.RATE_LIMITED: _Shape(429, "rate_limit_error", "rate_limit_exceeded"),
+    FailureKind.QUEUE_FULL: _Shape(429, "rate_limit_error", "queue_full"),
+    FailureKind.QUEUE_TIMEOUT: _Shape(429, "rate_limit_error", "queue_timeout"),
+    FailureKind.OVERLOADED: _Shape(503, "server_error", "overloaded"),
+    FailureKind.UNAVAILABLE: _Shape(503, "server_error", "unavailable"),
+    FailureKind.UPSTREAM_FAILED: _Shape(502, "server_error", "upstream_failed"),
+    FailureKind.UPSTREAM_TIMEOUT: _Shape(504, "server_error", "upstream_timeout"),
+    FailureKind.UPSTREAM_EMPTY: _Shape(502, "server_error", "upstream_empty"),
+    FailureKind.INTERRUPTED: _Shape(502, "server_error", "interrupted"),
+    # nginx's "client closed request"; seen only by one that asks for a cancelled job's answer.
+    FailureKind.CANCELLED: _Shape(499, "invalid_request_error", "cancelled"),
+    FailureKind.INTERNAL: _Shape(500, "server_error", "internal_error"),
+}
+
+
+@dataclass(eq=False)
+class ApiError(Exception):
+    """A request that is answered with an error of OpenAI's shape."""
+
+    status: int
+    type: str
+    code: str | None
+    message: str
+    param: str | None = None
+    """What in the request is at fault, as a path such as `messages[2].content`."""
+    retry_after: float | None = None
+    """Seconds after which another try may succeed."""
+    should_retry: bool | None = None
+    """Overrides what the status advises. None leaves it to the status."""
+    allow: str = ""
+    """The methods that the route takes, for a 405."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def error_body(error: ApiError) -> bytes:
+    """Render the body. OpenAI's schema requires all four keys, null or not."""
+    fields = {
+        "message": error.message[:_MAX_MESSAGE],
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    return json.dumps({"error": fields}, separators=(",", ":")).encode("ascii")
+
+
+def error_headers(error: ApiError) -> list[tuple[str, str]]:
+    """Return the headers, in lower case, that go with the error beside its content type.
+
+    `retry-after` is whole seconds, rounded up and at least 1: Zed reads only integers.
+    """
+    headers = []
+    if error.retry_after is not None and math.isfinite(error.retry_after):
+        headers.append(("retry-after", str(max(1, math.ceil(error.retry_after)))))
+    if error.should_retry is not None:
+        headers.append(("x-should-retry", "true" if error.should_retry else "false"))
+    if error.allow:
+        headers.append(("allow", error.allow))
+    return headers
+
+
+def from_failed(failed: Failed, context_length: int | None = None) -> ApiError:
+    """Translate a job's failure. `context_length` is the model's, in tokens, if known."""
+    error = _of_kind(failed.kind, _message(failed, context_length), failed.retry_after)
+    if failed.charged:
+        error.should_retry = False
+    return error
+
+
+def _message(failed: Failed, context_length: int | None) -> str:
+    match failed.kind:
+        case FailureKind.NO_POINTS:
+            # aider tries everything again, for minutes, except when an error's text has both
+            # of these; litellm, which it uses, keeps nothing of the body but the message.
+            return f'Insufficient credits ("code":402): {failed.message}'
+        case FailureKind.CONTEXT_TOO_LONG if "maximum context length" not in failed.message:
+            # litellm and agents tell an overlong conversation by OpenAI's opening words.
+            known = f"{context_length} tokens" if context_length else "exceeded"
+            return f"This model's maximum context length is {known}. {failed.message}"
+        case _:
+            return failed.message or "The request failed."
+
+
+def _of_kind(kind: FailureKind, message: str, retry_after: float | None = None) -> ApiError:
+    shape = _SHAPES[kind]
+    if retry_after is None and shape.status in (429, 503):
+        retry_after = _DEFAULT_RETRY_AFTER
+    return ApiError(shape.status, shape.type, shape.code, message, shape.param, retry_after)
+
+
+def invalid_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
+    """400: the client must change its request."""
+    return ApiError(400, "invalid_request_error", code, message, param)
+
+
+def invalid_api_key() -> ApiError:
+    """401. The key is not repeated: it may be another service's, and real."""
+    message = "Incorrect or missing API key. Send it as `Authorization: Bearer <your key>`."
+    return ApiError(401, "invalid_request_error", "invalid_api_key", message)
+
+
+def unknown_route(method: str, path: str) -> ApiError:
+    """404 for a path that this server does not know."""
+    message = f"Unknown request URL: {method[:16]} {path[:256]}. The base URL ends in /v1."
+    return ApiError(404, "invalid_request_error", "unknown_url", message)
+
+
+def model_not_found(message: str) -> ApiError:
+    """404 for a model name that leads nowhere."""
+    return _of_kind(FailureKind.MODEL_NOT_FOUND, message)
+
+
+def method_not_allowed(method: str, allow: str) -> ApiError:
+    """405. `allow` lists the route's methods, as in `GET, OPTIONS`."""
+    message = f"This URL takes {allow}, not {method[:16]}."
+    return ApiError(405, "invalid_request_error", "method_not_allowed", message, allow=allow)
+
+
+def body_too_large(limit: int) -> ApiError:
+    """413. `limit` is in bytes."""
+    message = f"The request's body is larger than {limit} bytes."
+    return ApiError(413, "invalid_request_error", "request_too_large", message)
+
+
+def unsupported_encoding(encoding: str) -> ApiError:
+    """415 for a request body that came compressed."""
+    message = f"Content-Encoding {encoding[:64]!r} is not supported; send the body as it is."
+    return ApiError(415, "invalid_request_error", "unsupported_encoding", message)
+
+
+def queue_full(retry_after: float) -> ApiError:
+    """429: as many requests wait as may. `retry_after` is in seconds."""
+    message = "Too many requests are waiting for an answer already."
+    return _of_kind(FailureKind.QUEUE_FULL, message, retry_after)
+
+
+def queue_timeout(retry_after: float) -> ApiError:
+    """429: the wait would be longer than the request may take. `retry_after` is in seconds."""
+    message = "No upstream account becomes free before this request's deadline."
+    return _of_kind(FailureKind.QUEUE_TIMEOUT, message, retry_after)
+
+
+def rate_limited(retry_after: float) -> ApiError:
+    """429: this client asks more often than it may. `retry_after` is in seconds."""
+    message = "Rate limit reached for this API key."
+    return _of_kind(FailureKind.RATE_LIMITED, message, retry_after)
+
+
+def unavailable(message: str, retry_after: float = _DEFAULT_RETRY_AFTER) -> ApiError:
+    """503: nobody can take the request now. `retry_after` is in seconds."""
+    return _of_kind(FailureKind.UNAVAILABLE, message, retry_after)
+
+
+def internal_error() -> ApiError:
+    """500, without a word on what went wrong: that is for the log."""
+    message = "The server had an error while processing your request."
+    return _of_kind(FailureKind.INTERNAL, message)

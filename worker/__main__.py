@@ -1,0 +1,64 @@
+"""One worker process: `python -m worker --settings-fd N`, started by the `poe2gpt` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+
+import uvloop
+
+from contract import logs
+from contract.config import read_settings
+from contract.version import VERSION
+from worker.config import WorkerConfig
+from worker.poe.client import PoeClient
+from worker.queue import Queue
+from worker.service import Service, new_name
+
+_log = logging.getLogger("worker")
+
+
+def main() -> None:
+    """Work until SIGTERM, then finish what runs."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("--settings-fd", type=int, required=True)
+    config = read_settings(parser.parse_args().settings_fd, WorkerConfig)
+    logs.configure("worker")
+    uvloop.run(_work(config))
+
+
+async def _work(config: WorkerConfig) -> None:
+    name = new_name()
+    async with (
+        Queue(
+            config.redis_url,
+            name,
+            lease_life=config.lease_life,
+            max_attempts=config.max_attempts,
+        ) as queue,
+        PoeClient(
+            config.poe_url,
+            max_connections=_connections(config),
+            proxy=config.proxy,
+            connect_timeout=config.connect_timeout,
+            timeout=config.timeout,
+        ) as poe,
+    ):
+        service = Service(config, queue, poe, VERSION)
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, service.drain)
+        _log.info("working", extra={"worker": name, "tokens": len(config.tokens)})
+        await service.run()
+        _log.info("stopped", extra={"worker": name})
+
+
+def _connections(config: WorkerConfig) -> int:
+    """As many as may be in flight when this is the only worker, and a few for its own questions."""
+    return min(sum(token.max_in_flight for token in config.tokens), 4000) + 16
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""One call to Poe with one token: the grant, the call, and what it teaches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from secrets import token_hex
+
+from contract.messages import Event, Job
+from worker import lessons
+from worker.config import PoeToken
+from worker.leases import Leases
+from worker.poe.client import NotSent, PoeClient
+from worker.poe.faults import Fault, FaultKind
+from worker.queue import GRANT_LIFE, Granted, Lost, Note, Queue, RedisFault, Refused
+from worker.tokens import TokenPool
+
+_log = logging.getLogger("worker.calls")
+
+FULL_PAUSE = 0.25
+"""Seconds before asking again for an account whose calls in flight we do not know."""
+
+OnEvents = Callable[[list[Event]], Coroutine[None, None, None]]
+
+
+class Unavailable(Exception):
+    """The token may not be used now after all."""
+
+
+class Calls:
+    """Makes calls, within the limits."""
+
+    def __init__(
+        self, queue: Queue, pool: TokenPool, leases: Leases, poe: PoeClient, *, guard: float
+    ) -> None:
+        self._queue = queue
+        self._pool = pool
+        self._leases = leases
+        self._poe = poe
+        # The longest a granted call may take to leave: time to connect, and a little.
+        self._guard = guard
+        self._in_flight: dict[str, PoeToken] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> list[tuple[PoeToken, str]]:
+        """The tokens and grants of the calls under way."""
+        return [(token, grant) for grant, token in self._in_flight.items()]
+
+    async def settled(self) -> None:
+        """Return when Redis knows of the end of all calls that have ended."""
+        while self._background:
+            await asyncio.wait(self._background)
+
+    async def make(
+        self,
+        job: Job,
+        token: PoeToken,
+        *,
+        simulate_roles: int,
+        on_start: Callable[[], None],
+        on_events: OnEvents,
+    ) -> None:
+        """Call Poe for `job` with `token`, which the pool has acquired for it.
+
+        Raises Unavailable or NotSent where no call was made, Fault where one failed.
+        """
+        asked = time.monotonic()
+        grant = f"{job.id}:{token_hex(4)}"
+        granted = await self._granted(token, grant, asked)
+        sent = False
+        note: Note | None = None
+
+        def on_sent() -> None:
+            nonlocal sent
+            sent = True
+            at = granted.at + (time.monotonic() - asked) * 1000 + 1
+            self._in_background(lambda: self._queue.sent(token, grant, at))
+
+        self._in_flight[grant] = token
+        try:
+            on_start()
+            async with self._poe.answer(
+                job,
+                token.secret,
+                may_send=lambda: time.monotonic() < asked + self._guard,
+                on_sent=on_sent,
+                simulate_roles=simulate_roles,
+            ) as answer:
+                async for events in answer:
+                    await on_events(events)
+            if self._pool.state(token.id) != "ok":
+                self._pool.unpark(token.id)
+                note = Note(park=-1)
+        except Fault as fault:
+            note = self._learn(fault, job, token)
+            raise
+        finally:
+            del self._in_flight[grant]
+            (self._pool.release if sent else self._pool.cancel)(token)
+            self._in_background(lambda: self._queue.release(token, grant, used=sent, note=note))
+
+    async def _granted(self, token: PoeToken, grant: str, asked: float) -> Granted:
+        lease = self._leases.lease(token.account, asked)
+        if lease is None:
+            self._pool.cancel(token)
+            raise Unavailable
+        try:
+            reply = await self._queue.acquire(
+                token, lease.batch, lease.fence, grant, guard=self._guard
+            )
+        except BaseException:
+            # The grant may have been given; giving it back is harmless if it was not.
+            self._pool.cancel(token)
+            self._in_background(lambda: self._queue.release(token, grant, used=False))
+            raise
+        match reply:
+            case Granted():
+                return reply
+            case Refused(wait):
+                pause = FULL_PAUSE if wait is None else wait
+                self._pool.refuse(token, time.monotonic() + pause)
+            case Lost():
+                self._pool.cancel(token)
+        raise Unavailable
+
+    def _learn(self, fault: Fault, job: Job, token: PoeToken) -> Note | None:
+        note = lessons.note(fault)
+        now = time.monotonic()
+        if note is not None and note.rest:
+            self._pool.rest(token, now + note.rest)
+        if note is not None and note.park:
+            self._pool.park(token.id, now + note.park, note.state)
+            _log.error("%s is set aside: %s", token.label, note.reason)
+        if fault.kind is FaultKind.NOT_ENTITLED:
+            self._pool.mark_unfit(token, job.model, now + lessons.UNFIT_LIFE)
+        return note
+
+    def _in_background(self, call: Callable[[], Coroutine[None, None, None]]) -> None:
+        task = asyncio.create_task(_until_done(call))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def _until_done(call: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Repeat a call to Redis until it works, or until its grant has lapsed anyway."""
+    give_up = time.monotonic() + GRANT_LIFE
+    pause = 0.05
+    while True:
+        try:
+            return await call()
+        except RedisFault:
+            if time.monotonic() > give_up:
+                return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+
+__all__ = ["Calls", "NotSent", "Unavailable"]

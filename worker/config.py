@@ -1,0 +1,158 @@
+"""The settings of a worker: its Poe tokens, their limits, and where Poe is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from contract import config
+from contract.config import ConfigError, Settings
+
+_Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+_RateLimit = Annotated[int, Meta(ge=1, le=10_000)]
+_CoolDown = Annotated[float, Meta(ge=0, le=3_600)]
+_MaxInFlight = Annotated[int, Meta(ge=1, le=1_000)]
+
+
+class PoeToken(msgspec.Struct, frozen=True):
+    """One Poe API key, and how fast it may be used."""
+
+    id: str
+    """The secret's fingerprint: its name in Redis."""
+    label: str
+    """Its name for people."""
+    account: str
+    """Whose limits it uses up: tokens of one account have this in common."""
+    secret: str
+    rate_limit: int = 60
+    """The most starts in any 60 seconds."""
+    cool_down: float = 3.0
+    """Seconds from one start to the next."""
+    max_in_flight: int = 10
+
+    def __repr__(self) -> str:
+        return f"PoeToken({self.label})"
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """Everything a worker is told. Times are in seconds."""
+
+    redis_url: str = config.REDIS_URL
+    poe_url: str = "https://api.poe.com"
+    tokens: tuple[PoeToken, ...] = ()
+    timeout: _Seconds = 180.0
+    """The longest silence of the upstream, before the first block of an answer or after any."""
+    connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
+    proxy: str | None = None
+    simulate_roles: Literal[0, 1, 2] = 0
+    lease_life: Annotated[float, Meta(ge=1, le=300)] = 6.0
+    max_attempts: Annotated[int, Meta(ge=1, le=10)] = 2
+    drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
+
+    def __repr__(self) -> str:
+        # The URLs of Redis and of the proxy may hold passwords.
+        return f"WorkerConfig({self.poe_url}, {len(self.tokens)} tokens)"
+
+
+class Limits(msgspec.Struct, frozen=True, rename="camel"):
+    """The limits of every token that has none of its own."""
+
+    rate_limit: _RateLimit = 60
+    cool_down: _CoolDown = 3.0
+    max_in_flight: _MaxInFlight = 10
+
+
+class _Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """An entry of `tokens` that is a table; one that is a string is its `token`."""
+
+    token: str
+    account: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    rate_limit: _RateLimit | None = None
+    cool_down: _CoolDown | None = None
+    max_in_flight: _MaxInFlight | None = None
+
+
+def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
+    """Validate a worker's part of the settings, and resolve its secrets.
+
+    Returns the configuration and what the operator should be warned of. Raises ConfigError.
+    """
+    read = settings.struct(WorkerConfig, but=["tokens"])
+    tokens, warnings = _tokens(settings, settings.struct(Limits))
+    return msgspec.structs.replace(
+        read,
+        tokens=tokens,
+        redis_url=_url(settings, "redisUrl", read.redis_url, ["redis", "rediss", "unix"]),
+        poe_url=_url(settings, "poeUrl", read.poe_url, ["https", "http"]),
+        proxy=_url(settings, "proxy", read.proxy, ["http", "https"]) if read.proxy else None,
+    ), warnings
+
+
+def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> str:
+    where = settings.where((key,))
+    return config.checked_url(config.secrets(reference, where)[0], schemes, where)
+
+
+def _tokens(settings: Settings, limits: Limits) -> tuple[tuple[PoeToken, ...], list[str]]:
+    tokens: dict[str, PoeToken] = {}
+    warnings: list[str] = []
+    for number, entry in enumerate(settings.list_of(_Entry, "tokens")):
+        where = settings.where(("tokens", number))
+        table = _Entry(entry) if isinstance(entry, str) else entry
+        for secret in config.secrets(table.token, where):
+            token = _token(secret, table, limits)
+            if (same := tokens.get(token.id)) is not None:
+                warnings.append(f"{where}: {token.label} is listed twice and counts once")
+                token = _merged(same, token, where)
+            tokens[token.id] = token
+    agreed = _agreed(list(tokens.values()))
+    return agreed, warnings + _disagreements(list(tokens.values()), agreed)
+
+
+def _token(secret: str, entry: _Entry, limits: Limits) -> PoeToken:
+    fingerprint = config.fingerprint(secret, b"p2g-token")
+    return PoeToken(
+        id=fingerprint,
+        label=f"{entry.account or 'token'}-{fingerprint[:6]}",
+        account=config.fingerprint(entry.account, b"p2g-account") if entry.account else fingerprint,
+        secret=secret,
+        rate_limit=limits.rate_limit if entry.rate_limit is None else entry.rate_limit,
+        cool_down=limits.cool_down if entry.cool_down is None else entry.cool_down,
+        max_in_flight=limits.max_in_flight if entry.max_in_flight is None else entry.max_in_flight,
+    )
+
+
+def _merged(first: PoeToken, second: PoeToken, where: str) -> PoeToken:
+    named = [token for token in (first, second) if token.account != token.id] or [first]
+    if len({token.account for token in named}) > 1:
+        raise ConfigError(f"{where}: the same token is also listed under another account")
+    return _stricter(named[0], second if named[0] is first else first)
+
+
+def _stricter(token: PoeToken, other: PoeToken) -> PoeToken:
+    return msgspec.structs.replace(
+        token,
+        rate_limit=min(token.rate_limit, other.rate_limit),
+        cool_down=max(token.cool_down, other.cool_down),
+        max_in_flight=min(token.max_in_flight, other.max_in_flight),
+    )
+
+
+def _agreed(tokens: list[PoeToken]) -> tuple[PoeToken, ...]:
+    """Give all tokens of an account the strictest of their limits, since they share them."""
+    by_account: dict[str, PoeToken] = {}
+    for token in tokens:
+        by_account[token.account] = _stricter(by_account.get(token.account, token), token)
+    return tuple(_stricter(token, by_account[token.account]) for token in tokens)
+
+
+def _disagreements(tokens: list[PoeToken], agreed: tuple[PoeToken, ...]) -> list[str]:
+    return [
+        f"{token.label}: its account's other tokens have stricter limits, which now hold for it: "
+        f"rateLimit {strict.rate_limit}, coolDown {strict.cool_down:g}, "
+        f"maxInFlight {strict.max_in_flight}"
+        for token, strict in zip(tokens, agreed, strict=True)
+        if token != strict
+    ]

@@ -1,0 +1,127 @@
+"""Brings what running jobs emit to Redis.
+
+One task writes for all jobs. Whatever has piled up while the last write was under way goes out in
+the next: an idle worker adds no delay, and a busy one gets cheaper per event. A write that fails is
+repeated as it was, for ever; the ids of its records make that harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from contract.messages import Event, Reasoning, Record, Text, is_terminal
+from worker.queue import RedisFault
+
+_log = logging.getLogger("worker.emitter")
+
+MAX_PENDING_EVENTS = 2000
+"""Events of one job that may wait for Redis before the job stops reading from Poe."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two tries of a write that fails."""
+
+STALE = 2
+"""The verdict on a record whose job was given to another worker."""
+
+
+class Outbox:
+    """The events of one job on their way to its log."""
+
+    def __init__(
+        self, emitter: Emitter, job: str, epoch: int, on_stop: Callable[[bool], None]
+    ) -> None:
+        self.job = job
+        self.epoch = epoch
+        self.on_stop = on_stop
+        self.ended = False
+        """The last event is in the log, or never can be."""
+        self._emitter = emitter
+        self._seq = 0
+        self._pending: list[Event] = []
+        self._changed = asyncio.Event()
+
+    def put(self, events: Iterable[Event]) -> None:
+        """Send these events, soon."""
+        self._pending.extend(events)
+        self._emitter.wake(self)
+
+    async def room(self) -> None:
+        """Return when not too much is waiting."""
+        while len(self._pending) > MAX_PENDING_EVENTS and not self.ended:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def closed(self) -> None:
+        """Return when the last event is in the log, or when it is clear that it cannot be."""
+        while not self.ended:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def take(self) -> Record:
+        """The pending events, as the next record."""
+        self._seq += 1
+        record = Record(self.job, self.epoch, self._seq, _merged(self._pending))
+        self._pending = []
+        return record
+
+    def settle(self, record: Record, verdict: int) -> None:
+        """Learn what became of a record."""
+        if verdict == STALE or is_terminal(record.events[-1]):
+            self.ended = True
+        elif verdict:
+            self.on_stop(False)
+        if verdict == STALE:
+            self.on_stop(True)
+        self._changed.set()
+
+
+class Emitter:
+    """The one task that writes."""
+
+    def __init__(self, append: Callable[[Sequence[Record]], Awaitable[list[int]]]) -> None:
+        self._append = append
+        self._dirty: dict[str, Outbox] = {}
+        self._wake = asyncio.Event()
+
+    def wake(self, outbox: Outbox) -> None:
+        """Let the writer know that this job has something to send."""
+        self._dirty[outbox.job] = outbox
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            dirty, self._dirty = list(self._dirty.values()), {}
+            records = [outbox.take() for outbox in dirty if not outbox.ended]
+            verdicts = await self._until_appended(records) if records else []
+            by_job = {outbox.job: outbox for outbox in dirty}
+            for record, verdict in zip(records, verdicts, strict=True):
+                by_job[record.job].settle(record, verdict)
+
+    async def _until_appended(self, records: Sequence[Record]) -> list[int]:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._append(records)
+            except RedisFault as fault:
+                _log.warning("cannot write to Redis, trying again: %s", fault)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _merged(events: Sequence[Event]) -> tuple[Event, ...]:
+    """The same answer in fewer events: runs of text become one."""
+    merged: list[Event] = []
+    for event in events:
+        last = merged[-1] if merged else None
+        if isinstance(event, Text) and isinstance(last, Text):
+            merged[-1] = Text(last.text + event.text)
+        elif isinstance(event, Reasoning) and isinstance(last, Reasoning):
+            merged[-1] = Reasoning(last.text + event.text)
+        else:
+            merged.append(event)
+    return tuple(merged)

@@ -1,0 +1,61 @@
+"""Which accounts this worker owns, and for how long it may believe so.
+
+Accounts are dealt into batches, and a batch is what a worker leases. The deal depends only on the
+set of configured accounts, so workers with one config agree on it. Should two disagree for a while,
+during a change of config, no limit breaks: limits are kept per account, where Redis decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_BATCHES = 128
+"""Above this many accounts a batch holds several, so that a beat stays under a millisecond."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A batch and the fence under which we hold it."""
+
+    batch: str
+    fence: int
+
+
+def deal(accounts: Iterable[str]) -> dict[str, str]:
+    """Deal accounts into batches of equal size (give or take one): account -> batch."""
+    ordered = sorted(set(accounts))
+    if len(ordered) <= MAX_BATCHES:
+        return {account: account for account in ordered}
+    return {account: str(i % MAX_BATCHES) for i, account in enumerate(ordered)}
+
+
+class Leases:
+    """The leases that this worker holds, as the last beat told it."""
+
+    def __init__(self, accounts: Iterable[str], *, life: float) -> None:
+        self._batch_of = deal(accounts)
+        self._life = life
+        self._fences: dict[str, int] = {}
+        self._until = 0.0
+
+    @property
+    def batches(self) -> list[str]:
+        """Every batch there is, whoever holds it."""
+        return sorted(set(self._batch_of.values()))
+
+    def renew(self, fences: dict[str, int], asked: float) -> set[str]:
+        """Learn what a beat that was sent at `asked` gave us; return the accounts we own."""
+        self._fences = fences
+        self._until = asked + self._life
+        return {account for account, batch in self._batch_of.items() if batch in fences}
+
+    def lease(self, account: str, now: float) -> Lease | None:
+        """The lease under which we may use an account now, if we can prove that we hold it."""
+        batch = self._batch_of[account]
+        fence = self._fences.get(batch)
+        return Lease(batch, fence) if fence is not None and now < self._until else None
+
+    def expired(self, now: float) -> bool:
+        """Tell whether everything we held has lapsed."""
+        return now >= self._until

@@ -1,0 +1,134 @@
+"""One request to a bot and its answer, as batches of the contract's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from contract.messages import Event
+from worker.poe.body import is_event_stream, refusal
+from worker.poe.connections import FOREIGN, Gate, translated
+from worker.poe.limits import RateLimits, limits_from
+from worker.poe.sse import EventDecoder
+from worker.poe.stream import AnswerStream
+
+_LINGER = 0.5
+"""Seconds after `done` in which the body may end, so that its connection can be used again."""
+
+
+class Answer:
+    """Iterate batches of events, inside `async with`.
+
+    Nothing is sent before the iteration begins. A batch is what one read from the network gave;
+    the last one ends with `Finished`, and the iteration ends after it: at once, or when the
+    connection is fit to be used again. Leaving the block earlier, or being cancelled, closes the
+    connection at once.
+
+    The iteration raises Fault, or NotSent when the use of the token was no longer granted.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        request: Callable[[], httpx.Request],
+        secret: str,
+        *,
+        may_send: Callable[[], bool],
+        on_sent: Callable[[], None],
+        timeout: float,
+    ) -> None:
+        self.limits: RateLimits | None = None
+        """What the headers said; None before they came, and where they say nothing."""
+        self._http = http
+        self._request = request
+        self._secret = secret
+        self._on_sent = on_sent
+        self._timeout = timeout
+        self._gate = Gate(may_send, self._sending)
+        self._decoder = EventDecoder()
+        self._stream = AnswerStream()
+        self._limit = asyncio.timeout(None)
+        self._deadline = 0.0
+        self._batches = self._run()
+
+    def __repr__(self) -> str:
+        return f"<Answer {'sent' if self.sent else 'not sent'}>"
+
+    @property
+    def sent(self) -> bool:
+        """Tell whether any byte of the request may have left."""
+        return self._gate.sent
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]:
+        return self._batches
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the answer has ended well."""
+        await self._batches.aclose()
+
+    async def _run(self) -> AsyncGenerator[list[Event], None]:
+        with translated(self._gate, self._secret):
+            response = await self._send()
+            try:
+                self.limits = limits_from(response.headers)
+                if not is_event_stream(response):
+                    raise await refusal(response)
+                body = response.aiter_bytes()
+                while not self._stream.is_over:
+                    if batch := self._take(await self._next_chunk(body)):
+                        yield batch
+                if self._stream.fault:
+                    raise self._stream.fault
+                await _linger(body)
+            finally:
+                await response.aclose()
+
+    async def _send(self) -> httpx.Response:
+        """Return the response when its headers are here."""
+        # Connecting is timed by aiohttp; from the sending on, the first event's time runs.
+        async with self._limit:
+            with self._gate.entered():
+                return await self._http.send(self._request(), stream=True)
+
+    def _sending(self) -> None:
+        self._rearm()
+        self._limit.reschedule(self._deadline)
+        self._on_sent()
+
+    async def _next_chunk(self, body: AsyncIterator[bytes]) -> bytes | None:
+        async with asyncio.timeout_at(self._deadline):
+            return await anext(body, None)
+
+    def _take(self, chunk: bytes | None) -> list[Event]:
+        if chunk is None:
+            return self._stream.feed(self._decoder.close()) + self._stream.end()
+        if not (events := self._decoder.feed(chunk)):
+            return []
+        self._rearm()
+        return self._stream.feed(events)
+
+    def _rearm(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._timeout
+
+
+async def _linger(body: AsyncIterator[bytes]) -> None:
+    with suppress(*FOREIGN):
+        async with asyncio.timeout(_LINGER):
+            async for _ in body:
+                pass

@@ -1,0 +1,57 @@
+"""Reads Poe's catalogue, `GET /v1/models`, as it was seen in 2026: OpenAI's list with extras.
+
+`created` is in milliseconds there, against OpenAI's convention, so both are taken. An entry
+without an id is skipped, and any other field may be missing or odd: a new one among hundreds of
+models must not hide the rest.
+"""
+
+from __future__ import annotations
+
+from contract.messages import Model
+from worker.poe.faults import Fault, FaultKind
+from worker.poe.loose import object_of, objects_of, parse, string_of, strings_of
+
+_FIRST_MILLISECONDS = 100_000_000_000
+"""As seconds this is the year 5138, as milliseconds 1973."""
+
+
+def read_catalogue(body: bytes) -> tuple[Model, ...]:
+    """Read the models. Raises Fault(PROTOCOL) when this is no list of models at all."""
+    data = object_of(parse(body)).get("data")
+    if not isinstance(data, list):
+        raise Fault(FaultKind.PROTOCOL)
+    return tuple(_model(item) for item in objects_of(data) if string_of(item.get("id")))
+
+
+def read_balance(body: bytes) -> int:
+    """Read the points from `GET /usage/current_balance`. Raises Fault(PROTOCOL)."""
+    points = object_of(parse(body)).get("current_point_balance")
+    if not isinstance(points, int):
+        raise Fault(FaultKind.PROTOCOL)
+    return points
+
+
+def _model(item: dict[str, object]) -> Model:
+    metadata, architecture = object_of(item.get("metadata")), object_of(item.get("architecture"))
+    return Model(
+        id=str(item["id"]),
+        created=_seconds(item.get("created")),
+        owned_by=string_of(item.get("owned_by")),
+        display_name=string_of(metadata.get("display_name")),
+        context_length=_context_length(item),
+        input_modalities=strings_of(architecture.get("input_modalities")),
+        output_modalities=strings_of(architecture.get("output_modalities")),
+    )
+
+
+def _seconds(created: object) -> int:
+    if not isinstance(created, int):
+        return 0
+    return created // 1000 if created >= _FIRST_MILLISECONDS else created
+
+
+def _context_length(item: dict[str, object]) -> int | None:
+    # The field of the item is the older form of the same.
+    newer = object_of(item.get("context_window")).get("context_length")
+    length = newer or item.get("context_length")
+    return length if isinstance(length, int) else None

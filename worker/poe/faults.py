@@ -1,0 +1,195 @@
+"""How an attempt at Poe failed, whose fault that is, and what its client is told.
+
+Everything there is to know about a kind of fault stands in one table. A fault is an
+exception inside the worker; `to_failure` makes of it the value that crosses Redis.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from contract.messages import Failed, FailureKind
+
+
+class FaultKind(enum.Enum):
+    """How an attempt failed, in Poe's terms. The set is closed."""
+
+    BAD_KEY = enum.auto()
+    NO_POINTS = enum.auto()
+    RATE_LIMITED = enum.auto()
+    NOT_ENTITLED = enum.auto()
+    MODEL_NOT_FOUND = enum.auto()
+    CONTENT_REFUSED = enum.auto()
+    TOO_LONG = enum.auto()
+    BAD_REQUEST = enum.auto()
+    UPSTREAM_DOWN = enum.auto()
+    OVERLOADED = enum.auto()
+    UNREACHABLE = enum.auto()
+    TIMEOUT = enum.auto()
+    CUT = enum.auto()
+    PROTOCOL = enum.auto()
+    EMPTY = enum.auto()
+
+
+class Blame(enum.Enum):
+    """Who is at fault, which is all that a choice of the next attempt needs to know."""
+
+    TOKEN = enum.auto()
+    """This token cannot serve anybody now; another one may."""
+    MODEL_FOR_TOKEN = enum.auto()
+    """This token cannot have this model; another account's may."""
+    UPSTREAM = enum.auto()
+    """No token is better than another; later may be better than now."""
+    REQUEST = enum.auto()
+    """It will fail everywhere."""
+
+
+class Fault(Exception):
+    """An attempt failed.
+
+    `message` is fit for a client's eyes. `retry_after` is in seconds. `allow_retry` is false
+    where Poe says that the same request would fail again. `sent` tells whether any byte of the
+    request may have left.
+    """
+
+    def __init__(
+        self,
+        kind: FaultKind,
+        message: str = "",
+        retry_after: float | None = None,
+        allow_retry: bool = True,
+        *,
+        sent: bool = True,
+    ) -> None:
+        self.kind = kind
+        self.message = message or _TRAITS[kind].says
+        self.retry_after = retry_after
+        self.allow_retry = allow_retry
+        self.sent = sent
+        super().__init__(kind)
+
+    def __str__(self) -> str:
+        return f"{self.kind.name}: {self.message}"
+
+    def __repr__(self) -> str:
+        return f"<Fault {self.kind.name}{'' if self.sent else ' (not sent)'}: {self.message}>"
+
+
+def blame(kind: FaultKind) -> Blame:
+    """Tell who is at fault."""
+    return _TRAITS[kind].blame
+
+
+def to_failure(fault: Fault, *, output: bool) -> Failed:
+    """Say to the client how its job failed; `output` tells whether it has seen some of it."""
+    traits = _TRAITS[fault.kind]
+    # Poe says nothing on what a failed request costs. What it refuses it does not run;
+    # everything else that reached it may have been charged.
+    charged = output or (fault.sent and not traits.refusal)
+    return Failed(traits.failure, fault.message, fault.retry_after, charged)
+
+
+class _Traits(msgspec.Struct, frozen=True):
+    blame: Blame
+    failure: FailureKind
+    refusal: bool
+    says: str
+
+
+_REFUSED, _MAY_HAVE_RUN = True, False
+
+_TRAITS = {
+    FaultKind.BAD_KEY: _Traits(
+        Blame.TOKEN,
+        FailureKind.NO_TOKEN,
+        _REFUSED,
+        "The upstream rejected the credentials of this service.",
+    ),
+    FaultKind.NO_POINTS: _Traits(
+        Blame.TOKEN,
+        FailureKind.NO_POINTS,
+        _REFUSED,
+        "The accounts of this service have no points left for this model.",
+    ),
+    FaultKind.RATE_LIMITED: _Traits(
+        Blame.TOKEN,
+        FailureKind.RATE_LIMITED,
+        _REFUSED,
+        "The upstream's rate limit is reached.",
+    ),
+    FaultKind.NOT_ENTITLED: _Traits(
+        Blame.MODEL_FOR_TOKEN,
+        FailureKind.MODEL_NOT_ALLOWED,
+        _REFUSED,
+        "The accounts of this service may not use this model.",
+    ),
+    # Which models exist can depend on an account's plan, so another token is worth a try.
+    FaultKind.MODEL_NOT_FOUND: _Traits(
+        Blame.MODEL_FOR_TOKEN,
+        FailureKind.MODEL_NOT_FOUND,
+        _REFUSED,
+        "The upstream has no such model.",
+    ),
+    FaultKind.CONTENT_REFUSED: _Traits(
+        Blame.REQUEST,
+        FailureKind.CONTENT_REFUSED,
+        _REFUSED,
+        "The upstream refused the content of this request.",
+    ),
+    FaultKind.TOO_LONG: _Traits(
+        Blame.REQUEST,
+        FailureKind.CONTEXT_TOO_LONG,
+        _REFUSED,
+        "The conversation is too long for this model.",
+    ),
+    FaultKind.BAD_REQUEST: _Traits(
+        Blame.REQUEST,
+        FailureKind.INVALID_REQUEST,
+        _REFUSED,
+        "The upstream rejected this request as invalid.",
+    ),
+    FaultKind.UPSTREAM_DOWN: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.UPSTREAM_FAILED,
+        _MAY_HAVE_RUN,
+        "The upstream failed to answer.",
+    ),
+    FaultKind.OVERLOADED: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.OVERLOADED,
+        _MAY_HAVE_RUN,
+        "The upstream is overloaded.",
+    ),
+    FaultKind.UNREACHABLE: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.UPSTREAM_FAILED,
+        _MAY_HAVE_RUN,
+        "The upstream cannot be reached.",
+    ),
+    FaultKind.TIMEOUT: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.UPSTREAM_TIMEOUT,
+        _MAY_HAVE_RUN,
+        "The upstream did not answer in time.",
+    ),
+    FaultKind.CUT: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.UPSTREAM_FAILED,
+        _MAY_HAVE_RUN,
+        "The upstream closed the connection before the answer was complete.",
+    ),
+    FaultKind.PROTOCOL: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.UPSTREAM_FAILED,
+        _MAY_HAVE_RUN,
+        "The upstream sent something that is not an answer.",
+    ),
+    FaultKind.EMPTY: _Traits(
+        Blame.UPSTREAM,
+        FailureKind.UPSTREAM_EMPTY,
+        _MAY_HAVE_RUN,
+        "The upstream sent an empty answer.",
+    ),
+}

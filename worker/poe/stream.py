@@ -1,0 +1,135 @@
+"""The meaning of a bot's events: from Poe's vocabulary to the contract's.
+
+    text, replace_response        go through the transcript, which holds placeholders back
+    file, json                    become files, tool calls and usage
+    error, done, end of the body  end the answer; the first of them wins, for Poe's own server
+                                  library still sends `done` after an `error`
+    anything else                 is not for a client: meta, suggested_reply, ping, data, and
+                                  whatever Poe adds next
+
+An event about another response than the main one (`index` neither null nor 0) is left out.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from contract.messages import Event, File, Finished
+from worker.poe.chunks import FinishReason, read_chunk
+from worker.poe.errors import from_error_event
+from worker.poe.faults import Fault, FaultKind
+from worker.poe.sse import ServerSentEvent
+from worker.poe.transcript import MAX_TEXT, Transcript
+
+
+class _TextData(msgspec.Struct, frozen=True, gc=False):
+    text: str
+    index: object = None
+
+
+class _FileData(msgspec.Struct, frozen=True):
+    url: str
+    content_type: str = ""
+    name: str = ""
+    inline_ref: str | None = None
+    index: object = None
+
+
+_decode_text = msgspec.json.Decoder(_TextData).decode
+_decode_file = msgspec.json.Decoder(_FileData).decode
+
+
+class AnswerStream:
+    """One answer while it arrives.
+
+    `feed` and `end` return what a client may see, ending with `Finished` when the answer is
+    complete. `fault` is set when it will not be; it is no exception here, because what came
+    before it in the same bytes is still good.
+    """
+
+    def __init__(self, max_text: int = MAX_TEXT) -> None:
+        self.fault: Fault | None = None
+        self.finished = False
+        self._transcript = Transcript(max_text)
+        self._has_files = False
+        self._has_tool_calls = False
+        self._reason: FinishReason | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing that may still come matters."""
+        return self.finished or self.fault is not None
+
+    def feed(self, events: list[ServerSentEvent]) -> list[Event]:
+        """Take Poe's events in order."""
+        out: list[Event] = []
+        for event in events:
+            if self.is_over:
+                break
+            try:
+                out += self._take(event)
+            except Fault as fault:
+                self.fault = fault
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
+                self.fault = Fault(FaultKind.PROTOCOL)
+        return out
+
+    def end(self) -> list[Event]:
+        """Take the end of the body: with some answer it is as good as `done`."""
+        return self.feed([ServerSentEvent("done", b"")])
+
+    def _take(self, event: ServerSentEvent) -> list[Event]:
+        match event.name:
+            case "text" if event.data:
+                data = _decode_text(event.data)
+                return self._transcript.append(data.text) if _is_main(data.index) else []
+            case "replace_response" if event.data:
+                data = _decode_text(event.data)
+                return self._transcript.replace(data.text) if _is_main(data.index) else []
+            case "file" if event.data:
+                return self._take_file(_decode_file(event.data))
+            case "json" if event.data:
+                return self._take_chunk(msgspec.json.decode(event.data))
+            case "error":
+                raise from_error_event(event.data)
+            case "done":
+                return self._finish()
+            case _:
+                return []
+
+    def _take_file(self, data: _FileData) -> list[Event]:
+        if not _is_main(data.index):
+            return []
+        self._has_files = True
+        file = File(data.url, data.name, data.content_type, data.inline_ref or "")
+        return [*self._transcript.interrupt(), file]
+
+    def _take_chunk(self, value: object) -> list[Event]:
+        chunk = read_chunk(value)
+        events = self._transcript.append(chunk.content)
+        if chunk.tool_calls:
+            self._has_tool_calls = True
+            events += [*self._transcript.interrupt(), *chunk.tool_calls]
+        if chunk.usage:
+            events.append(chunk.usage)
+        self._reason = chunk.finish_reason or self._reason
+        return events
+
+    def _finish(self) -> list[Event]:
+        events = self._transcript.finish()
+        if self._transcript.is_empty and not self._has_files and not self._has_tool_calls:
+            self.fault = Fault(FaultKind.EMPTY)
+            return events
+        self.finished = True
+        return [*events, Finished(self._finish_reason())]
+
+    def _finish_reason(self) -> FinishReason:
+        # OpenAI's clients run tools only if this says so, and Poe's `done` says nothing.
+        if self._has_tool_calls and self._reason in (None, "stop"):
+            return "tool_calls"
+        return self._reason or "stop"
+
+
+def _is_main(index: object) -> bool:
+    """Tell whether an event is about the main response; a nonsensical index counts as none."""
+    return not (isinstance(index, int) and index)

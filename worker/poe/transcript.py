@@ -1,0 +1,114 @@
+"""The text of an answer as its client sees it.
+
+    upstream's text   = what was shown  +  what is held back
+    "Sorted.\\n\\nGenerating image (3s elapsed)"
+     '----- shown -----' '------- held -------'
+
+Shown text can be taken back only by `Replaced`, which a stream of OpenAI's chunks cannot
+express. So whatever may be a placeholder is held back until what follows decides, and a
+replacement that only continues what was shown goes out as the rest of it.
+"""
+
+from __future__ import annotations
+
+import io
+
+from contract.messages import Event, Replaced, Text
+from worker.poe.faults import Fault, FaultKind
+from worker.poe.placeholders import Standing, judge, last_line_begins, may_become_one
+
+MAX_TEXT = 8 * 1024 * 1024
+"""Characters of one answer. Poe bounds a bot's answer to 100,000; models that stream for
+an hour at 200 tokens a second stay below this."""
+
+
+class Transcript:
+    """What was shown, and what waits for a decision."""
+
+    def __init__(self, max_text: int = MAX_TEXT) -> None:
+        self._max_text = max_text
+        # Not a string: that would copy the whole answer with every word.
+        self._shown = io.StringIO()
+        self._size = 0
+        self._held = ""
+        self._standing = Standing.WORDS
+        self._void = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the answer, as it stands, has no text to show."""
+        return self._void or self._size == 0
+
+    def append(self, text: str) -> list[Event]:
+        """Take more text. Raises Fault(PROTOCOL) beyond the bound, as `replace` does."""
+        if not text:
+            return []
+        if self._held:
+            return self._append_to_held(text)
+        if self._void:
+            return self._settle(text)
+        if self._size == 0 and may_become_one(text):
+            return self._hold(text, judge(text, replaced=False, alone=True))
+        return self._show(text)
+
+    def replace(self, text: str) -> list[Event]:
+        """Take the text that stands in for all before."""
+        begin = last_line_begins(text)
+        self._hold(text[begin:], judge(text[begin:], replaced=True, alone=True))
+        if begin == 0:
+            # Nothing, or only a placeholder, in place of what was shown: taking it back can
+            # wait for the new text, which most often begins with what was shown.
+            self._void = self._size > 0
+            return []
+        return self._settle(text[:begin])
+
+    def interrupt(self) -> list[Event]:
+        """Decide, because something other than text follows."""
+        return self._decide(Standing.LIKELY)
+
+    def finish(self) -> list[Event]:
+        """Decide, because nothing follows."""
+        events = self._decide(Standing.SURE)
+        if self._void:
+            events += self._settle("")
+        return events
+
+    def _append_to_held(self, text: str) -> list[Event]:
+        both = self._held + text
+        if self._size == 0 and may_become_one(both):
+            replaced = self._standing is Standing.SURE
+            return self._hold(both, judge(both, replaced=replaced, alone=False))
+        return self._decide(Standing.BY_ITSELF) + self.append(text)
+
+    def _decide(self, vanishes: Standing) -> list[Event]:
+        held, self._held = self._held, ""
+        if not held or self._standing >= vanishes:
+            return []
+        return self._settle(held) if self._void else self._show(held)
+
+    def _hold(self, text: str, standing: Standing) -> list[Event]:
+        self._check_size(len(text))
+        self._held, self._standing = text, standing
+        return []
+
+    def _show(self, text: str) -> list[Event]:
+        self._size += len(text)
+        self._check_size(self._size)
+        self._shown.write(text)
+        return [Text(text)]
+
+    def _settle(self, text: str) -> list[Event]:
+        """Make `text` what is shown, by the least that does it."""
+        self._void = False
+        shown = self._shown.getvalue()
+        if text.startswith(shown):
+            return self._show(text[len(shown) :]) if len(text) > len(shown) else []
+        self._check_size(len(text))
+        self._shown = io.StringIO()
+        self._shown.write(text)
+        self._size = len(text)
+        return [Replaced(text)]
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_text:
+            raise Fault(FaultKind.PROTOCOL)

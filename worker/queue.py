@@ -1,0 +1,366 @@
+"""The worker's only Redis: jobs in, records out, leases and grants.
+
+Every call is one round trip of one script. A script may be repeated after a lost reply: `append`
+and `acquire` know their own earlier attempt, `beat` and `release` do not mind. `dispatch` does, so
+after any fault there `orphans` finds the jobs that were given to us unheard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from contract import keys, scripts
+from contract.messages import (
+    Catalogue,
+    Failed,
+    FailureKind,
+    Job,
+    Record,
+    WorkerReport,
+    is_output,
+    is_terminal,
+)
+from worker.config import PoeToken
+from worker.tokens import WINDOW, margin
+
+ANSWER_LIFE = 600.0
+"""Seconds for which a finished answer stays readable."""
+
+GRANT_LIFE = 60.0
+"""Seconds after which a call in flight no longer counts when its worker has stopped beating."""
+
+BELL_WAIT = 1.0
+"""Seconds for which an idle worker listens before it looks for itself."""
+
+CATALOGUE_LIFE = 7 * 24 * 3600
+"""Seconds for which the last good catalogue is kept while Poe does not answer."""
+
+RedisFault = (exceptions.RedisError, OSError, TimeoutError)
+"""All that a broken or frozen Redis can raise here."""
+
+_SOCKET_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A job that was dispatched to this worker."""
+
+    job: Job
+    epoch: int
+    attempt: int
+    waited: float
+    """Seconds between its arrival and the dispatch."""
+    tried: frozenset[str]
+    """Tokens that have already failed it in their own right."""
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The call may start. `at` is Redis's clock in milliseconds."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The call may not start before `wait` seconds have passed; None: until a call ends."""
+
+    wait: float | None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """This worker no longer owns the token."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the end of a call says of its token, for all workers to know."""
+
+    rest: float = 0.0
+    """Seconds for which the account starts nothing."""
+    park: float = 0.0
+    """Seconds for which the token is set aside; negative: it is well again."""
+    state: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TokenState:
+    """What Redis knows of a token."""
+
+    parked: float
+    """Seconds for which it is still set aside."""
+    state: str
+
+
+class Queue:
+    """One worker's connection to the queue."""
+
+    def __init__(self, url: str, worker: str, *, lease_life: float, max_attempts: int) -> None:
+        self.worker = worker
+        self._lease_ms = round(lease_life * 1000)
+        self._max_deaths = max_attempts
+        self._redis = _connect(url, connections=32, timeout=_SOCKET_TIMEOUT)
+        # A read that blocks needs a longer timeout than its block, and a connection of its own.
+        self._bell = _connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
+        self._script = {
+            name: self._redis.register_script(scripts.source(name))
+            for name in ("dispatch", "append", "handback", "reclaim", "beat", "acquire", "release")
+        }
+
+    async def __aenter__(self) -> Queue:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(*RedisFault):
+            await self._redis.aclose()
+            await self._bell.aclose()
+
+    async def wait_for_bell(self) -> None:
+        """Return when a job has come, or after `BELL_WAIT` seconds."""
+        await self._bell.brpop([keys.BELL], timeout=BELL_WAIT)
+
+    async def dispatch(self, count: int) -> list[Taken]:
+        """Take up to `count` jobs, in fair order."""
+        rows = await self._run("dispatch", self.worker, count, _ms(ANSWER_LIFE), _TOO_LATE)
+        return [_taken(row) for row in rows]
+
+    async def append(self, records: Sequence[Record]) -> list[int]:
+        """Append to the logs of these jobs and tell their gateways; see append.lua."""
+        args: list[Any] = [_ms(ANSWER_LIFE)]
+        for record in records:
+            args += [record.job, record.epoch, record.seq, _mark(record), _encode(record)]
+        verdicts: list[int] = await self._run("append", *args)
+        return verdicts
+
+    async def hand_back(
+        self,
+        job: str,
+        epoch: int,
+        *,
+        pause: float = 0.0,
+        tried: Iterable[str] = (),
+        to_others: bool = False,
+    ) -> bool:
+        """Return a job without output to its place in the queue; False: no longer ours.
+
+        `to_others`: this worker has no token left for it, so another should get it first.
+        """
+        reply = await self._run(
+            "handback",
+            self.worker,
+            job,
+            epoch,
+            _ms(pause),
+            ",".join(tried),
+            _ms(ANSWER_LIFE),
+            self.worker if to_others else "",
+        )
+        return bool(reply)
+
+    async def orphans(self, running: Collection[str]) -> list[tuple[str, int]]:
+        """Jobs, with their epochs, that Redis holds to be ours and we do not know."""
+        owned = await _await(self._redis.smembers(keys.owned(self.worker)))
+        lost = [job.decode() for job in owned if job.decode() not in running]
+        epochs = [await _await(self._redis.hget(keys.job(job), "epoch")) for job in lost]
+        return [(job, int(epoch)) for job, epoch in zip(lost, epochs, strict=True) if epoch]
+
+    async def beat(
+        self, report: WorkerReport, batches: Iterable[str], *, leaving: bool = False
+    ) -> dict[str, int]:
+        """Renew the heartbeat and the leases; return the batches held, with their fences."""
+        rows = await self._run(
+            "beat", self.worker, self._lease_ms, int(leaving), _encode(report), *batches
+        )
+        return {batch.decode(): fence for batch, fence in rows}
+
+    async def reclaim(self) -> list[str]:
+        """See to the jobs of workers that have died; return those workers."""
+        dead = await self._run(
+            "reclaim", self._max_deaths, _ms(ANSWER_LIFE), _INTERRUPTED, _DEADLY, _TOO_LATE
+        )
+        return [worker.decode() for worker in dead]
+
+    async def acquire(
+        self, token: PoeToken, batch: str, fence: int, grant: str, *, guard: float
+    ) -> Granted | Refused | Lost:
+        """Ask for one call with this token; a grant must be used within `guard` seconds."""
+        reply = await self._run(
+            "acquire",
+            self.worker,
+            batch,
+            fence,
+            token.id,
+            token.account,
+            grant,
+            token.rate_limit,
+            _ms(WINDOW + margin(WINDOW)),
+            _ms(token.cool_down + margin(token.cool_down)),
+            token.max_in_flight,
+            _ms(guard),
+            _ms(GRANT_LIFE),
+        )
+        match reply[0]:
+            case b"granted":
+                return Granted(float(reply[1]))
+            case b"lost":
+                return Lost()
+            case b"full":
+                return Refused(None)
+            case _:
+                return Refused(float(reply[1]) / 1000)
+
+    async def sent(self, token: PoeToken, grant: str, at: float) -> None:
+        """The granted call went out, at `at` milliseconds of Redis's clock or before."""
+        await self._redis.zadd(keys.uses(token.account), {grant: at}, xx=True, lt=True)
+
+    async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
+        """Keep calls in flight counted."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            expiry = await self._now() + _ms(GRANT_LIFE)
+            for token, grant in grants:
+                pipe.zadd(keys.grants(token.account), {grant: expiry}, xx=True)
+            await pipe.execute()
+
+    async def release(
+        self, token: PoeToken, grant: str, *, used: bool, note: Note | None = None
+    ) -> None:
+        """A call has ended, or was never made; `note` is what it taught us of the token."""
+        note = note or Note()
+        await self._run(
+            "release",
+            token.id,
+            token.account,
+            grant,
+            int(not used),
+            _ms(note.rest),
+            _ms(note.park),
+            note.state,
+            note.reason,
+        )
+
+    async def states(self, tokens: Sequence[PoeToken]) -> dict[str, TokenState]:
+        """What other workers have learned of these tokens."""
+        if not tokens:
+            return {}
+        now = await self._now()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for token in tokens:
+                pipe.hmget(keys.token(token.id), ["until", "state"])
+            rows = await pipe.execute()
+        return {
+            token.id: TokenState(max(0.0, float(until or 0) - now) / 1000, (state or b"").decode())
+            for token, (until, state) in zip(tokens, rows, strict=True)
+        }
+
+    async def note_balance(self, token: PoeToken, points: int) -> None:
+        """Tell everyone how many points a token's account has left."""
+        await _await(self._redis.hset(keys.token(token.id), "points", str(points)))
+
+    @asynccontextmanager
+    async def cancellations(self) -> AsyncIterator[AsyncIterator[str]]:
+        """Inside the block, iterate the ids of jobs whose clients have left."""
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await pubsub.subscribe(keys.control(self.worker))
+
+            async def ids() -> AsyncIterator[str]:
+                while True:
+                    message = await pubsub.get_message(timeout=None)
+                    if message is not None:
+                        yield message["data"].decode()
+
+            yield ids()
+
+    async def may_fetch_catalogue(self, life: float) -> bool:
+        """Tell whether it falls to this worker to fetch the catalogue, once in `life` seconds."""
+        lock = self._redis.set(keys.CATALOGUE_LOCK, self.worker, nx=True, px=_ms(life))
+        return bool(await lock)
+
+    async def publish_catalogue(self, catalogue: Catalogue) -> None:
+        """Make a catalogue known to the gateways."""
+        await self._redis.set(keys.CATALOGUE, _encode(catalogue), ex=CATALOGUE_LIFE)
+
+    async def retry_catalogue(self, after: float) -> None:
+        """The fetch failed: someone may try again after `after` seconds."""
+        await self._redis.pexpire(keys.CATALOGUE_LOCK, _ms(after))
+
+    async def _now(self) -> float:
+        seconds, micros = await self._redis.time()
+        return float(seconds * 1000 + micros // 1000)
+
+    async def _run(self, name: str, *args: Any) -> Any:
+        return await self._script[name](args=[0, *args])
+
+
+def _connect(url: str, *, connections: int, timeout: float) -> Redis:
+    # redis-py repeats every command ten times by default, and its plain pool raises when it is
+    # empty. Here nothing is repeated unseen, and a call waits for a connection.
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=timeout,
+        protocol=2,
+        socket_timeout=timeout,
+        socket_connect_timeout=_SOCKET_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis.from_pool(pool)
+
+
+async def _await(reply: Any) -> Any:
+    # redis-py types the replies of its hash and set commands as "awaitable or not".
+    return await reply
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_job = msgspec.msgpack.Decoder(Job).decode
+
+
+def _mark(record: Record) -> int:
+    if is_terminal(record.events[-1]):
+        return 2
+    return int(any(is_output(event) for event in record.events))
+
+
+def _taken(row: Sequence[Any]) -> Taken:
+    payload, epoch, attempt, waited, tried = row
+    return Taken(
+        _decode_job(payload),
+        epoch,
+        attempt,
+        waited / 1000,
+        frozenset(filter(None, tried.decode().split(","))),
+    )
+
+
+def _failure(kind: FailureKind, message: str, *, charged: bool = False) -> bytes:
+    return _encode((Failed(kind, message, charged=charged),))
+
+
+_TOO_LATE = _failure(
+    FailureKind.QUEUE_TIMEOUT, "The request waited too long for a free Poe key. Try again later."
+)
+_INTERRUPTED = _failure(
+    FailureKind.INTERRUPTED,
+    "The answer was interrupted: the process that was receiving it has stopped.",
+    charged=True,
+)
+_DEADLY = _failure(
+    FailureKind.INTERRUPTED,
+    "The request was given up: each process that began it has stopped.",
+    charged=True,
+)

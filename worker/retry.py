@@ -1,0 +1,50 @@
+"""What to do with a job whose attempt failed: a value, not control flow."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from worker.poe.faults import Blame, Fault, blame
+
+MAX_UPSTREAM_FAILURES = 3
+"""Attempts of one job that may fail for the upstream's sake: the first and two more."""
+
+FIRST_PAUSE = 0.5
+"""Seconds before the second attempt; doubled for the third."""
+
+
+class Step(enum.Enum):
+    """How a job goes on after a failed attempt."""
+
+    FAIL = "fail"
+    OTHER_TOKEN = "other token"  # noqa: S105
+    AGAIN = "again"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The next step, and the seconds to wait before it."""
+
+    step: Step
+    pause: float = 0.0
+
+
+def decide(fault: Fault, *, output: bool, upstream_failures: int) -> Decision:
+    """Say how a job goes on.
+
+    `upstream_failures` counts the attempts that the upstream has failed, this one included. After
+    the first output nothing is ever tried again: the client would read a second answer behind half
+    of the first.
+    """
+    if output:
+        return Decision(Step.FAIL)
+    match blame(fault.kind):
+        case Blame.TOKEN | Blame.MODEL_FOR_TOKEN:
+            return Decision(Step.OTHER_TOKEN)
+        case Blame.REQUEST:
+            return Decision(Step.FAIL)
+        case Blame.UPSTREAM:
+            if not fault.allow_retry or upstream_failures >= MAX_UPSTREAM_FAILURES:
+                return Decision(Step.FAIL)
+            return Decision(Step.AGAIN, FIRST_PAUSE * 2 ** (upstream_failures - 1))

@@ -1,0 +1,202 @@
+"""Runs one job: attempt after attempt, until it has ended or must go back to the queue.
+
+`JobRun.run` is the worker's error boundary: whatever goes wrong there ends the job with a `Failed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from contract.messages import Event, Failed, FailureKind, Started, is_output, is_terminal
+from worker.calls import Calls, NotSent, Unavailable
+from worker.config import PoeToken
+from worker.emitter import Emitter, Outbox
+from worker.poe.faults import Blame, Fault, FaultKind, blame, to_failure
+from worker.queue import Queue, RedisFault, Taken
+from worker.retry import Step, decide
+from worker.tokens import TokenPool
+
+_log = logging.getLogger("worker.run")
+
+_LEFT = Failed(FailureKind.CANCELLED, "The client has left.")
+_DRAINED = Failed(
+    FailureKind.INTERRUPTED, "The answer was cut short: the worker had to stop.", charged=True
+)
+_OUR_FAULT = Failed(FailureKind.INTERNAL, "The request failed by a fault of the gateway's own.")
+
+
+class Worker(Protocol):
+    """What a run needs of the worker it runs on."""
+
+    name: str
+    queue: Queue
+    pool: TokenPool
+    calls: Calls
+    emitter: Emitter
+    simulate_roles: Literal[0, 1, 2]
+
+
+class HandBack(Exception):
+    """This worker cannot go on with the job now; another may, or it may later."""
+
+    def __init__(self, *, pause: float = 0.0, to_others: bool = False) -> None:
+        super().__init__()
+        self.pause = pause
+        self.to_others = to_others
+
+
+@dataclass
+class JobRun:
+    """One job on this worker."""
+
+    worker: Worker
+    taken: Taken
+    outbox: Outbox = field(init=False)
+    tried: set[str] = field(init=False)
+    task: asyncio.Task[None] | None = None
+    token: PoeToken | None = None
+    attempt: int = 0
+    begun: bool = False
+    """Something of the answer is on its way to the client."""
+    stale: bool = False
+    """The job is another worker's now."""
+    draining: bool = False
+    """The worker must stop, and this job with it."""
+    ended: bool = False
+    """Its last event is on its way; nothing may follow."""
+    upstream_failures: int = 0
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.worker.emitter, self.taken.job.id, self.taken.epoch, self.stop)
+        self.tried = set(self.taken.tried)
+        self.attempt = self.taken.attempt - 1
+
+    def stop(self, stale: bool = False) -> None:
+        """Stop: the client has left, or, if `stale`, the job was given to another worker."""
+        self.stale = self.stale or stale
+        self._cancel()
+
+    def drain(self) -> None:
+        """Stop because the worker does."""
+        self.draining = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self.task is not None and not self.ended:
+            self.task.cancel()
+
+    async def run(self, token: PoeToken) -> None:
+        """See the job through, first with `token`, which the pool has acquired for it."""
+        began = time.monotonic()
+        outcome = await self._run(token)
+        _log.info(
+            "attempt",
+            extra={
+                "job": self.taken.job.id,
+                "model": self.taken.job.model,
+                "token": self.token.label if self.token else None,
+                "attempt": self.attempt,
+                "queue_wait": round(self.taken.waited, 3),
+                "duration": round(time.monotonic() - began, 3),
+                "outcome": outcome,
+            },
+        )
+
+    async def _run(self, token: PoeToken) -> str:
+        end: Event | None = None
+        try:
+            await self._until_answered(token)
+            # The stream's own last event has ended the job.
+        except HandBack as back:
+            return await self._hand_back(back)
+        except asyncio.CancelledError:
+            if self.draining and not self.begun and not self.stale:
+                return await self._hand_back(HandBack())
+            end = _DRAINED if self.draining else _LEFT
+        except Fault as fault:
+            end = to_failure(fault, output=self.begun)
+        except Exception:
+            _log.exception("a job failed by our own fault", extra={"job": self.taken.job.id})
+            end = _OUR_FAULT
+        if self.stale:
+            return "stale"
+        if end is not None and not self.ended:
+            self.ended = True
+            self.outbox.put((end,))
+        await self.outbox.closed()
+        return end.kind if isinstance(end, Failed) else "ok"
+
+    async def _hand_back(self, back: HandBack) -> str:
+        try:
+            await self.worker.queue.hand_back(
+                self.taken.job.id,
+                self.outbox.epoch,
+                pause=back.pause,
+                tried=self.tried,
+                to_others=back.to_others,
+            )
+        except RedisFault as fault:
+            # It stays ours in Redis; the next look for orphans hands it back.
+            _log.warning("could not hand a job back yet: %s", fault)
+        return "handed back"
+
+    async def _until_answered(self, token: PoeToken) -> None:
+        while True:
+            self.token = token
+            try:
+                return await self.worker.calls.make(
+                    self.taken.job,
+                    token,
+                    simulate_roles=self.worker.simulate_roles,
+                    on_start=self._on_start,
+                    on_events=self._on_events,
+                )
+            except (Unavailable, NotSent, *RedisFault):
+                raise HandBack from None
+            except Fault as fault:
+                token = await self._after(fault, token)
+
+    def _on_start(self) -> None:
+        taken, label = self.taken, self.token.label if self.token else ""
+        self.attempt += 1
+        self.outbox.put(
+            (Started(self.worker.name, self.attempt, taken.job.model, label, taken.waited),)
+        )
+
+    async def _on_events(self, events: list[Event]) -> None:
+        self.begun = self.begun or any(is_output(event) for event in events)
+        self.ended = self.ended or any(is_terminal(event) for event in events)
+        self.outbox.put(events)
+        await self.outbox.room()
+
+    async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
+        """Return the token for the next attempt, or raise what ends this run."""
+        blamed = blame(fault.kind)
+        if blamed is Blame.UPSTREAM:
+            self.upstream_failures += 1
+        decision = decide(
+            fault,
+            output=self.begun,
+            upstream_failures=self.upstream_failures,
+        )
+        if decision.step is Step.FAIL:
+            raise fault
+        # A rate-limited account rests for a while, and may then serve this very job.
+        if blamed is not Blame.UPSTREAM and fault.kind is not FaultKind.RATE_LIMITED:
+            self.tried.add(token.id)
+        await asyncio.sleep(decision.pause)
+        return self._next_token(fault)
+
+    def _next_token(self, fault: Fault) -> PoeToken:
+        now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
+        found = pool.acquire(now, model=model, tried=self.tried)
+        if isinstance(found, PoeToken):
+            return found
+        if not pool.untried(now, model=model, tried=self.tried):
+            raise fault
+        here = pool.untried(now, model=model, tried=self.tried, owned_only=True)
+        raise HandBack(to_others=not here)

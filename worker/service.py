@@ -1,0 +1,229 @@
+"""The worker: keeps its leases, takes jobs while it has tokens free for them, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from secrets import token_hex
+
+from contract.messages import Catalogue, WorkerReport
+from worker.calls import Calls
+from worker.config import PoeToken, WorkerConfig
+from worker.emitter import Emitter
+from worker.leases import Leases
+from worker.poe.client import PoeClient
+from worker.poe.faults import Fault
+from worker.queue import Queue, RedisFault, Taken
+from worker.run import JobRun
+from worker.tokens import TokenPool, Wait
+
+_log = logging.getLogger("worker")
+
+CATALOGUE_AGE = 3600.0
+"""Seconds after which the catalogue is fetched anew."""
+
+CATALOGUE_RETRY = 60.0
+"""Seconds after a failed fetch of it."""
+
+MOST_AT_ONCE = 16
+"""Jobs that one dispatch may take."""
+
+FAULT_PAUSE = 0.5
+"""Seconds before a loop that Redis has failed goes on."""
+
+
+class Service:
+    """One worker process."""
+
+    def __init__(self, config: WorkerConfig, queue: Queue, poe: PoeClient, version: str) -> None:
+        self.name = queue.worker
+        self.queue = queue
+        self.simulate_roles = config.simulate_roles
+        self.pool = TokenPool(config.tokens)
+        self.leases = Leases((t.account for t in config.tokens), life=config.lease_life)
+        self.calls = Calls(queue, self.pool, self.leases, poe, guard=config.connect_timeout + 0.5)
+        self.emitter = Emitter(queue.append)
+        self._config = config
+        self._poe = poe
+        self._version = version
+        self._runs: dict[str, JobRun] = {}
+        self._draining = asyncio.Event()
+        self._changed = asyncio.Event()
+        """Set when a token may have become free."""
+
+    def drain(self) -> None:
+        """Take nothing new; `run` returns when what runs has ended. A second call ends it now."""
+        if self._draining.is_set():
+            for run in list(self._runs.values()):
+                run.drain()
+        self._draining.set()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Serve until drained."""
+        background = [
+            asyncio.create_task(loop)
+            for loop in (
+                self.emitter.run(),
+                self._repeat(self._beat, self._config.lease_life / 3),
+                self._repeat(self._listen, 0.0),
+                self._repeat(self._refresh_catalogue, 5.0),
+            )
+        ]
+        try:
+            await self._take_jobs()
+            await self._finish_jobs()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]], pause: float) -> None:
+        while True:
+            try:
+                await step()
+            except RedisFault as fault:
+                _log.warning("Redis: %s", fault)
+                await asyncio.sleep(FAULT_PAUSE)
+            # Workers that started together must not beat together.
+            await asyncio.sleep(pause * random.uniform(0.9, 1.0))  # noqa: S311
+
+    async def _take_jobs(self) -> None:
+        while not self._draining.is_set():
+            try:
+                await self._take_some()
+            except RedisFault as fault:
+                _log.warning("cannot take jobs: %s", fault)
+                await asyncio.sleep(FAULT_PAUSE)
+                await self._return_orphans()
+
+    async def _take_some(self) -> None:
+        self._changed.clear()
+        tokens, until = self._free_tokens()
+        if not tokens:
+            pause = min(until - time.monotonic(), self._config.lease_life / 3)
+            await self._until_changed(max(pause, 0.001))
+            return
+        try:
+            taken = await self.queue.dispatch(len(tokens))
+        except BaseException:
+            self._put_back(tokens)
+            raise
+        for job in taken:
+            self._start(job, tokens.pop())
+        self._put_back(tokens)
+        if tokens and not self._draining.is_set():
+            await self.queue.wait_for_bell()
+
+    def _free_tokens(self) -> tuple[list[PoeToken], float]:
+        """The tokens that could start a call now, and when the next one can."""
+        tokens: list[PoeToken] = []
+        for _ in range(MOST_AT_ONCE):
+            found = self.pool.acquire(time.monotonic())
+            if isinstance(found, Wait):
+                return tokens, found.until
+            tokens.append(found)
+        return tokens, 0.0
+
+    def _put_back(self, tokens: list[PoeToken]) -> None:
+        for token in reversed(tokens):
+            self.pool.cancel(token)
+
+    def _start(self, taken: Taken, token: PoeToken) -> None:
+        run = JobRun(self, taken)
+        self._runs[taken.job.id] = run
+        run.task = asyncio.create_task(run.run(token))
+
+        def ended(_: object) -> None:
+            del self._runs[taken.job.id]
+            self._changed.set()
+
+        run.task.add_done_callback(ended)
+
+    async def _until_changed(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _finish_jobs(self) -> None:
+        """Let what runs run on for `drain_timeout`, then cut it."""
+        _log.info("draining: %d jobs still run", len(self._runs))
+        await self._beat_once_more()
+        give_up = time.monotonic() + self._config.drain_timeout
+        while self._runs and time.monotonic() < give_up:
+            await asyncio.wait([r.task for r in self._runs.values() if r.task], timeout=1)
+        for run in list(self._runs.values()):
+            run.drain()
+        while self._runs:
+            await asyncio.wait([r.task for r in self._runs.values() if r.task], timeout=1)
+        await self.calls.settled()
+        await self._beat_once_more()
+
+    async def _beat_once_more(self) -> None:
+        try:
+            await self._beat()
+        except RedisFault as fault:
+            _log.warning("could not say goodbye to Redis: %s", fault)
+
+    async def _beat(self) -> None:
+        asked = time.monotonic()
+        leaving = self._draining.is_set()
+        fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
+        new = self.pool.own(self.leases.renew(fences, asked))
+        await self._learn_states(new)
+        if self.calls.in_flight:
+            await self.queue.extend(self.calls.in_flight)
+        for worker in await self.queue.reclaim():
+            _log.warning("worker %s has died; its jobs were seen to", worker)
+        self._changed.set()
+
+    def _report(self) -> WorkerReport:
+        now = time.monotonic()
+        return WorkerReport(
+            self.name,
+            self._version,
+            self.pool.counts(now),
+            len(self._runs),
+            self.pool.capacity(now),
+        )
+
+    async def _learn_states(self, tokens: list[PoeToken]) -> None:
+        now = time.monotonic()
+        for token_id, state in (await self.queue.states(tokens)).items():
+            if state.parked:
+                self.pool.park(token_id, now + state.parked, state.state)
+
+    async def _listen(self) -> None:
+        async with self.queue.cancellations() as ids:
+            async for job in ids:
+                if run := self._runs.get(job):
+                    run.stop()
+
+    async def _return_orphans(self) -> None:
+        """Hand back jobs that were dispatched to us in a reply that never came."""
+        try:
+            for job, epoch in await self.queue.orphans(self._runs.keys()):
+                await self.queue.hand_back(job, epoch)
+        except RedisFault as fault:
+            _log.warning("cannot look for lost jobs: %s", fault)
+
+    async def _refresh_catalogue(self) -> None:
+        if not await self.queue.may_fetch_catalogue(CATALOGUE_AGE):
+            return
+        try:
+            models = await self._poe.models()
+        except Fault as fault:
+            _log.warning("Poe's list of models could not be fetched: %s", fault)
+            await self.queue.retry_catalogue(CATALOGUE_RETRY)
+            return
+        await self.queue.publish_catalogue(Catalogue(time.time(), models))
+
+
+def new_name() -> str:
+    """A name that no worker has had before."""
+    return f"w-{token_hex(6)}"

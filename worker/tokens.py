@@ -1,0 +1,214 @@
+"""Which Poe token may start the next call.
+
+Policy only: the pool never sleeps and never reads a clock. Callers pass `now`, in seconds of one
+monotonic clock, and wait as told. What it knows of an account's limits is a prediction, made from
+the calls of this worker alone; `acquire.lua` decides, and `refuse` tells the pool what it said.
+
+Limits belong to accounts: two tokens of one account share them. Health belongs to tokens.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from contract.messages import TokenCounts
+from worker.config import PoeToken
+
+WINDOW = 60.0
+"""Seconds over which Poe counts the rate limit (dossier: requests per minute)."""
+
+NEVER = float("inf")
+
+
+@dataclass(frozen=True)
+class Wait:
+    """No token can start a call before `until`; NEVER: only a release or a claim will help."""
+
+    until: float
+
+
+def margin(period: float) -> float:
+    """Seconds added to a cooldown or window, since the network may bring two calls closer.
+
+    Two per cent, at most 50 ms: so the margin alone never costs more than 2 % of the starts.
+    """
+    return min(0.05, 0.02 * period)
+
+
+@dataclass
+class _Account:
+    """The limits of one account, as far as this worker has used them."""
+
+    rate_limit: int
+    cool_down: float
+    max_in_flight: int
+    rests_until: float = 0.0
+    in_flight: int = 0
+    starts: deque[float] = field(default_factory=deque)
+
+    def ready_at(self) -> float:
+        if self.in_flight >= self.max_in_flight:
+            return NEVER
+        ready = self.rests_until
+        if self.starts:
+            ready = max(ready, self.starts[-1] + self.cool_down + margin(self.cool_down))
+        if len(self.starts) >= self.rate_limit:
+            ready = max(ready, self.starts[-self.rate_limit] + WINDOW + margin(WINDOW))
+        return ready
+
+
+@dataclass
+class _Health:
+    """What we learned of one token."""
+
+    state: str = "ok"
+    until: float = 0.0
+    last_used: float = -NEVER
+    unfit: dict[str, float] = field(default_factory=dict)
+
+
+class TokenPool:
+    """The tokens of one worker: those it owns, what they did, and what they can do next."""
+
+    def __init__(self, tokens: Iterable[PoeToken]) -> None:
+        self._tokens = {token.id: token for token in tokens}
+        self._health = {key: _Health() for key in self._tokens}
+        self._accounts: dict[str, _Account] = {}
+        for token in self._tokens.values():
+            self._accounts.setdefault(
+                token.account, _Account(token.rate_limit, token.cool_down, token.max_in_flight)
+            )
+        self._owned: dict[str, PoeToken] = {}
+
+    def __repr__(self) -> str:
+        in_flight = sum(account.in_flight for account in self._accounts.values())
+        return f"<TokenPool {len(self._owned)} of {len(self._tokens)} owned, {in_flight} in flight>"
+
+    def own(self, accounts: Collection[str]) -> list[PoeToken]:
+        """Use the tokens of these accounts and no others; return those that are new to us."""
+        before = self._owned
+        self._owned = {
+            key: token for key, token in self._tokens.items() if token.account in accounts
+        }
+        return [token for key, token in self._owned.items() if key not in before]
+
+    def acquire(
+        self, now: float, *, model: str = "", tried: Collection[str] = ()
+    ) -> PoeToken | Wait:
+        """Take the least busy token that can start a call for `model`, or say how long to wait.
+
+        Ties go to the token that has rested longest. Tokens in `tried` are left out.
+        """
+        best: PoeToken | None = None
+        best_rank = (0, 0.0)
+        soonest = NEVER
+        for token in self._owned.values():
+            ready = NEVER if token.id in tried else self._ready_at(token, model)
+            if ready > now:
+                soonest = min(soonest, ready)
+                continue
+            rank = (
+                self._accounts[token.account].in_flight,
+                self._health[token.id].last_used,
+            )
+            if best is None or rank < best_rank:
+                best, best_rank = token, rank
+        if best is None:
+            return Wait(soonest)
+        account = self._accounts[best.account]
+        account.in_flight += 1
+        account.starts.append(now)
+        if len(account.starts) > account.rate_limit:
+            account.starts.popleft()
+        self._health[best.id].last_used = now
+        return best
+
+    def cancel(self, token: PoeToken) -> None:
+        """Give back a token whose call was never made."""
+        account = self._accounts[token.account]
+        account.in_flight -= 1
+        if account.starts:
+            account.starts.pop()
+
+    def refuse(self, token: PoeToken, until: float) -> None:
+        """Redis allows this token's account no call before `until`."""
+        self.cancel(token)
+        account = self._accounts[token.account]
+        account.rests_until = max(account.rests_until, until)
+
+    def release(self, token: PoeToken) -> None:
+        """The call has ended."""
+        self._accounts[token.account].in_flight -= 1
+
+    def rest(self, token: PoeToken, until: float) -> None:
+        """Start nothing with this token's account before `until`: Poe said so."""
+        account = self._accounts[token.account]
+        account.rests_until = max(account.rests_until, until)
+
+    def park(self, token_id: str, until: float, state: str) -> None:
+        """Set a token aside until `until`; `state` says why ("no points", "bad key")."""
+        health = self._health[token_id]
+        health.state, health.until = state, until
+
+    def unpark(self, token_id: str) -> None:
+        """The token is well again."""
+        self.park(token_id, 0.0, "ok")
+
+    def mark_unfit(self, token: PoeToken, model: str, until: float) -> None:
+        """This token may not use this model; do not try before `until`."""
+        self._health[token.id].unfit[model] = until
+
+    def untried(
+        self, now: float, *, model: str, tried: Collection[str], owned_only: bool = False
+    ) -> bool:
+        """Tell whether a healthy token is left for a job; without `owned_only`, anywhere."""
+        return any(
+            key not in tried and health.until <= now and health.unfit.get(model, 0.0) <= now
+            for key, health in self._health.items()
+            if not owned_only or key in self._owned
+        )
+
+    def parked(self, now: float) -> list[PoeToken]:
+        """The owned tokens that are set aside."""
+        return [t for t in self._owned.values() if self._health[t.id].until > now]
+
+    def state(self, token_id: str) -> str:
+        """Why a token is set aside, or "ok"."""
+        return self._health[token_id].state
+
+    def counts(self, now: float) -> TokenCounts:
+        """The owned tokens by what they can do now."""
+        free = cooling = busy = parked = disabled = 0
+        for token in self._owned.values():
+            health = self._health[token.id]
+            if health.until > now:
+                if health.state == "bad key":
+                    disabled += 1
+                else:
+                    parked += 1
+                continue
+            ready = self._accounts[token.account].ready_at()
+            if ready <= now:
+                free += 1
+            elif ready == NEVER:
+                busy += 1
+            else:
+                cooling += 1
+        return TokenCounts(free, cooling, busy, parked, disabled)
+
+    def capacity(self, now: float) -> float:
+        """Starts per second that the limits of the owned, healthy accounts allow."""
+        healthy = {t.account for t in self._owned.values() if self._health[t.id].until <= now}
+        return sum(_starts_per_second(self._accounts[account]) for account in healthy)
+
+    def _ready_at(self, token: PoeToken, model: str) -> float:
+        health = self._health[token.id]
+        own = max(health.until, health.unfit.get(model, 0.0) if model else 0.0)
+        return max(own, self._accounts[token.account].ready_at())
+
+
+def _starts_per_second(account: _Account) -> float:
+    by_rate = account.rate_limit / WINDOW
+    return min(by_rate, 1 / account.cool_down) if account.cool_down else by_rate
