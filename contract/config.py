@@ -83,6 +83,10 @@ class Settings:
         having = [source for source in self._sources if key[0] in source.values]
         return having[-1].where(key) if having else f"`{_dotted(key)}`"
 
+    def secret_variables(self) -> set[str]:
+        """Name the variables that any `env:NAME` refers to, even if a later source won."""
+        return {name for source in self._sources for name in _environment_names(source.values)}
+
     def struct(self, type_: type[T], but: Collection[str] = ()) -> T:
         """Decode the values that `type_` has fields for, except those named in `but`."""
         own = {k: v for k, v in self.values.items() if k in keys_of(type_) and k not in but}
@@ -166,17 +170,6 @@ def secrets(reference: str, where: str) -> list[str]:
     return found
 
 
-def environment_names(values: object) -> set[str]:
-    """Find the variables that any `env:NAME` in these values refers to."""
-    if isinstance(values, str):
-        return {values.removeprefix("env:")} if values.startswith("env:") else set()
-    if isinstance(values, dict):
-        values = list(values.values())
-    if isinstance(values, list):
-        return {name for value in values for name in environment_names(value)}
-    return set()
-
-
 def fingerprint(text: str, person: bytes) -> str:
     """Name a secret without telling it: 16 hexadecimal digits, other ones for another `person`."""
     return hashlib.blake2b(text.encode(), digest_size=8, person=person).hexdigest()
@@ -223,6 +216,16 @@ def _secrets_in(path: Path, where: str) -> Iterator[str]:
     for line in lines:
         if (secret := line.strip()) and not secret.startswith("#"):
             yield secret
+
+
+def _environment_names(values: object) -> set[str]:
+    if isinstance(values, str):
+        return {values.removeprefix("env:")} if values.startswith("env:") else set()
+    if isinstance(values, dict):
+        values = list(values.values())
+    if isinstance(values, list):
+        return {name for value in values for name in _environment_names(value)}
+    return set()
 
 
 def _not_toml(name: str, message: str) -> str:

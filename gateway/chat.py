@@ -16,13 +16,14 @@ from gateway.answer import Answer
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import ProtocolClosed, Request, Sink
-from gateway.hub import Full, Hub, RedisFault, Ticket
+from gateway.hub import Admission, Full, Hub, Limited, RedisFault, Ticket
 from gateway.metrics import Metrics
 from gateway.openai.errors import (
     from_failed,
     model_not_found,
     queue_full,
     queue_timeout,
+    rate_limited,
     unavailable,
     unsupported_encoding,
 )
@@ -32,6 +33,9 @@ from gateway.openai.response import AnswerCollector, StreamRenderer, keep_alive
 from gateway.openai.usage import estimate_prompt
 
 _log = logging.getLogger("gateway.chat")
+
+BUSY_RETRY_AFTER = 1.0
+"""Seconds, told to a client that has as many requests under way as it may: one may end any time."""
 
 QUEUED_EVERY = 5.0
 """Seconds between two comments that tell a waiting client its place in line."""
@@ -220,11 +224,17 @@ class Chat:
         try:
             exchange.ticket = await self._hub.submit(
                 exchange.job,
-                wait=config.queue_timeout,
-                weight=exchange.client.weight,
-                max_queued=config.max_queued,
-                max_queued_total=config.max_queued_total,
+                Admission(
+                    wait=config.queue_timeout,
+                    weight=exchange.client.weight,
+                    max_queued=config.max_queued,
+                    max_queued_total=config.max_queued_total,
+                    max_concurrent=exchange.client.max_concurrent,
+                    rate_limit=exchange.client.rate_limit,
+                ),
             )
+        except Limited as limited:
+            raise rate_limited(limited.retry_after or BUSY_RETRY_AFTER) from None
         except Full:
             raise queue_full(self._eta(exchange) or 5.0) from None
         except RedisFault as fault:

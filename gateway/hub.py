@@ -74,6 +74,28 @@ class Full(Exception):
     """As many requests wait as may."""
 
 
+class Limited(Exception):
+    """The client asks more than it may."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+        """Seconds after which it may ask again; None: when one of its requests has ended."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """On what terms a job may join the queue."""
+
+    wait: float
+    """Seconds for which it may wait."""
+    weight: float
+    max_queued: int
+    max_queued_total: int
+    max_concurrent: int | None
+    rate_limit: int | None
+
+
 @dataclass(frozen=True)
 class Ticket:
     """An accepted job's number among all that its client ever sent, and its place in the line."""
@@ -213,21 +235,21 @@ class Hub:
         """Deliver nothing more of a job."""
         self._live.pop(job, None)
 
-    async def submit(
-        self, job: Job, *, wait: float, weight: float, max_queued: int, max_queued_total: int
-    ) -> Ticket:
-        """Queue a job for at most `wait` seconds. Raises Full, or RedisFault within `PATIENCE`."""
+    async def submit(self, job: Job, terms: Admission) -> Ticket:
+        """Queue a job. Raises Full, Limited, or RedisFault within `PATIENCE`."""
         args: list[Any] = [
             0,
             job.id,
             job.client,
             self.gateway,
             _encode(job),
-            _ms(wait),
-            weight,
-            max_queued,
-            max_queued_total,
-            _ms(wait + JOB_LIFE),
+            _ms(terms.wait),
+            terms.weight,
+            terms.max_queued,
+            terms.max_queued_total,
+            _ms(terms.wait + JOB_LIFE),
+            terms.max_concurrent or "",
+            terms.rate_limit or "",
         ]
         try:
             async with asyncio.timeout(PATIENCE):
@@ -238,6 +260,10 @@ class Hub:
             raise
         if reply[0] == b"full":
             raise Full
+        if reply[0] == b"limited":
+            raise Limited(reply[1] / 1000)
+        if reply[0] == b"busy":
+            raise Limited(None)
         return Ticket(seq=reply[1], place=reply[2])
 
     def cancel(self, job: str) -> None:

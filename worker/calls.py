@@ -14,6 +14,7 @@ from worker.config import PoeToken
 from worker.leases import Leases
 from worker.poe.client import NotSent, PoeClient
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Granted, Lost, Note, Queue, RedisFault, Refused
 from worker.tokens import TokenPool
 
@@ -69,7 +70,7 @@ class Calls:
         """
         asked = time.monotonic()
         grant = f"{job.id}:{token_hex(4)}"
-        granted = await self._granted(token, grant, asked)
+        granted = await self._granted(token, job.id, grant, asked)
         sent = False
         note: Note | None = None
 
@@ -91,9 +92,10 @@ class Calls:
             ) as answer:
                 async for events in answer:
                     await on_events(events)
+            note = self._heed(answer.limits, token)
             if self._pool.state(token.id) != "ok":
                 self._pool.unpark(token.id)
-                note = Note(park=-1)
+                note = Note(rest=note.rest if note else 0.0, park=-1)
         except Fault as fault:
             note = self._learn(fault, job, token)
             raise
@@ -102,14 +104,14 @@ class Calls:
             (self._pool.release if sent else self._pool.cancel)(token)
             self._in_background(lambda: self._queue.release(token, grant, used=sent, note=note))
 
-    async def _granted(self, token: PoeToken, grant: str, asked: float) -> Granted:
+    async def _granted(self, token: PoeToken, job: str, grant: str, asked: float) -> Granted:
         lease = self._leases.lease(token.account, asked)
         if lease is None:
             self._pool.cancel(token)
             raise Unavailable
         try:
             reply = await self._queue.acquire(
-                token, lease.batch, lease.fence, grant, guard=self._guard
+                token, lease.batch, lease.fence, job, grant, guard=self._guard
             )
         except BaseException:
             # The grant may have been given; giving it back is harmless if it was not.
@@ -125,6 +127,13 @@ class Calls:
             case Lost():
                 self._pool.cancel(token)
         raise Unavailable
+
+    def _heed(self, limits: RateLimits | None, token: PoeToken) -> Note | None:
+        """Poe's own count overrides ours."""
+        if limits is None or limits.remaining != 0 or not limits.reset:
+            return None
+        self._pool.rest(token, time.monotonic() + limits.reset)
+        return Note(rest=limits.reset)
 
     def _learn(self, fault: Fault, job: Job, token: PoeToken) -> Note | None:
         note = lessons.note(fault)

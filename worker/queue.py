@@ -35,8 +35,12 @@ from worker.tokens import WINDOW, margin
 ANSWER_LIFE = 600.0
 """Seconds for which a finished answer stays readable."""
 
-GRANT_LIFE = 60.0
-"""Seconds after which a call in flight no longer counts when its worker has stopped beating."""
+GRANT_LIFE = 120.0
+"""Seconds after which a call in flight no longer counts when its worker has stopped beating.
+
+That of a worker that was killed is freed with its lease. A frozen one's goes on at Poe's side, and
+is counted for so long; the worker itself cuts its calls before they would count no longer.
+"""
 
 BELL_WAIT = 1.0
 """Seconds for which an idle worker listens before it looks for itself."""
@@ -168,10 +172,14 @@ class Queue:
         )
         return bool(reply)
 
+    async def owned(self) -> set[str]:
+        """The jobs that are this worker's."""
+        jobs = await _await(self._redis.smembers(keys.owned(self.worker)))
+        return {job.decode() for job in jobs}
+
     async def orphans(self, running: Collection[str]) -> list[tuple[str, int]]:
         """Jobs, with their epochs, that Redis holds to be ours and we do not know."""
-        owned = await _await(self._redis.smembers(keys.owned(self.worker)))
-        lost = [job.decode() for job in owned if job.decode() not in running]
+        lost = [job for job in await self.owned() if job not in running]
         epochs = [await _await(self._redis.hget(keys.job(job), "epoch")) for job in lost]
         return [(job, int(epoch)) for job, epoch in zip(lost, epochs, strict=True) if epoch]
 
@@ -192,7 +200,7 @@ class Queue:
         return [worker.decode() for worker in dead]
 
     async def acquire(
-        self, token: PoeToken, batch: str, fence: int, grant: str, *, guard: float
+        self, token: PoeToken, batch: str, fence: int, job: str, grant: str, *, guard: float
     ) -> Granted | Refused | Lost:
         """Ask for one call with this token; a grant must be used within `guard` seconds."""
         reply = await self._run(
@@ -209,6 +217,7 @@ class Queue:
             token.max_in_flight,
             _ms(guard),
             _ms(GRANT_LIFE),
+            job,
         )
         match reply[0]:
             case b"granted":

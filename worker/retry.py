@@ -5,10 +5,13 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from worker.poe.faults import Blame, Fault, blame
+from worker.poe.faults import Blame, Fault, FaultKind, blame
 
 MAX_UPSTREAM_FAILURES = 3
 """Attempts of one job that may fail for the upstream's sake: the first and two more."""
+
+MAX_UNKNOWN = 3
+"""Tokens that may say that there is no such model, before we believe it: it can be their plan."""
 
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for the third."""
@@ -30,14 +33,17 @@ class Decision:
     pause: float = 0.0
 
 
-def decide(fault: Fault, *, output: bool, upstream_failures: int) -> Decision:
+def decide(fault: Fault, *, output: bool, upstream_failures: int, tokens_tried: int) -> Decision:
     """Say how a job goes on.
 
-    `upstream_failures` counts the attempts that the upstream has failed, this one included. After
+    `upstream_failures` counts the attempts that the upstream has failed, `tokens_tried` the tokens
+    that have failed it in their own right, this attempt and its token included. After
     the first output nothing is ever tried again: the client would read a second answer behind half
     of the first.
     """
     if output:
+        return Decision(Step.FAIL)
+    if fault.kind is FaultKind.MODEL_NOT_FOUND and tokens_tried >= MAX_UNKNOWN:
         return Decision(Step.FAIL)
     match blame(fault.kind):
         case Blame.TOKEN | Blame.MODEL_FOR_TOKEN:

@@ -178,16 +178,17 @@ class JobRun:
         blamed = blame(fault.kind)
         if blamed is Blame.UPSTREAM:
             self.upstream_failures += 1
+        # A rate-limited account rests for a while, and may then serve this very job.
+        elif fault.kind is not FaultKind.RATE_LIMITED:
+            self.tried.add(token.id)
         decision = decide(
             fault,
             output=self.begun,
             upstream_failures=self.upstream_failures,
+            tokens_tried=len(self.tried),
         )
         if decision.step is Step.FAIL:
             raise fault
-        # A rate-limited account rests for a while, and may then serve this very job.
-        if blamed is not Blame.UPSTREAM and fault.kind is not FaultKind.RATE_LIMITED:
-            self.tried.add(token.id)
         await asyncio.sleep(decision.pause)
         return self._next_token(fault)
 

@@ -16,7 +16,7 @@ from worker.emitter import Emitter
 from worker.leases import Leases
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
-from worker.queue import Queue, RedisFault, Taken
+from worker.queue import GRANT_LIFE, Queue, RedisFault, Taken
 from worker.run import JobRun
 from worker.tokens import TokenPool, Wait
 
@@ -30,6 +30,9 @@ CATALOGUE_RETRY = 60.0
 
 MOST_AT_ONCE = 16
 """Jobs that one dispatch may take."""
+
+GRANT_RESERVE = 10.0
+"""Seconds before a grant's end at which its call is cut, should Redis not have heard of us."""
 
 FAULT_PAUSE = 0.5
 """Seconds before a loop that Redis has failed goes on."""
@@ -50,6 +53,9 @@ class Service:
         self._poe = poe
         self._version = version
         self._runs: dict[str, JobRun] = {}
+        self._last_beat = time.monotonic()
+        self._present_since = self._last_beat - config.lease_life
+        """Since when no beat has failed."""
         self._draining = asyncio.Event()
         self._changed = asyncio.Event()
         """Set when a token may have become free."""
@@ -70,6 +76,7 @@ class Service:
                 self.emitter.run(),
                 self._repeat(self._beat, self._config.lease_life / 3),
                 self._repeat(self._listen, 0.0),
+                self._repeat(self._cut_the_uncounted, 1.0),
                 self._repeat(self._refresh_catalogue, 5.0),
             )
         ]
@@ -138,7 +145,9 @@ class Service:
         run.task = asyncio.create_task(run.run(token))
 
         def ended(_: object) -> None:
-            del self._runs[taken.job.id]
+            # The job may be here again already, in a run of its own.
+            if self._runs.get(taken.job.id) is run:
+                del self._runs[taken.job.id]
             self._changed.set()
 
         run.task.add_done_callback(ended)
@@ -175,12 +184,31 @@ class Service:
         leaving = self._draining.is_set()
         fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
         new = self.pool.own(self.leases.renew(fences, asked))
+        if asked - self._last_beat > self._config.lease_life:
+            await self._wake_from_absence(asked)
+        self._last_beat = asked
         await self._learn_states(new)
         if self.calls.in_flight:
             await self.queue.extend(self.calls.in_flight)
-        for worker in await self.queue.reclaim():
-            _log.warning("worker %s has died; its jobs were seen to", worker)
+        # After an outage of Redis everyone's heartbeat has lapsed: leave them time to come back.
+        if asked - self._present_since > self._config.lease_life:
+            for worker in await self.queue.reclaim():
+                _log.warning("worker %s has died; its jobs were seen to", worker)
         self._changed.set()
+
+    async def _wake_from_absence(self, now: float) -> None:
+        """Redis was gone, or we were frozen: some of our jobs may be others' by now."""
+        self._present_since = now
+        owned = await self.queue.owned()
+        for job, run in list(self._runs.items()):
+            if job not in owned:
+                run.stop(stale=True)
+
+    async def _cut_the_uncounted(self) -> None:
+        """End calls before Redis stops counting them: their slots would be given away."""
+        if time.monotonic() - self._last_beat > GRANT_LIFE - GRANT_RESERVE:
+            for run in list(self._runs.values()):
+                run.drain()
 
     def _report(self) -> WorkerReport:
         now = time.monotonic()

@@ -7,7 +7,7 @@
 -- wastes nothing. Grants in flight expire by themselves if their worker dies.
 --
 -- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
---       most in flight, guard ms, life ms of a grant
+--       most in flight, guard ms, life ms of a grant, job
 -- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms} or {'lost'}.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
 local uses, grants = 'p2g:uses:' .. account, 'p2g:grants:' .. account
@@ -41,4 +41,6 @@ redis.call('ZADD', uses, sent_by, grant)
 redis.call('PEXPIRE', uses, math.max(window, cooldown) + 60000)
 redis.call('ZADD', grants, now + tonumber(ARGV[13]), grant)
 redis.call('PEXPIRE', grants, tonumber(ARGV[13]) + 60000)
+redis.call('HSET', job_key(ARGV[14]), 'account', account, 'grant', grant)
+redis.call('PEXPIRE', job_key(ARGV[14]), tonumber(ARGV[13]), 'NX')
 return { 'granted', now }

@@ -5,8 +5,10 @@
 -- save up turns while idle, and cannot lose any by leaving.
 --
 -- ARGV: now, job, client, gateway, payload, wait ms, weight, most waiting per client, most waiting
---       in all, life ms of an unfinished job
--- Returns {'queued', seq, place in the client's stream} or {'full', waiting}.
+--       in all, life ms of an unfinished job, most unfinished jobs of the client ('' = any), most
+--       jobs of the client in any 60 s ('' = any)
+-- Returns {'queued', seq, place in the client's stream}, {'full', waiting}, {'busy', unfinished} or
+-- {'limited', ms until the client may ask again}.
 local now, id, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local job, tally, jobs = job_key(id), 'p2g:client:' .. client, 'p2g:jobs:' .. client
 
@@ -21,12 +23,25 @@ local waiting_in_all = tonumber(redis.call('HGET', 'p2g:totals', 'waiting')) or 
 if waiting >= tonumber(ARGV[8]) then return { 'full', waiting } end
 if waiting_in_all >= tonumber(ARGV[9]) then return { 'full', waiting_in_all } end
 
+local open = tonumber(redis.call('HGET', tally, 'open')) or 0
+if open >= (tonumber(ARGV[11]) or math.huge) then return { 'busy', open } end
+local limit = tonumber(ARGV[12])
+if limit then
+  local asked = 'p2g:asked:' .. client
+  redis.call('ZREMRANGEBYSCORE', asked, '-inf', now - 60000)
+  local oldest = redis.call('ZRANGE', asked, -limit, -limit, 'WITHSCORES')[2]
+  if oldest then return { 'limited', oldest + 60000 - now } end
+  redis.call('ZADD', asked, now, id)
+  redis.call('PEXPIRE', asked, 60000)
+end
+
 if redis.call('EXISTS', jobs) == 0 then
   redis.call('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
 end
 local entry = redis.call('XADD', jobs, '*', 'id', id, 'job', ARGV[5])
 local seq = redis.call('HINCRBY', tally, 'seq', 1)
 redis.call('HINCRBY', tally, 'waiting', 1)
+redis.call('HINCRBY', tally, 'open', 1)
 redis.call('HINCRBY', 'p2g:totals', 'waiting', 1)
 redis.call('HSET', tally, 'weight', ARGV[7])
 redis.call('HSET', job, 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,

@@ -3,8 +3,9 @@
 -- Scripts build key names themselves, so one primary holds all keys. Times are milliseconds of
 -- Redis's own clock; the first argument of each script is 0, or, in tests only, the time it is.
 --
--- A client's hash counts its jobs: `waiting` in its stream, `running` at a worker; `seq` and `gone`
--- are how many ever entered and left the stream, so seq - gone tells a job's place in it.
+-- A client's hash counts its jobs: `open` until they end, `waiting` in its stream, `running` at a
+-- worker; `seq` and `gone` are how many ever entered and left the stream, so seq - gone tells a
+-- job's place in it.
 
 local function clock(given)
   if tonumber(given) > 0 then return tonumber(given) end
@@ -42,6 +43,7 @@ local function finish(id, life)
     redis.call('SREM', 'p2g:owned:' .. owner, id)
     redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
   end
+  redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
   redis.call('XACK', 'p2g:jobs:' .. client, 'workers', entry)
   redis.call('XDEL', 'p2g:jobs:' .. client, entry)
   redis.call('HSET', key, 'state', 'done')

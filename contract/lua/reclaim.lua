@@ -11,6 +11,16 @@
 --       events of a job that waited too long
 -- Returns the workers found dead.
 local now = clock(ARGV[1])
+
+-- A process that was killed has lost its connections, calls to Poe included, so they are in flight
+-- no longer. One that is merely frozen still has them all, as its subscription shows.
+local function free_its_calls(worker, id)
+  local account, grant = unpack(redis.call('HMGET', job_key(id), 'account', 'grant'))
+  if grant and redis.call('PUBSUB', 'NUMSUB', 'p2g:control:' .. worker)[2] == 0 then
+    redis.call('ZREM', 'p2g:grants:' .. account, grant)
+  end
+end
+
 local dead = redis.call('ZRANGEBYSCORE', 'p2g:workers', '-inf', now)
 for _, worker in ipairs(dead) do
   for _, id in ipairs(redis.call('SMEMBERS', 'p2g:owned:' .. worker)) do
@@ -18,6 +28,7 @@ for _, worker in ipairs(dead) do
     local client, begun, cancelled, state =
       unpack(redis.call('HMGET', key, 'client', 'begun', 'cancelled', 'state'))
     if state == 'running' then
+      free_its_calls(worker, id)
       if cancelled then
         finish(id, ARGV[3])
       elseif begun then

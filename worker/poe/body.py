@@ -25,7 +25,7 @@ _LONGEST_BODY = 16 * 1024 * 1024
 def is_event_stream(response: httpx.Response) -> bool:
     """Tell whether the body is an answer; the status has more to say than the content type."""
     content_type = response.headers.get("content-type", "text/event-stream")
-    return response.status_code == 200 and content_type.startswith("text/event-stream")
+    return response.status_code == 200 and content_type.lower().startswith("text/event-stream")
 
 
 async def refusal(response: httpx.Response) -> Fault:

@@ -104,8 +104,16 @@ def transport(max_connections: int, proxy: str | None) -> httpx_aiohttp.AiohttpT
         verify=context,
         trust_env=False,
         client=session,
-        proxy=httpx.Proxy(proxy) if proxy else None,
+        proxy=_proxy(httpx.Proxy(proxy)) if proxy else None,
     )
+
+
+def _proxy(proxy: httpx.Proxy) -> httpx.Proxy:
+    if not proxy.auth:
+        return proxy
+    # aiohttp renames this header for the proxy; what the transport does is deprecated.
+    credentials = aiohttp.encode_basic_auth(*proxy.auth, encoding="utf-8")
+    return httpx.Proxy(proxy.url, headers={"Authorization": credentials})
 
 
 def _gate_keeper() -> aiohttp.TraceConfig:

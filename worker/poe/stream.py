@@ -70,8 +70,10 @@ class AnswerStream:
                 out += self._take(event)
             except Fault as fault:
                 self.fault = fault
-            except (msgspec.DecodeError, UnicodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 self.fault = Fault(FaultKind.PROTOCOL)
+                # For the log: it tells the place and the types, not the content.
+                self.fault.__cause__ = error
         return out
 
     def end(self) -> list[Event]:

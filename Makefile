@@ -1,0 +1,62 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+
+# The first Python on PATH that will do; asked only when .venv has to be made.
+PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		&& echo $$python && break; done)
+
+.PHONY: help demo run test check fix lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/runtime  ## the whole service beside a simulated Poe: no key, no Docker, no Redis
+	@exec $(BIN)/poe2gpt demo
+
+run: .venv/runtime  ## the service on this machine: POE_TOKENS=... make run
+	@exec $(BIN)/poe2gpt
+
+test: .venv/dev  ## every test; those that lack nginx or Docker say so and are skipped
+	@exec $(BIN)/pytest
+
+check: .venv/dev  ## style, types, who imports whom, nginx's configuration
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/e2e/test_nginx.py::test_nginx_accepts_the_configuration
+
+fix: .venv/dev  ## what of the style can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: .venv/bin/python  ## what pyproject.toml asks for, into requirements/; LOCK=--upgrade renews all
+	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
+	$(BIN)/python -m venv "$$uv"; "$$uv/bin/pip" install -q uv; \
+	export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
+	compile="$$uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes $(LOCK)"; \
+	$$compile pyproject.toml --extra embedded --group test --group lint -o requirements/dev.txt; \
+	$$compile pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/runtime.txt; \
+	printf 'editables\nhatchling\n' | $$compile - -c requirements/dev.txt -o requirements/build.txt
+
+clean:  ## back to a fresh clone
+	rm -rf .venv .*_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { \
+		echo "poe2gpt needs Python 3.11 or later with its venv module, and found none." >&2; \
+		echo "On Debian and Ubuntu: apt install python3 python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# A stamp per set of requirements: what is already there is not looked at again.
+.venv/runtime: .venv/bin/python pyproject.toml requirements/build.txt requirements/runtime.txt
+	$(BIN)/pip install -q --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements/dev.txt
+	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,180 @@
+"""Looks whether everything is as it should be, and says what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+import httpx
+import msgspec
+from redis.exceptions import RedisError, ResponseError
+
+from contract.config import Settings
+from gateway.config import gateway_config
+from poe2gpt import embedded
+from poe2gpt.serve import with_tokens, without_password
+from poe2gpt.terminal import Trouble
+from worker.config import PoeToken, WorkerConfig
+
+_AT_ONCE = 8
+"""Tokens looked at at a time: enough to be quick, and no burst for Poe."""
+_STATES = {401: "refused: the key is wrong or revoked", 402: "no points", 429: "rate limited"}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    subject: str
+    text: str
+    well: bool = True
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What Poe tells of an account's points. Times are in microseconds."""
+
+    current_point_balance: int
+    next_daily_grant_time: int | None = None
+    next_daily_grant_amount: int | None = None
+    next_monthly_grant_time: int | None = None
+    next_monthly_grant_amount: int | None = None
+
+
+class TokenState(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    label: str
+    state: str
+    points: str = ""
+    grant: str = ""
+
+    @property
+    def well(self) -> bool:
+        return self.state == "ok"
+
+
+def check(settings: Settings, file: str) -> int:
+    """Print what was found; the status is 0 only if all is well. Calls cost no points.
+
+    Raises ConfigError for a configuration that nothing would start with.
+    """
+    _, open_warnings = gateway_config(settings)
+    worker, token_warnings = with_tokens(settings)
+    _print([Finding("config", f"{file}: ok")])
+    _print([Finding("hint", text) for text in (*open_warnings, *token_warnings)])
+    return asyncio.run(_check(worker, own_redis="redisUrl" not in settings.values))
+
+
+async def _check(worker: WorkerConfig, own_redis: bool) -> int:
+    redis = _own_redis() if own_redis else await _given_redis(worker.redis_url)
+    _print(redis)
+    states = await token_states(worker)
+    print(table(states))
+    well = all(finding.well for finding in redis) and all(state.well for state in states)
+    return 0 if well else 1
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        print(f"{finding.subject:8}{finding.text}", flush=True)
+
+
+def _own_redis() -> list[Finding]:
+    try:
+        path = embedded.find_server()
+    except Trouble as error:
+        return [Finding("redis", str(error), well=False)]
+    major, minor = embedded.server_version(path)
+    return [Finding("redis", f"none given; serve starts {path} ({major}.{minor})")]
+
+
+async def _given_redis(url: str) -> list[Finding]:
+    place = without_password(url)
+    try:
+        async with embedded.connect(url) as client:
+            info = await client.info()
+            policy = await _eviction(client)
+    except (RedisError, OSError) as error:
+        return [Finding("redis", f"{place} does not answer: {error}", well=False)]
+    return redis_findings(place, {key: str(value) for key, value in info.items()}, policy)
+
+
+async def _eviction(client: embedded.Client) -> str:
+    try:
+        policy = await client.config_get("maxmemory-policy")
+    except ResponseError:
+        return ""  # hosted ones often hide their configuration
+    return policy.get("maxmemory-policy") or ""
+
+
+def redis_findings(place: str, info: dict[str, str], policy: str) -> list[Finding]:
+    """Judge a Redis by its INFO and its eviction policy; an empty policy is unknown."""
+    # Valkey tells 7.2.4 for those who ask for Redis' version, whatever its own.
+    version = info.get("redis_version", "0")
+    shown = info.get("valkey_version", version)
+    old = tuple(int(part) for part in version.split(".")[:2]) < embedded.OLDEST
+    findings = [
+        Finding("redis", f"{place}: {shown}{', too old: 7.0 is needed' if old else ''}", not old)
+    ]
+    if policy not in ("", "noeviction"):
+        findings.append(
+            Finding("redis", f"maxmemory-policy is {policy}: jobs could vanish", well=False)
+        )
+    if info.get("aof_enabled") == "0":
+        findings.append(Finding("hint", "appendonly is no: a restart of Redis loses the queue"))
+    return findings
+
+
+async def token_states(worker: WorkerConfig) -> list[TokenState]:
+    """Ask Poe for every token's balance."""
+    limit = asyncio.Semaphore(_AT_ONCE)
+    async with httpx.AsyncClient(proxy=worker.proxy, timeout=worker.connect_timeout) as client:
+
+        async def ask(token: PoeToken) -> TokenState:
+            async with limit:
+                return await _token_state(client, worker.poe_url, token)
+
+        return await asyncio.gather(*(ask(token) for token in worker.tokens))
+
+
+async def _token_state(client: httpx.AsyncClient, url: str, token: PoeToken) -> TokenState:
+    headers = {"Authorization": f"Bearer {token.secret}"}
+    try:
+        response = await client.get(f"{url}/usage/current_balance", headers=headers)
+    except httpx.TransportError as error:
+        return TokenState(token.label, f"Poe cannot be reached ({type(error).__name__})")
+    return judged(token.label, response.status_code, response.content)
+
+
+def judged(label: str, status: int, body: bytes) -> TokenState:
+    """Tell a token's state from Poe's answer to the question for its balance."""
+    if status != 200:
+        return TokenState(label, _STATES.get(status, f"Poe answers with status {status}"))
+    try:
+        balance = msgspec.json.decode(body, type=Balance)
+    except msgspec.DecodeError:
+        return TokenState(label, "Poe's answer is not a balance")
+    points = balance.current_point_balance
+    return TokenState(label, "ok" if points > 0 else "no points", f"{points:,}", _grant(balance))
+
+
+def _grant(balance: Balance) -> str:
+    grants = [
+        (balance.next_daily_grant_time, balance.next_daily_grant_amount),
+        (balance.next_monthly_grant_time, balance.next_monthly_grant_amount),
+    ]
+    due = [(time, amount) for time, amount in grants if time and amount]
+    if not due:
+        return ""
+    time, amount = min(due)
+    at = datetime.datetime.fromtimestamp(time / 1e6, datetime.UTC)
+    return f"{amount:,} at {at:%Y-%m-%d %H:%M} UTC"
+
+
+def table(states: list[TokenState]) -> str:
+    """Lay the states out in columns, points to the right."""
+    rows = [("TOKEN", "STATE", "POINTS", "NEXT GRANT")]
+    rows += [(each.label, each.state, each.points, each.grant) for each in states]
+    label, state, points = (max(len(row[column]) for row in rows) for column in range(3))
+    return "\n".join(
+        f"{row[0]:{label}}  {row[1]:{state}}  {row[2]:>{points}}  {row[3]}".rstrip() for row in rows
+    )

@@ -1,0 +1,141 @@
+"""Shows the whole at work on this machine, against a simulated Poe: no key, no configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+
+from contract.config import Given, Settings
+from gateway.config import gateway_config
+from poe2gpt import embedded, ports
+from poe2gpt.flags import Flags
+from poe2gpt.programs import BENEATH, Program, environment_without, module
+from poe2gpt.serve import House, base_url, open_house
+from poe2gpt.settings import SECRET_VARIABLES
+from poe2gpt.supervisor import Supervisor
+from poe2gpt.terminal import Trouble, say
+from worker.config import worker_config
+
+_KEY = "sk-demo"
+_MODEL = "Count"
+_ASKED = ("port", "host")
+"""The flags that a demo heeds. Real tokens, above all, stay out of it."""
+
+_TRY = """
+Base URL  {url}/v1      API key  {key}      models  Echo, Count, Think, Long and more
+
+curl -N {url}/v1/chat/completions -H "Authorization: Bearer {key}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "Think", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+from openai import OpenAI
+client = OpenAI(base_url="{url}/v1", api_key="{key}")
+question = [{{"role": "user", "content": "Hello"}}]
+for chunk in client.chat.completions.create(model="Echo", messages=question, stream=True):
+    print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+What the programs log is in {log}. Ctrl-C ends the demo.\
+"""
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    delta: _Delta
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    choices: list[_Choice] = []
+
+
+def demo(flags: Flags) -> int:
+    """Run everything on simulated tokens until a signal comes, and return the exit status."""
+    house = _house(flags, ports.any_free())
+    wanted, host = house.gateway.port, house.gateway.host
+    port = ports.next_free(host, wanted)
+    if port != wanted:
+        say(f"port {wanted} is taken, so the demo is at {port}")
+    gateway = msgspec.structs.replace(house.gateway, port=port)
+    house = msgspec.structs.replace(house, gateway=gateway)
+    server = embedded.find_server()
+    with embedded.temporary_place() as place:
+        log = place.directory / "demo.log"
+        house = msgspec.structs.replace(house.on(place.url), log=log)
+        return asyncio.run(_run(house, server, place))
+
+
+def _house(flags: Flags, poe_port: int) -> House:
+    values = {
+        "tokens": ["sim-one", "sim-two"],
+        "accessTokens": [_KEY],
+        "host": "127.0.0.1",
+        "coolDown": 0.5,
+        "poeUrl": f"http://127.0.0.1:{poe_port}",
+        # Nobody waits for the end of a demo.
+        "drainTimeout": 5,
+    }
+    asked = {key: flags.given.values[key] for key in _ASKED if key in flags.given.values}
+    settings = Settings(
+        Given(values, {key: f"the demo's {key}" for key in values}),
+        Given(asked, flags.given.names),
+    )
+    (gateway, _), (worker, _) = gateway_config(settings), worker_config(settings)
+    return House(gateway, worker, flags.workers, environment_without(SECRET_VARIABLES))
+
+
+async def _run(house: House, server: str, place: embedded.Place) -> int:
+    supervisor = Supervisor(house.gateway.drain_timeout)
+
+    async def story() -> None:
+        redis = supervisor.start(embedded.program(server, place))
+        supervisor.start(_simulated_poe(house))
+        await embedded.until_ready(redis, place)
+        await open_house(house, supervisor)
+        url = base_url(house.gateway)
+        print(f"A first answer, from {_MODEL}, as it comes:\n", flush=True)
+        try:
+            async for text in _answer(url):
+                print(text, end="", flush=True)
+        except httpx.HTTPError as error:
+            raise Trouble(f"the first answer broke off: {error!r}") from None
+        print("\n" + _TRY.format(url=url, key=_KEY, log=house.log), flush=True)
+
+    return await supervisor.run(story())
+
+
+def _simulated_poe(house: House) -> Program:
+    port = house.worker.poe_url.rpartition(":")[2]
+    return Program(
+        name="simulated Poe",
+        argv=(*module("simulated_poe"), "--port", port),
+        environment=house.environment,
+        log=house.log,
+        stage=BENEATH,
+    )
+
+
+async def _answer(url: str) -> AsyncIterator[str]:
+    question = {
+        "model": _MODEL,
+        "stream": True,
+        "messages": [{"role": "user", "content": "Count to 20, one every 100 ms."}],
+    }
+    headers = {"Authorization": f"Bearer {_KEY}"}
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+        client.stream(
+            "POST", f"{url}/v1/chat/completions", json=question, headers=headers
+        ) as response,
+    ):
+        if response.status_code != 200:
+            raise Trouble(f"the first answer failed: {(await response.aread()).decode()}")
+        async for line in response.aiter_lines():
+            if line.startswith("data: {"):
+                chunk = msgspec.json.decode(line.removeprefix("data: "), type=_Chunk)
+                for choice in chunk.choices:
+                    yield choice.delta.content or ""

@@ -1,0 +1,174 @@
+"""The command line: what may stand on it, and what a wrong one is told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import msgspec
+
+from contract.config import ConfigError, Given, nearest
+from poe2gpt import __version__
+
+COMMANDS = ("serve", "gateway", "worker", "demo", "check")
+SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
+"""What a process's command line must not show, by the names in `config.toml`."""
+
+_DESCRIPTION = """\
+An OpenAI-compatible API over a pool of Poe API keys.
+
+commands:
+  serve      everything on this machine: Redis, a gateway, workers (the default)
+  gateway    one gateway of a larger deployment
+  worker     one worker of a larger deployment
+  demo       everything, with a simulated Poe: needs no key and no configuration
+  check      look at the configuration, Redis, and every token and its points
+"""
+
+_EPILOG = """\
+Every flag may stand before or after the command and means the same under each of them. A flag
+wins over the environment (POE_TOKENS, ACCESS_TOKENS, PORT, HOST, REDIS_URL, POE_URL), and that
+over the file. config.example.toml explains every setting.
+
+examples:
+  poe2gpt demo
+  poe2gpt -t <Poe API key>,<another> -sk <a key of your choice for clients>
+  poe2gpt check --config /etc/poe2gpt.toml
+"""
+
+
+class Flags(msgspec.Struct, frozen=True):
+    """A command line, taken apart. Only what was really given is in `given`."""
+
+    command: str
+    config: str | None
+    workers: int
+    given: Given
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see poe2gpt --help)")
+
+
+def parse(arguments: Sequence[str]) -> Flags:
+    """Take a command line apart.
+
+    Raises ConfigError for one that makes no sense, and SystemExit after --help and --version.
+    """
+    parser = _parser()
+    # Intermixed: otherwise a flag before the command would end the search for the command.
+    parsed, extra = parser.parse_known_intermixed_args(arguments)
+    if extra:
+        parser.error(_unknown(extra[0].partition("=")[0], parser))
+    values = {key: value for key, value in vars(parsed).items() if value is not None}
+    command = values.pop("command", "serve")
+    if command not in COMMANDS:
+        parser.error(_unknown(command, parser))
+    config, workers = values.pop("config", None), values.pop("workers", 2)
+    names = {key: _long_name(parser, key) for key in values}
+    return Flags(command, config, workers, Given(values, names))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        "poe2gpt",
+        usage="poe2gpt [command] [flags]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("-t", "--tokens", type=comma_list, metavar="KEYS", help="Poe API keys, with commas")
+    add(
+        *("-sk", "--access-tokens"),
+        dest="accessTokens",
+        type=comma_list,
+        metavar="KEYS",
+        help="the keys that clients must have, with commas; none: everyone may ask",
+    )
+    add("-p", "--port", type=number, metavar="N", help="where to listen (3700)")
+    add(
+        "--host",
+        metavar="HOST",
+        help="which address to listen on; without access tokens: 127.0.0.1",
+    )
+    add(
+        *("-r", "--rate-limit"),
+        dest="rateLimit",
+        type=number,
+        metavar="N",
+        help="calls per token in any 60 seconds (60)",
+    )
+    add(
+        *("-c", "--cool-down"),
+        dest="coolDown",
+        type=number,
+        metavar="SECONDS",
+        help="from one call of a token to its next (3)",
+    )
+    add("-o", "--timeout", type=number, metavar="SECONDS", help="the longest silence of Poe (180)")
+    add("-b", "--bot", type=_json_map, metavar="JSON", help='bots by model: {"gpt-4o": "GPT-4o"}')
+    add(
+        "--config",
+        metavar="FILE",
+        help="the settings (./config.toml if there is one, or POE2GPT_CONFIG)",
+    )
+    add("--redis-url", dest="redisUrl", metavar="URL", help="a Redis to use instead of an own one")
+    add("--poe-url", dest="poeUrl", metavar="URL", help="where Poe is (https://api.poe.com)")
+    add("--workers", type=_workers, metavar="N", help="how many workers serve and demo start (2)")
+    add(
+        *("-v", "--version"),
+        action="version",
+        version=f"poe2gpt {__version__}",
+        help="tell the version",
+    )
+    return parser
+
+
+def comma_list(text: str) -> list[str]:
+    """Split at commas; what is empty between them does not count."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def number(text: str) -> int | float | str:
+    """Read a number. What is none stays as it is, and is refused where types are checked."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _json_map(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError("expected a number from 1 to 64")
+    return int(text)
+
+
+def _long_name(parser: argparse.ArgumentParser, key: str) -> str:
+    action = next(each for each in parser._actions if each.dest == key)
+    return action.option_strings[-1]
+
+
+def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
+    kind, known = "command", list(COMMANDS)
+    if word.startswith("-"):
+        kind, known = "flag", [o for each in parser._actions for o in each.option_strings]
+    near = nearest(word, known)
+    # What is like no flag and no command may be a secret that has lost its flag.
+    shown = f" {word}" if near or re.fullmatch(r"--[a-z][a-z_-]{0,19}", word) else ""
+    return f"unknown {kind}{shown}" + (f"; did you mean {near}?" if near else "")

@@ -1,0 +1,181 @@
+"""Runs everything on this machine: Redis, a gateway and workers; or becomes one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from redis.exceptions import RedisError
+
+from contract.config import ConfigError, Settings
+from gateway.config import GatewayConfig, gateway_config
+from poe2gpt import __version__, embedded, ports
+from poe2gpt.programs import (
+    GATEWAY,
+    WORKER,
+    Program,
+    become,
+    environment_without,
+    module,
+)
+from poe2gpt.settings import SECRET_VARIABLES
+from poe2gpt.supervisor import Supervisor
+from poe2gpt.terminal import say
+from worker.config import WorkerConfig, worker_config
+
+_HOW_TO_BEGIN = """\
+no Poe token is given: poe2gpt -t <a key from https://poe.com/api_key>, or tokens in config.toml
+(config.example.toml explains every setting; to look around without a key: poe2gpt demo)"""
+
+
+class House(msgspec.Struct, frozen=True):
+    """What is to run: one gateway and some workers, on one Redis."""
+
+    gateway: GatewayConfig
+    worker: WorkerConfig
+    workers: int
+    environment: dict[str, str]
+    log: Path | None = None
+    """Where the programs' logs go, if not to our stderr."""
+
+    def on(self, redis_url: str) -> House:
+        """Move to another Redis."""
+        return msgspec.structs.replace(
+            self,
+            gateway=msgspec.structs.replace(self.gateway, redis_url=redis_url),
+            worker=msgspec.structs.replace(self.worker, redis_url=redis_url),
+        )
+
+    @property
+    def drain_timeout(self) -> float:
+        return max(self.gateway.drain_timeout, self.worker.drain_timeout)
+
+
+def serve(settings: Settings, workers: int) -> int:
+    """Run everything until a signal comes, and return the exit status."""
+    gateway, open_warnings = gateway_config(settings)
+    worker, token_warnings = with_tokens(settings)
+    house = House(gateway, worker, workers, _environment(settings))
+    for warning in (*open_warnings, *token_warnings):
+        say(f"warning: {warning}")
+    ports.ensure_free(gateway.host, gateway.port)
+    if "redisUrl" in settings.values:
+        return asyncio.run(_serve(house, None))
+    server = embedded.find_server()
+    with embedded.kept_place(gateway.port) as place:
+        return asyncio.run(_serve(house.on(place.url), (server, place)))
+
+
+def become_gateway(settings: Settings) -> NoReturn:
+    """Replace this process by a gateway. The settings of workers are not even looked at."""
+    config, warnings = gateway_config(settings)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    become(_program("gateway", config, GATEWAY, _environment(settings)))
+
+
+def become_worker(settings: Settings) -> NoReturn:
+    """Replace this process by a worker."""
+    config, warnings = with_tokens(settings)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    become(_program("worker", config, WORKER, _environment(settings)))
+
+
+def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
+    """Validate a worker's part of the settings; raises ConfigError if it has no token."""
+    config, warnings = worker_config(settings)
+    if not config.tokens:
+        raise ConfigError(_HOW_TO_BEGIN)
+    return config, warnings
+
+
+async def open_house(house: House, supervisor: Supervisor) -> None:
+    """Start the gateway and the workers, and wait until the gateway is ready."""
+    programs = [_program("gateway", house.gateway, GATEWAY, house.environment)]
+    for number in range(1, house.workers + 1):
+        worker = _program("worker", house.worker, WORKER, house.environment)
+        programs.append(msgspec.structs.replace(worker, name=f"worker {number}"))
+    for program in programs:
+        supervisor.start(msgspec.structs.replace(program, log=house.log))
+    await _until_ready(base_url(house.gateway))
+
+
+def base_url(gateway: GatewayConfig) -> str:
+    """Tell where this machine reaches the gateway."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.host, gateway.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{gateway.port}"
+
+
+async def _serve(house: House, own_redis: tuple[str, embedded.Place] | None) -> int:
+    supervisor = Supervisor(house.drain_timeout)
+
+    async def story() -> None:
+        if own_redis is None:
+            await _say_if_unreachable(house.worker.redis_url)
+        else:
+            server, place = own_redis
+            redis = supervisor.start(embedded.program(server, place))
+            await embedded.until_ready(redis, place)
+        await open_house(house, supervisor)
+        print(_welcome(house, own_redis), flush=True)
+
+    return await supervisor.run(story())
+
+
+async def _say_if_unreachable(url: str) -> None:
+    try:
+        async with embedded.connect(url) as client:
+            await client.ping()
+    except (RedisError, OSError) as error:
+        say(f"Redis at {without_password(url)} does not answer ({error}); trying on")
+
+
+async def _until_ready(url: str) -> None:
+    told = ""
+    loop = asyncio.get_running_loop()
+    patience = loop.time() + 5
+    async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+        while reason := await _not_ready(client, url):
+            if loop.time() > patience and reason != told:
+                say(f"not ready yet: {reason}")
+                told = reason
+            await asyncio.sleep(0.1)
+
+
+async def _not_ready(client: httpx.AsyncClient, url: str) -> str:
+    try:
+        response = await client.get(f"{url}/readyz")
+    except httpx.TransportError as error:
+        return f"the gateway does not answer ({type(error).__name__})"
+    return "" if response.status_code == 200 else f"/readyz says {response.text[:200]}"
+
+
+def without_password(url: str) -> str:
+    """Show a URL to people."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _welcome(house: House, own_redis: tuple[str, embedded.Place] | None) -> str:
+    redis = f"{own_redis[0]} in {own_redis[1].directory}" if own_redis else "the one given"
+    tokens, clients = len(house.worker.tokens), len(house.gateway.access_tokens)
+    return (
+        f"poe2gpt {__version__} is ready: {base_url(house.gateway)}/v1\n"
+        f"  {tokens} Poe token{'s' * (tokens != 1)}, {house.workers} workers, "
+        f"{clients or 'no'} access token{'s' * (clients != 1)}; Redis: {redis}"
+    )
+
+
+def _program(
+    name: str, settings: msgspec.Struct, stage: int, environment: dict[str, str]
+) -> Program:
+    return Program(name, module(name), environment, settings, stage=stage)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return environment_without(SECRET_VARIABLES | settings.secret_variables())

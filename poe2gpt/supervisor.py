@@ -1,0 +1,162 @@
+"""Keeps programs running until it is told to stop, then ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from asyncio.subprocess import Process
+from collections.abc import Coroutine
+from typing import Any
+
+from poe2gpt.guard import Guard, kill_group
+from poe2gpt.programs import BENEATH, Program, start
+from poe2gpt.restarts import Restarts
+from poe2gpt.terminal import Trouble, say
+
+_MARGIN = 2.0
+"""Seconds beyond the drain timeout: a program that keeps to it ends by itself."""
+_LAST = 10.0
+"""Seconds that Redis has to write down what it has."""
+
+
+class Child:
+    """One program through all its lives."""
+
+    def __init__(self, program: Program, guard: Guard) -> None:
+        self.program = program
+        self.deaths = 0
+        self._guard = guard
+        self._process: Process | None = None
+        self._stopping = asyncio.Event()
+        self.ended = asyncio.create_task(self._live(), name=program.name)
+
+    def __repr__(self) -> str:
+        return f"Child({self.program.name}, {self.deaths} deaths)"
+
+    def stop(self) -> None:
+        """Ask the present life to end, and let no other follow."""
+        self._stopping.set()
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the present life, and let no other follow."""
+        self._stopping.set()
+        if self._process is not None and self._process.returncode is None:
+            kill_group(self._process.pid)
+
+    async def _live(self) -> None:
+        restarts = Restarts()
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            status = await self._live_once()
+            if self._stopping.is_set():
+                return
+            self.deaths += 1
+            delay = restarts.after(time.monotonic() - began)
+            if delay is None:
+                raise Trouble(f"the {self.program.name} dies again and again; giving up")
+            say(f"the {self.program.name} {_ending(status)}; starting it again in {delay:g} s")
+            await _event(self._stopping, delay)
+
+    async def _live_once(self) -> int:
+        process = await start(self.program)
+        self._process = process
+        self._guard.add(self.program.stage, process.pid)
+        if self._stopping.is_set():
+            process.terminate()  # we were told to stop while it was being started
+        status = await process.wait()
+        # Granian's own children would go on, and keep the port.
+        kill_group(process.pid)
+        self._guard.gone(process.pid)
+        return status
+
+
+class Supervisor:
+    """All children of one command."""
+
+    def __init__(self, drain_timeout: float) -> None:
+        self._drain_timeout = drain_timeout
+        self._guard = Guard()
+        self._children: list[Child] = []
+        self._died = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def start(self, program: Program) -> Child:
+        """Start a program and keep it running."""
+        child = Child(program, self._guard)
+        child.ended.add_done_callback(lambda _: self._died.set())
+        self._children.append(child)
+        return child
+
+    async def run(self, story: Coroutine[Any, Any, None]) -> int:
+        """Let `story` start what it likes, wait for a signal, end all, and return the status.
+
+        Raises Trouble from the story, or if a child cannot be kept alive, when all has ended.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled)
+        told = asyncio.create_task(story)
+        waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._died)]
+        try:
+            await asyncio.wait([told, *waits], return_when=asyncio.FIRST_COMPLETED)
+            if told.done() and not told.exception():
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (told, *waits):
+                task.cancel()
+            results = await asyncio.gather(told, return_exceptions=True)
+            endings = await self._end_all()
+        for result in (*results, *endings):
+            if isinstance(result, Exception):
+                raise result
+        return 130 if self._hurry.is_set() else 0
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        else:
+            self._stop.set()
+            say("stopping when every running answer is complete; Ctrl-C again to stop at once")
+
+    async def _end_all(self) -> list[BaseException | None]:
+        deadline = time.monotonic() + self._drain_timeout + _MARGIN
+        for stage in sorted({child.program.stage for child in self._children}):
+            children = [child for child in self._children if child.program.stage == stage]
+            if stage == BENEATH:
+                # Redis writes down what it has, however much of a hurry we are in.
+                await _end(children, _LAST, asyncio.Event())
+            else:
+                await _end(children, max(deadline - time.monotonic(), 0), self._hurry)
+        await asyncio.to_thread(self._guard.dismiss)
+        ended = (child.ended for child in self._children)
+        return await asyncio.gather(*ended, return_exceptions=True)
+
+
+async def _end(children: list[Child], timeout: float, hurry: asyncio.Event) -> None:
+    for child in children:
+        child.stop()
+    hurried = asyncio.create_task(hurry.wait())
+    all_ended = asyncio.create_task(asyncio.wait([child.ended for child in children]))
+    waits: list[asyncio.Task[Any]] = [hurried, all_ended]
+    await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    for child in children:
+        child.kill()
+    await all_ended
+
+
+async def _event(event: asyncio.Event, timeout: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), timeout)
+    except TimeoutError:
+        return
+
+
+def _ending(status: int) -> str:
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status}"

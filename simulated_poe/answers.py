@@ -1,0 +1,178 @@
+"""The two endpoints that answer questions: who asks, may they, and what the bot says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, Literal
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from simulated_poe import catalogue, chat, failures
+from simulated_poe.accounts import Holder, holder_of
+from simulated_poe.ask import Ask, Malformed, from_query
+from simulated_poe.play import Player
+from simulated_poe.record import Call, Record
+from simulated_poe.settings import Settings
+from simulated_poe.steps import DONE, Played, Status, encode
+
+_REPORTS = ("settings", "report_feedback", "report_reaction", "report_error")
+
+
+class Refused(Exception):
+    """Poe does not take the call."""
+
+    def __init__(self, status: int, message: str | None = None, after: float | None = None):
+        super().__init__(status)
+        self.message = message
+        self.failure = failures.FAILURES[status]
+        if after is not None:
+            # Retry-After is in whole seconds; a client that obeys must not be early.
+            seconds = max(-int(-after // 1), 1)
+            self.failure = msgspec.structs.replace(self.failure, retry_after=seconds)
+
+
+class Answers:
+    """Answers questions, keeps the accounts, and notes everything in `record`."""
+
+    def __init__(self, settings: Settings, record: Record) -> None:
+        self._settings = settings
+        self._record = record
+        self.stopping = False
+
+    async def bot(self, request: web.Request) -> web.StreamResponse:
+        """POST /bot/{bot}, the bot query protocol."""
+        return await self._answer(request, "bot")
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/chat/completions."""
+        return await self._answer(request, "chat")
+
+    async def _answer(
+        self, request: web.Request, kind: Literal["bot", "chat"]
+    ) -> web.StreamResponse:
+        name, now = request.match_info.get("bot", ""), time.monotonic()
+        call = self._record.open(bearer(request), kind, name, now, time.time())
+        try:
+            steps = await self._decide(request, call)
+            player = Player(request, self._record, call, self._headers(call), self._settings)
+            return await player.play(steps)
+        except asyncio.CancelledError:
+            self._record.end(call, "stopped" if self.stopping else "client_left", time.monotonic())
+            raise
+        except ConnectionResetError:
+            self._record.end(call, "client_left", time.monotonic())
+            # Nobody will read it.
+            return web.Response()
+
+    async def _decide(self, request: web.Request, call: Call) -> Iterable[Played]:
+        try:
+            # No await before this: limits count from the arrival of the head.
+            holder = self._admit(call)
+            body = await _json(request)
+            steps = (
+                self._bot_steps(call, body) if call.kind == "bot" else self._chat_steps(call, body)
+            )
+        except Refused as refused:
+            return self._refusal(call, refused)
+        except Malformed as malformed:
+            return self._refusal(call, Refused(400, str(malformed)))
+        first = next(steps)
+        if not (isinstance(first, Status) and first.status >= 400):
+            self._record.account(holder).points -= self._settings.price
+        return chain([first], steps)
+
+    def _admit(self, call: Call) -> Holder:
+        holder = holder_of(call.key, self._settings)
+        if holder is None:
+            raise Refused(401)
+        excesses = self._record.judge(call, holder)
+        if excesses and self._settings.enforce:
+            raise Refused(429, after=max(excess.retry_after for excess in excesses))
+        self._record.start(call, holder)
+        if holder.always_limited:
+            raise Refused(429)
+        if self._record.account(holder).points <= 0:
+            raise Refused(402)
+        return holder
+
+    def _refusal(self, call: Call, refused: Refused) -> Iterator[Played]:
+        failure, message = refused.failure, refused.message
+        self._record.end(call, "refused", time.monotonic(), failure.status)
+        if call.kind == "bot" and self._settings.bot_errors == "event":
+            told = [failures.as_event(failure, message), DONE]
+            return encode(told, self._settings.line_end)
+        return encode([failures.as_status(failure, self._settings.error_shape, message)])
+
+    def _bot_steps(self, call: Call, body: Any) -> Iterator[Played]:
+        if isinstance(body, dict) and body.get("type") in _REPORTS:
+            return encode([Status(200, {})])
+        ask = from_query(body)
+        found = catalogue.who_answers(call.bot)
+        if found is None:
+            raise Refused(404)
+        bot, variant, _ = found
+        return encode(bot.play(self._asked(call, ask, variant)), self._settings.line_end)
+
+    def _chat_steps(self, call: Call, body: Any) -> Iterator[Played]:
+        call.bot = chat.model_of(body)
+        found = catalogue.who_answers(call.bot)
+        if found is None:
+            raise Refused(404)
+        bot, variant, declared = found
+        ask = chat.from_request(body, declared, self._settings.validation)
+        form = chat.form_of(
+            body,
+            identifier=f"chatcmpl-{uuid.uuid4().hex}",
+            created=int(call.started_at),
+            shape=self._settings.error_shape,
+            late_errors=self._settings.late_errors,
+        )
+        return chat.tell(bot.play(self._asked(call, ask, variant)), form)
+
+    def _asked(self, call: Call, ask: Ask, variant: str) -> Ask:
+        call.conversation = ask.conversation
+        attempt = self._record.times_asked(call.bot.lower(), ask.conversation)
+        shape = self._settings.error_shape
+        return msgspec.structs.replace(ask, variant=variant, attempt=attempt, shape=shape)
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        if call.kind == "bot":
+            return self._rate_headers(call) if self._settings.bot_rate_headers else {}
+        mode = "legacy" if self._settings.validation == "legacy" else "strict"
+        return {
+            "x-request-id": uuid.uuid4().hex,
+            "openai-processing-ms": str(int((time.monotonic() - call.started) * 1000)),
+            "openai-version": "2020-10-01",
+            "x-poe-feature-active": f"chat-completions-{mode}",
+            **self._rate_headers(call),
+        }
+
+    def _rate_headers(self, call: Call) -> dict[str, str]:
+        holder = holder_of(call.key, self._settings)
+        if holder is None or holder.limits.rate_limit is None:
+            return {}
+        remaining = self._record.account(holder).remaining(holder.limits, time.monotonic())
+        return {
+            "x-ratelimit-limit-requests": str(holder.limits.rate_limit),
+            "x-ratelimit-remaining-requests": str(remaining),
+            "x-ratelimit-reset-requests": str(int(holder.limits.window)),
+        }
+
+
+def bearer(request: web.Request) -> str:
+    """The key of a request; empty if there is none."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _json(request: web.Request) -> Any:
+    try:
+        return orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise Malformed("The body is not JSON.") from error

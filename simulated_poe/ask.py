@@ -1,0 +1,88 @@
+"""What a bot is asked, in the same form whichever dialect it came in."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+import orjson
+
+from simulated_poe.failures import Shape
+
+ROLES = ("system", "user", "bot", "tool")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_EVERY = re.compile(r"every (\d+(?:\.\d+)?) ?(ms|s)\b")
+
+
+class Malformed(Exception):
+    """The request's body is not what Poe takes; the text says why."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    text: str
+    """The last user message."""
+    parameters: dict[str, Any]
+    """Those of the last user message; on /v1 the fields that are the model's own."""
+    received: dict[str, Any]
+    """The body as it came, without `api_key` and `access_key`."""
+    conversation: str
+    """A hash of all roles and contents."""
+    variant: str = ""
+    """What follows the first hyphen of the bot's name, in lower case."""
+    attempt: int = 1
+    """How often this bot has been asked this conversation."""
+    shape: Shape = "a"
+
+    def number(self, name: str, default: float, position: int = 0) -> float:
+        """A parameter, else the number at that position of the text, else the default."""
+        if isinstance(given := self.parameters.get(name), int | float):
+            return given
+        found = _NUMBER.findall(_EVERY.sub("", self.text))
+        return float(found[position]) if position < len(found) else default
+
+    def every(self, default: float = 0.0) -> float:
+        """Seconds between two chunks: the parameter `every`, or "every 50ms" in the text."""
+        if isinstance(given := self.parameters.get("every"), int | float):
+            return given
+        found = _EVERY.search(self.text)
+        if found is None:
+            return default
+        return float(found[1]) / (1000 if found[2] == "ms" else 1)
+
+
+def from_query(body: Any) -> Ask:
+    """Read the body of a bot query. Raises Malformed."""
+    if not isinstance(body, dict):
+        raise Malformed("The body must be a JSON object.")
+    query = body.get("query")
+    if not isinstance(query, list) or not query:
+        raise Malformed("`query` must be a list with at least one message.")
+    for message in query:
+        _check(message)
+    stop = body.get("stop_sequences", [])
+    if not isinstance(stop, list):
+        raise Malformed("`stop_sequences` must be a list.")
+    received = {name: body[name] for name in body if name not in ("api_key", "access_key")}
+    users = [message for message in query if message["role"] == "user"]
+    return Ask(
+        text=users[-1]["content"] if users else "",
+        parameters=(users[-1].get("parameters") or {}) if users else {},
+        received=received,
+        conversation=conversation_of([(m["role"], m["content"]) for m in query]),
+    )
+
+
+def conversation_of(messages: list[tuple[str, str]]) -> str:
+    """Hash a conversation, so that one can tell the same from another."""
+    return hashlib.sha256(orjson.dumps(messages)).hexdigest()[:16]
+
+
+def _check(message: Any) -> None:
+    if not isinstance(message, dict):
+        raise Malformed("A message must be an object.")
+    if message.get("role") not in ROLES:
+        raise Malformed(f"A message's role must be one of {', '.join(ROLES)}.")
+    if not isinstance(message.get("content"), str):
+        raise Malformed("A message's content must be a string.")

@@ -1,0 +1,172 @@
+"""What every key did: the witness that tests ask whether limits were kept.
+
+Starts are monotonic seconds at the arrival of a request's head, before its body is read. A call
+ends when its last event is about to be written, so a client that starts another one as soon as
+it has read the last event of the first never seems to have had both under way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from simulated_poe.accounts import Account, Excess, Holder, fingerprint
+
+Outcome = Literal["running", "answered", "refused", "failed", "cut", "client_left", "stopped"]
+
+_MOST_CALLS = 200_000
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One request for an answer.
+
+    `refused` is what Poe does to a key or a body, `failed` what a bot does, `cut` is a connection
+    that Poe dropped, `client_left` one that the client dropped, `stopped` one that the end of
+    the simulation dropped.
+    """
+
+    number: int
+    key: str = field(repr=False)
+    kind: Literal["bot", "chat"]
+    bot: str
+    started: float
+    started_at: float
+    account: str | None = None
+    in_flight: int = 0
+    """Calls of the account that were under way at the start of this one."""
+    conversation: str = ""
+    outcome: Outcome = "running"
+    status: int = 0
+    ended: float | None = None
+    characters: int = 0
+    excesses: tuple[Excess, ...] = ()
+    others: tuple[Call, ...] = field(default=(), repr=False)
+    """Those that were under way, if they were too many."""
+
+    def shown(self) -> dict[str, Any]:
+        """The call as JSON shows it: without its key."""
+        hidden = ("key", "excesses", "others")
+        shown = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
+        return shown | {"key": fingerprint(self.key)}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A start that an account's limits forbid."""
+
+    account: str
+    call: int
+    kind: Literal["rate", "cooldown", "concurrency"]
+    detail: str
+
+
+class Record:
+    """All calls, accounts and violations since the start, or since the last `clear`."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self.clear()
+
+    def __repr__(self) -> str:
+        return f"Record({len(self.calls)} calls, {len(self.accounts)} accounts)"
+
+    def clear(self) -> None:
+        """Forget everything, balances and the starts that limits count too.
+
+        Only the calls' numbers go on, since some calls may still be under way.
+        """
+        self.calls: deque[Call] = deque(maxlen=_MOST_CALLS)
+        self.accounts: dict[str, Account] = {}
+        self._running: dict[str, dict[int, Call]] = {}
+        self._suspects: list[tuple[Call, Excess, float, int]] = []
+        self._asked: Counter[tuple[str, str]] = Counter()
+
+    def open(
+        self, key: str, kind: Literal["bot", "chat"], bot: str, now: float, wall: float
+    ) -> Call:
+        """Note that a request has come."""
+        self._number += 1
+        call = Call(self._number, key, kind, bot, started=now, started_at=wall)
+        self.calls.append(call)
+        return call
+
+    def account(self, holder: Holder) -> Account:
+        """The account of a key, with its first balance if it is new."""
+        if holder.account not in self.accounts:
+            self.accounts[holder.account] = Account(holder.account, holder.points)
+        return self.accounts[holder.account]
+
+    def judge(self, call: Call, holder: Holder) -> tuple[Excess, ...]:
+        """Note and tell which of its account's limits a call violates."""
+        account = self.account(holder)
+        running = self._running.setdefault(account.name, {})
+        call.account, call.in_flight = account.name, account.in_flight
+        call.excesses = tuple(account.excesses(holder.limits, call.started))
+        if any(excess.kind == "concurrency" for excess in call.excesses):
+            call.others = tuple(running.values())
+        for excess in call.excesses:
+            limit = holder.limits.max_in_flight or 0
+            self._suspects.append((call, excess, holder.limits.tolerance, limit))
+        return call.excesses
+
+    def start(self, call: Call, holder: Holder) -> None:
+        """Count a call against its account's limits, until `end`."""
+        account = self.account(holder)
+        account.start(call.started)
+        self._running[account.name][call.number] = call
+
+    def end(self, call: Call, outcome: Outcome, now: float, status: int = 200) -> None:
+        """Note how a call ended; of several endings the first one counts."""
+        if call.ended is not None:
+            return
+        call.outcome, call.ended, call.status = outcome, now, status
+        running = self._running.get(call.account or "", {})
+        if running.pop(call.number, None) is not None:
+            self.accounts[call.account or ""].end()
+
+    def times_asked(self, bot: str, conversation: str) -> int:
+        """Count how often a bot has been asked the same, this time included."""
+        self._asked[bot, conversation] += 1
+        return self._asked[bot, conversation]
+
+    @property
+    def violations(self) -> list[Violation]:
+        """The starts that limits forbid.
+
+        A call that ends within the tolerance after the next one's start was not under way with
+        it: the end of a connection may be noticed later than the begin of another.
+        """
+        return [
+            Violation(call.account or "", call.number, excess.kind, excess.detail)
+            for call, excess, tolerance, limit in self._suspects
+            if excess.kind != "concurrency"
+            or sum(_under_way(other, call.started + tolerance) for other in call.others) >= limit
+        ]
+
+    def shown(self) -> dict[str, Any]:
+        """The whole record as JSON shows it."""
+        return {
+            "accounts": {name: self._totals(account) for name, account in self.accounts.items()},
+            "violations": [
+                {"account": v.account, "call": v.call, "kind": v.kind, "detail": v.detail}
+                for v in self.violations
+            ],
+            "calls": [call.shown() for call in self.calls],
+        }
+
+    def _totals(self, account: Account) -> dict[str, Any]:
+        own = [call for call in self.calls if call.account == account.name]
+        return {
+            "points": account.points,
+            "in_flight": account.in_flight,
+            "most_in_flight": account.most_in_flight,
+            "calls": len(own),
+            "outcomes": Counter(call.outcome for call in own),
+            "characters": sum(call.characters for call in own),
+        }
+
+
+def _under_way(call: Call, instant: float) -> bool:
+    return call.ended is None or call.ended > instant

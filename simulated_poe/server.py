@@ -1,0 +1,139 @@
+"""A simulated Poe on a port: its life, and the routes that are no questions."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import time
+from types import TracebackType
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from simulated_poe import catalogue, failures
+from simulated_poe.accounts import holder_of
+from simulated_poe.answers import Answers, bearer
+from simulated_poe.record import Record
+from simulated_poe.settings import Settings
+
+_MOST_BODY = 64 * 1024 * 1024
+
+
+class SimulatedPoe:
+    """A Poe on the running event loop, for as long as its context is open.
+
+    `url` is where it is, `record` what was done to it.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self.settings = settings or Settings()
+        self.record = Record()
+        self.url = ""
+        self._address = (host, port)
+        self._answers = Answers(self.settings, self.record)
+        self._runner = web.AppRunner(
+            self._app(),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=0.01,  # 0 would be for ever
+        )
+
+    def __repr__(self) -> str:
+        return f"SimulatedPoe({self.url or 'not started'}, {self.record!r})"
+
+    async def __aenter__(self) -> SimulatedPoe:
+        host, port = self._address
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, backlog=1024).start()
+        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._answers.stopping = True
+        await self._runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=_MOST_BODY)
+        app.add_routes(
+            [
+                web.post("/bot/{bot}", self._answers.bot),
+                web.post("/v1/chat/completions", self._answers.chat),
+                web.get("/v1/models", self._models),
+                web.get("/usage/current_balance", self._balance),
+                web.post("/poe_api/file_upload_3RD_PARTY_POST", self._upload),
+                web.get("/_simulated/record", self._show_record),
+                web.delete("/_simulated/record", self._clear_record),
+            ]
+        )
+        return app
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return _json(catalogue.listing())
+
+    async def _balance(self, request: web.Request) -> web.Response:
+        holder = holder_of(bearer(request), self.settings)
+        if holder is None:
+            return _json(failures.body(failures.FAILURES[401], "b"), 401)
+        return _json(_balance(self.record.account(holder).points, time.time()))
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        # The raw key, unlike everywhere else.
+        if holder_of(request.headers.get("Authorization", ""), self.settings) is None:
+            return _json(failures.body(failures.FAILURES[401], "b"), 401)
+        form = await request.post()
+        file, url = form.get("file"), form.get("download_url")
+        if isinstance(file, web.FileField):
+            return _json(_attachment(file.filename, file.file.read(), file.content_type))
+        if isinstance(url, str):
+            name = form.get("download_filename") or url.rsplit("/", 1)[-1]
+            guessed = mimetypes.guess_type(str(name))[0] or "application/octet-stream"
+            return _json(_attachment(str(name), url.encode(), guessed))
+        return web.Response(status=400, text="Neither file nor download_url was given.")
+
+    async def _show_record(self, _: web.Request) -> web.Response:
+        return _json(self.record.shown())
+
+    async def _clear_record(self, _: web.Request) -> web.Response:
+        self.record.clear()
+        return web.Response(status=204)
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8"
+    )
+
+
+def _attachment(name: str, content: bytes, mime_type: str) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    url = f"https://pfst.cf2.poecdn.net/base/file/{digest}?name={name}"
+    return {"attachment_url": url, "mime_type": mime_type, "size": len(content)}
+
+
+def _balance(points: int, now: float) -> dict[str, Any]:
+    """All fields that live answers were seen to have; instants are in microseconds."""
+    day = 86_400 * 1_000_000
+    today = int(now * 1_000_000) // day * day
+    usd = f"{points / 33_000:.2f}"
+    return {
+        "current_point_balance": points,
+        "plan_points_balance": points,
+        "addon_point_balance": 0,
+        "current_balance_usd": usd,
+        "plan_balance_usd": usd,
+        "addon_balance_usd": "0.00",
+        "points_cycle_start_time": today,
+        "next_daily_grant_time": today + day,
+        "next_daily_grant_amount": 0,
+        "next_monthly_grant_time": today + 30 * day,
+        "next_monthly_grant_amount": 1_000_000,
+        "auto_recharge": {"enabled": False},
+    }

@@ -1,0 +1,31 @@
+"""Where everything is said to be installed, a skipped test is a failed one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+NO_SKIP = bool(os.environ.get("POE2GPT_NO_SKIP"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _fail_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _fail_if_skipped((yield))
+
+
+def _fail_if_skipped(report: Report) -> Report:
+    reason = str(report.longrepr)
+    if NO_SKIP and report.skipped and not hasattr(report, "wasxfail") and "Docker" not in reason:
+        report.outcome = "failed"
+        report.longrepr = f"POE2GPT_NO_SKIP is set, and this was skipped: {reason}"
+    return report

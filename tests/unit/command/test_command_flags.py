@@ -1,0 +1,88 @@
+"""The command line, taken apart."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from contract.config import ConfigError
+from poe2gpt import __version__
+from poe2gpt.flags import COMMANDS, parse
+
+
+def test_nothing_on_the_line_gives_nothing() -> None:
+    flags = parse([])
+
+    assert (flags.command, flags.config, flags.given.values) == ("serve", None, {})
+
+
+def test_the_flags_of_the_seed_mean_what_they_meant() -> None:
+    line = [
+        "-t",
+        "a,b",
+        "-p",
+        "1",
+        "-sk",
+        "k",
+        "-r",
+        "2",
+        "-c",
+        "0.5",
+        "-o",
+        "9",
+        "-b",
+        '{"m":"B"}',
+    ]
+
+    flags = parse(line)
+
+    assert flags.given.values == {
+        "tokens": ["a", "b"],
+        "port": 1,
+        "accessTokens": ["k"],
+        "rateLimit": 2,
+        "coolDown": 0.5,
+        "timeout": 9,
+        "bot": {"m": "B"},
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_flags_stand_before_or_after_any_command(command: str) -> None:
+    parts = [[command], ["--port", "1"], ["--redis-url=redis://h"]]
+
+    taken = [parse([word for part in order for word in part]) for order in permutations(parts)]
+
+    assert {flags.command for flags in taken} == {command}
+    assert all(f.given.values == {"port": 1, "redisUrl": "redis://h"} for f in taken)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        pytest.param(
+            ["--tokns", "s3cret"], "unknown flag --tokns; did you mean --tokens?", id="flag"
+        ),
+        pytest.param(["--rate_limit=3"], "did you mean --rate-limit?", id="underscore"),
+        pytest.param(["srve"], "unknown command srve; did you mean serve?", id="command"),
+        pytest.param(["s3cret,other"], "unknown command (see", id="a stray secret"),
+        pytest.param(["-p"], "expected one argument", id="no value"),
+        pytest.param(["-b", "{s3cret"], "not JSON", id="no JSON"),
+        pytest.param(["--workers", "0"], "expected a number from 1 to 64", id="no workers"),
+    ],
+)
+def test_a_wrong_line_is_told_the_nearest_right_one(line: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(line)
+
+    assert message in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["-v"])
+
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"poe2gpt {__version__}\n"

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+from openai.types import Model as OpenAIModel
+
+from contract.messages import Catalogue, Model
+from gateway.openai.errors import ApiError
+from gateway.openai.models import ModelTable
+
+START = 1_700_000_000
+MUSE = Model("muse-spark-1-1", 1_780_000_000, "Meta", "Muse-Spark-1.1", 128_000, ("text", "image"))
+FLUX = Model("fal/flux", 0, "fal", output_modalities=("image",))
+CATALOGUE = Catalogue(0.0, (MUSE, FLUX))
+ALIASES = {"gpt-4o": "Muse-Spark-1.1", "Fast": "some-community-bot"}
+
+
+def table(allow_any: bool = True, catalogue: Catalogue | None = CATALOGUE) -> ModelTable:
+    return ModelTable(ALIASES, allow_any, catalogue, START)
+
+
+@pytest.mark.parametrize(
+    ("name", "upstream"),
+    [
+        pytest.param("GPT-4o", "Muse-Spark-1.1", id="alias"),
+        pytest.param("fast", "some-community-bot", id="alias to a bot in no catalogue"),
+        pytest.param("MUSE-spark-1-1", "muse-spark-1-1", id="catalogue id"),
+        pytest.param("muse-SPARK-1.1", "muse-spark-1-1", id="display name"),
+        pytest.param("Fal/Flux", "fal/flux", id="slash"),
+        pytest.param("My-Own-Bot", "My-Own-Bot", id="in no catalogue"),
+    ],
+)
+def test_a_name_leads_to_what_the_upstream_calls_it(name: str, upstream: str) -> None:
+    assert table().resolve(name) == upstream
+
+
+def test_without_a_catalogue_a_name_is_passed_on() -> None:
+    assert table(catalogue=None).resolve("Muse-Spark-1.1") == "Muse-Spark-1.1"
+
+
+def test_an_alias_comes_before_the_catalogue() -> None:
+    shadowing = ModelTable({"fal/FLUX": "other"}, True, CATALOGUE, START)
+
+    assert shadowing.resolve("fal/flux") == "other"
+    ids = [entry["id"] for entry in json.loads(shadowing.listing())["data"]]
+    assert ids == ["fal/FLUX", "muse-spark-1-1"]
+
+
+def test_only_aliases_if_only_those_are_allowed() -> None:
+    closed = table(allow_any=False)
+
+    assert closed.resolve("FAST") == "some-community-bot"
+    with pytest.raises(ApiError) as caught:
+        closed.resolve("muse-spark-1-1")
+    assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gpt-4-o", "Did you mean 'gpt-4o'?"),
+        ("fats", "Did you mean 'Fast'?"),
+        ("zzz", "GET /v1/models lists those that do."),
+        ("z" * 100_000, "GET /v1/models lists those that do."),
+    ],
+    ids=["near one", "near another", "near none", "absurd"],
+)
+def test_an_unknown_name_is_told_the_nearest(name: str, hint: str) -> None:
+    with pytest.raises(ApiError, match=r"does not exist\.") as caught:
+        table(allow_any=False).resolve(name)
+
+    assert caught.value.message.endswith(hint)
+    assert len(caught.value.message) < 400
+
+
+def test_the_listing_is_written_byte_for_byte() -> None:
+    assert table().listing() == (
+        b'{"object":"list","data":['
+        b'{"id":"gpt-4o","object":"model","created":1780000000,"owned_by":"Meta"'
+        b',"display_name":"Muse-Spark-1.1","context_length":128000'
+        b',"architecture":{"input_modalities":["text"]}},'
+        b'{"id":"Fast","object":"model","created":1700000000,"owned_by":"poe"},'
+        b'{"id":"muse-spark-1-1","object":"model","created":1780000000,"owned_by":"Meta"'
+        b',"display_name":"Muse-Spark-1.1","context_length":128000'
+        b',"architecture":{"input_modalities":["text"]}},'
+        b'{"id":"fal/flux","object":"model","created":1700000000,"owned_by":"fal"'
+        b',"architecture":{"output_modalities":["image"]}}]}'
+    )
+
+
+def test_a_closed_table_lists_aliases_only() -> None:
+    listed = json.loads(table(allow_any=False).listing())["data"]
+
+    assert [entry["id"] for entry in listed] == ["gpt-4o", "Fast"]
+
+
+def test_each_model_is_what_openais_client_expects() -> None:
+    listed = json.loads(table().listing())["data"]
+
+    for entry in listed:
+        OpenAIModel.model_validate(entry, strict=True)
+        assert json.loads(table().one(entry["id"])) == entry
+
+
+def test_one_model_is_found_by_its_display_name() -> None:
+    assert json.loads(table().one("Muse-Spark-1.1"))["id"] == "muse-spark-1-1"
+
+
+@pytest.mark.parametrize("allow_any", [True, False])
+def test_a_model_that_is_not_listed_is_a_404(allow_any: bool) -> None:
+    with pytest.raises(ApiError) as caught:
+        table(allow_any).one("My-Own-Bot")
+
+    assert caught.value.status == 404
+
+
+def test_a_closed_table_hides_the_catalogue_one_by_one_too() -> None:
+    with pytest.raises(ApiError):
+        ModelTable({MUSE.id: "x"}, False, CATALOGUE, START).one("Muse-Spark-1.1")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "length"),
+    [("muse-spark-1-1", 128_000), ("Muse-Spark-1.1", 128_000), ("fal/flux", None), ("x", None)],
+)
+def test_the_context_length_is_told_if_known(upstream: str, length: int | None) -> None:
+    assert table().context_length(upstream) == length

@@ -1,0 +1,359 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.messages import Message, Options, ToolCall
+from gateway.openai.errors import ApiError, error_body
+from gateway.openai.request import ChatRequest, parse_chat
+
+HELLO = {"role": "user", "content": "Hello"}
+
+
+def chat(**fields: Any) -> bytes:
+    return json.dumps({"model": "GPT-5", "messages": [HELLO]} | fields).encode()
+
+
+def says(message: dict[str, Any]) -> Message:
+    (parsed,) = parse_chat(chat(messages=[message])).messages
+    return parsed
+
+
+def refusal(body: bytes) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        parse_chat(body)
+    assert caught.value.status == 400
+    assert caught.value.type == "invalid_request_error"
+    return caught.value
+
+
+def test_the_least_that_is_a_request() -> None:
+    assert parse_chat(chat()) == ChatRequest("GPT-5", (Message("user", "Hello"),))
+
+
+def test_all_that_is_honoured() -> None:
+    body = chat(
+        stream=True,
+        stream_options={"include_usage": True},
+        temperature=1,
+        stop=["a", "", "b"],
+        logit_bias={"42": -100},
+    )
+
+    asked = parse_chat(body)
+
+    assert asked.stream
+    assert asked.include_usage
+    assert asked.options == Options(1.0, ("a", "b"), {"42": -100.0})
+
+
+def outcome_of(body: bytes) -> ChatRequest | ApiError:
+    try:
+        return parse_chat(body)
+    except ApiError as error:
+        return error
+
+
+OPTIONAL = [
+    "stream",
+    "stream_options",
+    "temperature",
+    "stop",
+    "logit_bias",
+    "n",
+    "input",
+    "max_tokens",
+    "max_completion_tokens",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "logprobs",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "response_format",
+    "reasoning_effort",
+    "user",
+]
+
+
+@pytest.mark.parametrize("field", OPTIONAL)
+def test_null_is_absent(field: str) -> None:
+    assert parse_chat(chat(**{field: None})) == parse_chat(chat())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"n": 1}, id="one choice"),
+        pytest.param({"max_tokens": -1, "max_completion_tokens": 0}, id="no limit, as some say"),
+        pytest.param({"top_p": 1, "presence_penalty": 0, "frequency_penalty": 0.5}, id="sampling"),
+        pytest.param({"seed": 2**62, "logprobs": False, "top_logprobs": 0}, id="seed"),
+        pytest.param({"tools": [], "tool_choice": "auto"}, id="no tools"),
+        pytest.param({"tools": [{"type": "namespace", "x": [1]}]}, id="foreign tool"),
+        pytest.param({"tool_choice": {"type": "function"}, "parallel_tool_calls": True}, id="tool"),
+        pytest.param({"functions": [{"name": "f"}], "function_call": "none"}, id="functions"),
+        pytest.param({"response_format": {"type": "json_object"}}, id="response format"),
+        pytest.param({"reasoning_effort": "high", "user": "u"}, id="effort"),
+        pytest.param({"aspect": "16:9", "metadata": {"a": [{}]}, "x": 1e300}, id="unknown fields"),
+        pytest.param({"stream_options": {"x": 1}}, id="unknown stream option"),
+        pytest.param({"stop": ""}, id="an empty stop"),
+    ],
+)
+def test_what_cannot_be_honoured_is_ignored(fields: dict[str, Any]) -> None:
+    assert parse_chat(chat(**fields)) == parse_chat(chat())
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("system", "system"),
+        ("developer", "system"),
+        ("user", "user"),
+        ("assistant", "assistant"),
+        ("tool", "tool"),
+        ("function", "tool"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        pytest.param("Hi", "Hi", id="a string"),
+        pytest.param(None, "", id="null"),
+        pytest.param([], "", id="no parts"),
+        pytest.param(
+            [
+                {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
+                {"type": "refusal", "refusal": "b"},
+                {"type": "output_text", "text": "c"},
+            ],
+            "a\nb\nc",
+            id="parts",
+        ),
+    ],
+)
+def test_any_role_may_have_content_of_any_form(
+    sent: str, meant: str, content: object, text: str
+) -> None:
+    assert says({"role": sent, "content": content}) == Message(meant, text)  # type: ignore[arg-type]
+
+
+def test_an_assistant_that_only_calls_tools() -> None:
+    calls = [
+        {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "2", "type": "custom", "custom": {"name": "g", "input": "raw"}},
+        {"function": {"name": "h"}},
+    ]
+
+    message = says({"role": "assistant", "tool_calls": calls, "reasoning_content": "hm"})
+
+    assert message == Message(
+        "assistant",
+        "",
+        tool_calls=(ToolCall("1", "f", "{}"), ToolCall("2", "g", "raw"), ToolCall("", "h", "")),
+    )
+
+
+def test_a_tool_answers() -> None:
+    message = says({"role": "tool", "tool_call_id": "1", "content": "42", "name": "f"})
+
+    assert message == Message("tool", "42", name="f", tool_call_id="1")
+
+
+def test_a_function_is_called_and_answers_as_in_2023() -> None:
+    called = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}}
+
+    assert says(called) == Message("assistant", "", tool_calls=(ToolCall("", "f", ""),))
+    assert says({"role": "function", "name": "f", "content": "1"}) == Message("tool", "1", "f")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": None}, "model"),
+        ({"model": "  "}, "model"),
+        ({"model": 5}, "model"),
+        ({"model": "x" * 300}, "model"),
+        ({"model": "a\nb"}, "model"),
+        ({"messages": None}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "Hello"}, "messages"),
+        ({"messages": [HELLO] * 10_001}, "messages"),
+        ({"messages": [HELLO, "x"]}, "messages[1]"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": None, "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{}]}]}, "messages[0].content[0].type"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages[0].content[0].text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]},
+            "messages[0].content[0].text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "refusal"}]}]},
+            "messages[0].content[0].refusal",
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"id": "1"}]}]},
+            "messages[0].tool_calls[0].function",
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": ""}}]}]},
+            "messages[0].tool_calls[0].function.name",
+        ),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"stop": 5}, "stop"),
+        ({"stop": ["a", 5]}, "stop[1]"),
+        ({"logit_bias": {"a": 101}}, "logit_bias"),
+        ({"logit_bias": [1]}, "logit_bias"),
+        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"n": "1"}, "n"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": True}, "stream_options"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
+        ({"top_p": "x"}, "top_p"),
+        ({"seed": []}, "seed"),
+        ({"tools": {}}, "tools"),
+        ({"tools": ["x"]}, "tools[0]"),
+        ({"tool_choice": 5}, "tool_choice"),
+        ({"response_format": "json"}, "response_format"),
+    ],
+)
+def test_a_mistake_is_a_400_that_names_its_place(fields: dict[str, Any], param: str) -> None:
+    error = refusal(chat(**fields))
+
+    assert error.param == param
+    assert param.removesuffix(".function.name") in error.message
+
+
+def test_types_are_named_as_in_json() -> None:
+    error = refusal(chat(messages=[HELLO, {"role": "user", "content": 5}]))
+
+    assert error.message == (
+        "Invalid 'messages[1].content': Expected `string | array | null`, got `integer`."
+    )
+
+
+@pytest.mark.parametrize("missing", ["model", "messages"])
+def test_the_two_required_fields_are_missed(missing: str) -> None:
+    body = {"model": "GPT-5", "messages": [HELLO]}
+    del body[missing]
+
+    error = refusal(json.dumps(body).encode())
+
+    assert (error.param, error.code) == (missing, "missing_required_parameter")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "image_url", "image_url": "https://example.com/a.png"},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+        {"type": "hologram"},
+    ],
+    ids=lambda part: part["type"],
+)
+def test_a_part_that_cannot_be_passed_on_is_refused_by_name(part: dict[str, Any]) -> None:
+    parts = [{"type": "text", "text": "What is this?"}, part]
+
+    error = refusal(chat(messages=[{"role": "user", "content": parts}]))
+
+    assert error.param == "messages[0].content[1]"
+    assert error.code == "unsupported_content"
+    assert part["type"] in error.message
+
+
+def test_a_responses_body_is_told_where_it_is() -> None:
+    error = refusal(json.dumps({"model": "GPT-5", "input": [HELLO]}).encode())
+
+    assert error.param == "messages"
+    assert "`input`" in error.message
+
+
+def test_an_input_of_null_is_no_responses_body() -> None:
+    error = refusal(b'{"model":"GPT-5","input":null}')
+
+    assert "`input`" not in error.message
+
+
+WHOLE = chat().removesuffix(b"}") + b","
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"Hello", id="text"),
+        pytest.param(b"[]", id="an array"),
+        pytest.param(b'{"model":"x"', id="cut off"),
+        pytest.param(b"{}{}", id="two objects"),
+        pytest.param(WHOLE + b'"temperature":NaN}', id="NaN"),
+        pytest.param(WHOLE + b'"temperature":1e999}', id="beyond a float"),
+        pytest.param(WHOLE + b'"seed":' + b"1" * 5_000 + b"}", id="thousands of digits"),
+        pytest.param(WHOLE + b'"user":"\xff"}', id="not UTF-8"),
+        pytest.param(WHOLE + b'"unknown":"\xff"}', id="not UTF-8 where nobody looks"),
+        pytest.param(WHOLE + rb'"user":"\ud800"}', id="half a surrogate pair"),
+        pytest.param(WHOLE + rb'"unknown":"\ud800 and more"}', id="half a pair where nobody looks"),
+        pytest.param(WHOLE + b'"unknown":' + b"[" * 10**5 + b"]" * 10**5 + b"}", id="deep arrays"),
+        pytest.param(WHOLE + b'"tools":[' + b'{"a":' * 10**5, id="deep objects"),
+    ],
+)
+def test_nonsense_is_a_400(body: bytes) -> None:
+    error = refusal(body)
+
+    assert error.code != "missing_required_parameter"
+
+
+def test_an_error_repeats_little_of_the_request() -> None:
+    error = refusal(chat(messages=[{"role": "r" * 100_000, "content": ""}]))
+
+    assert len(error.message) < 300
+
+
+MESSAGE_KEYS = ["role", "content", "type", "text", "tool_calls", "function", "name", "arguments"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(MESSAGE_KEYS), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["model", "messages", *OPTIONAL]), JSON))
+def test_whatever_json_comes_the_answer_is_a_request_or_a_400(fields: dict[str, Any]) -> None:
+    outcome = outcome_of(chat(**fields))
+
+    if isinstance(outcome, ApiError):
+        assert outcome.status == 400
+        assert len(error_body(outcome)) < 60_000
+    else:
+        assert outcome.messages
+
+
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_whatever_bytes_come_the_answer_is_a_request_or_a_400(noise: bytes, place: int) -> None:
+    whole = chat()
+
+    outcome = outcome_of(whole[:place] + noise + whole[place + len(noise) :])
+
+    assert isinstance(outcome, ChatRequest) or outcome.status == 400

@@ -1,0 +1,398 @@
+import json
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from openai import APIError, OpenAI
+from openai.types.chat import ChatCompletion
+from openai_wire import chunks, content, deltas, payloads
+
+from contract.messages import (
+    Event,
+    Failed,
+    FailureKind,
+    File,
+    Finished,
+    Reasoning,
+    Replaced,
+    Started,
+    Text,
+    ToolCallDelta,
+    Usage,
+)
+from gateway.openai.response import AnswerCollector, StreamRenderer, keep_alive
+
+HEAD = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m"'
+    b',"choices":'
+)
+ROLE = HEAD + b'[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+STOP = HEAD + b'[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+STARTED = Started("w", 1, "Bot")
+CAT = File("https://p.example/cat.png", "cat.png", "image/png", "ref1")
+
+
+def renderer(include_usage: bool = False) -> StreamRenderer:
+    return StreamRenderer("chatcmpl-1", 1_700_000_000, "m", include_usage, 7)
+
+
+def stream(*events: Event, include_usage: bool = False) -> bytes:
+    return renderer(include_usage).feed(events)
+
+
+def collect(*events: Event) -> dict[str, Any]:
+    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
+    collector.feed(events)
+    completion: dict[str, Any] = json.loads(collector.body())
+    ChatCompletion.model_validate(completion, strict=True)
+    return completion
+
+
+def said(*events: Event) -> dict[str, Any]:
+    message: dict[str, Any] = collect(*events)["choices"][0]["message"]
+    return message
+
+
+def client_of(body: bytes, content_type: str) -> OpenAI:
+    answer = httpx.Response(200, content=body, headers={"content-type": content_type})
+    transport = httpx.MockTransport(lambda _: answer)
+    return OpenAI(
+        api_key="k",
+        base_url="http://gateway/v1",
+        max_retries=0,
+        http_client=httpx.Client(transport=transport),
+        _strict_response_validation=True,
+    )
+
+
+def test_a_stream_is_written_byte_for_byte() -> None:
+    written = renderer()
+
+    assert written.feed([STARTED]) == b""
+    assert written.feed([Text("H\u00e9 \U0001f600\n")]) == (
+        ROLE + HEAD + b'[{"index":0,"delta":{"content":"H\\u00e9 \\ud83d\\ude00\\n"}'
+        b',"finish_reason":null}]}\n\n'
+    )
+    assert written.feed([Reasoning("hm")]) == (
+        HEAD + b'[{"index":0,"delta":{"reasoning_content":"hm"},"finish_reason":null}]}\n\n'
+    )
+    assert not written.finished
+    assert written.feed([Finished()]) == STOP
+    assert written.finished
+
+
+def test_an_empty_answer_still_has_a_role_and_an_end() -> None:
+    assert stream(Finished()) == ROLE + STOP
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "content_filter"])
+def test_the_reason_comes_once_and_alone(reason: Any) -> None:
+    *before, last = chunks(stream(Text("a"), Finished(reason)))
+
+    assert last["choices"] == [{"index": 0, "delta": {}, "finish_reason": reason}]
+    assert [c["choices"][0]["finish_reason"] for c in before] == [None, None]
+
+
+def test_the_usage_comes_last_if_asked_for() -> None:
+    written = stream(Text("a" * 8), Finished(), include_usage=True)
+
+    *_, usage, done = payloads(written)
+    assert usage == HEAD.decode().removeprefix("data: ") + (
+        '[],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}'
+    )
+    assert done == "[DONE]"
+    assert len(chunks(written)) == 4
+
+
+def test_the_upstreams_usage_is_taken_over_the_estimate() -> None:
+    events = [Text("a" * 8), Usage(100, 20), Finished()]
+    expected = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+    assert chunks(stream(*events, include_usage=True))[-1]["usage"] == expected
+    assert collect(*events)["usage"] == expected
+
+
+def test_usage_is_not_sent_unasked() -> None:
+    assert all(chunk["choices"] for chunk in chunks(stream(Text("a"), Usage(1, 2), Finished())))
+
+
+def test_what_came_together_goes_together() -> None:
+    written = stream(Text("a"), Text("b"), Reasoning("c"), Reasoning("d"), Text("e"))
+
+    assert deltas(written)[1:] == [
+        {"content": "ab"},
+        {"reasoning_content": "cd"},
+        {"content": "e"},
+    ]
+
+
+TOOL_CALLS = [
+    ToolCallDelta(0, "call_a", "f"),
+    ToolCallDelta(0, arguments='{"x":'),
+    ToolCallDelta(1, "", "g"),
+    ToolCallDelta(0, arguments="1}"),
+]
+
+
+def test_a_tool_call_names_itself_once_and_always_has_arguments() -> None:
+    written = stream(*TOOL_CALLS, Finished("stop"))
+
+    fragments = [call for delta in deltas(written) for call in delta.get("tool_calls", ())]
+    assert fragments == [
+        {
+            "index": 0,
+            "id": "call_a",
+            "type": "function",
+            "function": {"name": "f", "arguments": ""},
+        },
+        {"index": 0, "function": {"arguments": '{"x":'}},
+        {
+            "index": 1,
+            "id": "call_1_1",
+            "type": "function",
+            "function": {"name": "g", "arguments": ""},
+        },
+        {"index": 0, "function": {"arguments": "1}"}},
+        {"index": 1, "function": {"arguments": "{}"}},
+    ]
+    assert chunks(written)[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_collected_tool_calls_are_whole() -> None:
+    completion = collect(*TOOL_CALLS, Finished("stop"))
+
+    choice = completion["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": [
+            {
+                "id": "call_a",
+                "type": "function",
+                "function": {"name": "f", "arguments": '{"x":1}'},
+            },
+            {"id": "call_1_1", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        ],
+    }
+
+
+def test_a_reason_of_tool_calls_without_any_is_a_stop() -> None:
+    assert stream(Finished("tool_calls")) == ROLE + STOP
+
+
+def test_a_late_failure_is_an_error_without_choices_and_nothing_after_it() -> None:
+    failing = renderer(include_usage=True)
+    failing.feed([Text("a")])
+
+    written = failing.feed([Failed(FailureKind.INTERRUPTED, "cut", charged=True), Text("b")])
+
+    assert written == (
+        b'data: {"error":{"message":"cut","type":"server_error","param":null'
+        b',"code":"interrupted"}}\n\n'
+    )
+    assert failing.finished
+    assert failing.feed([Finished()]) == b""
+
+
+def test_a_failure_before_any_text_is_nothing_but_the_error() -> None:
+    written = stream(STARTED, Failed(FailureKind.UPSTREAM_EMPTY, "none"))
+
+    assert [list(json.loads(p)) for p in payloads(written)] == [["error"]]
+
+
+def test_a_failure_loses_no_text_that_was_held_back() -> None:
+    written = stream(CAT, Text("see [re"), Failed(FailureKind.INTERRUPTED, "cut"))
+
+    assert content(written) == "see [re\n\n![cat.png](https://p.example/cat.png)"
+    assert "error" in chunks(written)[-1]
+
+
+def test_replaced_text_goes_on_where_it_can_and_begins_anew_where_it_must() -> None:
+    events: list[Event] = [Text("Think"), Replaced("Thinking"), Replaced("Hi"), Text("!")]
+
+    assert content(stream(*events, Finished())) == "Thinking\n\nHi!"
+    assert said(*events, Finished())["content"] == "Hi!"
+
+
+def test_a_file_is_shown_where_the_text_refers_to_it() -> None:
+    events = [CAT, Text("A ![cat][r"), Text("ef1]."), Finished()]
+    expected = "A ![cat](https://p.example/cat.png)."
+
+    assert content(stream(*events)) == expected
+    assert said(*events)["content"] == expected
+
+
+def test_a_file_that_comes_after_its_reference_is_shown_at_the_end() -> None:
+    events = [Text("A ![cat][ref1]."), CAT, Finished()]
+
+    assert content(stream(*events)) == "A ![cat][ref1].\n\n![cat.png](https://p.example/cat.png)"
+    assert said(*events)["content"] == "A ![cat](https://p.example/cat.png)."
+
+
+def test_a_completion_is_written_byte_for_byte() -> None:
+    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
+    collector.feed([STARTED, Reasoning("hm"), Text("H\u00e9")])
+    assert not collector.finished
+    collector.feed([Finished("length"), Text("late")])
+
+    assert collector.finished
+    assert collector.body() == (
+        b'{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m"'
+        b',"choices":[{"index":0,"message":{"role":"assistant","content":"H\\u00e9"'
+        b',"refusal":null,"reasoning_content":"hm"},"logprobs":null,"finish_reason":"length"}]'
+        b',"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}'
+    )
+
+
+def test_a_failed_answer_says_why() -> None:
+    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
+    failed = Failed(FailureKind.NO_POINTS, "none left")
+
+    collector.feed([Text("a"), failed, Finished()])
+
+    assert collector.finished
+    assert collector.failed == failed
+
+
+def test_the_tokens_of_a_finished_answer_can_be_logged() -> None:
+    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
+    collector.feed([Text("a" * 8), Finished()])
+    streamed = renderer()
+    streamed.feed([Text("a" * 8), Finished()])
+
+    assert collector.usage == streamed.usage == Usage(7, 2)
+
+
+@pytest.mark.parametrize("position", [None, 0, 12])
+@pytest.mark.parametrize("eta", [None, 0.0, 33.2])
+def test_a_comment_keeps_the_connection_open(position: int | None, eta: float | None) -> None:
+    comment = keep_alive(position, eta).decode()
+
+    assert comment.startswith(": keep-alive")
+    assert comment.endswith("\n\n")
+    assert ("queued" in comment) == (position is not None or eta is not None)
+
+
+def test_comments_are_written_byte_for_byte() -> None:
+    assert keep_alive() == b": keep-alive\n\n"
+    assert keep_alive(12, 33.2) == b": keep-alive queued position=12 eta=34s\n\n"
+
+
+@given(
+    st.sampled_from([Text, Reasoning, lambda text: ToolCallDelta(0, "1", "f", text)]),
+    st.text(st.sampled_from('aé你😀"\n\x00\\'), min_size=1, max_size=50),
+    st.integers(1, 4_000),
+)
+@example(Text, "😀", 20_000)
+def test_no_line_reaches_64_kib_and_no_character_is_cut(make: Any, text: str, times: int) -> None:
+    whole = text * times
+    written = StreamRenderer("chatcmpl-" + "0" * 32, 1, "😀" * 256, False, 0).feed(
+        [make(whole), Finished()]
+    )
+
+    assert max(map(len, written.split(b"\n"))) < 65_536
+    added = [
+        d.get("content", "")
+        + d.get("reasoning_content", "")
+        + "".join(call["function"]["arguments"] for call in d.get("tool_calls", ()))
+        for d in deltas(written)
+    ]
+    assert "".join(added) == whole
+    assert all(piece.encode() is not None for piece in added)
+
+
+TEXTS = st.text(max_size=6)
+SAID = st.builds(Text, TEXTS) | st.builds(Reasoning, TEXTS) | st.just(STARTED)
+ANY = (
+    SAID
+    | st.builds(Replaced, TEXTS)
+    | st.builds(ToolCallDelta, st.integers(0, 2), st.just("id"), st.just("f"), TEXTS)
+    | st.just(CAT)
+    | st.builds(Usage, st.integers(0, 9), st.integers(0, 9))
+)
+
+
+@given(st.lists(ANY, max_size=12), st.booleans())
+def test_whatever_happens_the_stream_is_well_formed(events: list[Event], usage: bool) -> None:
+    written = stream(*events, Finished(), include_usage=usage)
+
+    found = chunks(written)
+    choices = [chunk["choices"][0] for chunk in found if chunk["choices"]]
+    assert payloads(written)[-1] == "[DONE]"
+    assert payloads(written).count("[DONE]") == 1
+    assert ["role" in choice["delta"] for choice in choices].index(True) == 0
+    assert sum("role" in choice["delta"] for choice in choices) == 1
+    assert all(choice["finish_reason"] is None for choice in choices[:-1])
+    assert choices[-1]["finish_reason"] in ("stop", "tool_calls")
+    assert [chunk["choices"] == [] for chunk in found].count(True) == usage
+    collect(*events, Finished())
+
+
+@given(st.lists(ANY, max_size=12), st.lists(st.integers(0, 12), max_size=5))
+def test_how_events_are_batched_does_not_matter(events: list[Event], cuts: list[int]) -> None:
+    whole = [*events, Finished()]
+    edges = [0, *sorted(cuts), len(whole)]
+    batched = renderer()
+
+    written = b"".join(batched.feed(whole[a:b]) for a, b in pairwise(edges))
+
+    assert content(written) == content(stream(*whole))
+    assert batched.finished
+
+
+@given(st.lists(SAID | st.just(CAT), max_size=12))
+def test_a_stream_adds_up_to_the_completion(events: list[Event]) -> None:
+    files_first = sorted(events, key=lambda event: not isinstance(event, File))
+
+    message = said(*files_first, Finished())
+
+    written = stream(*files_first, Finished())
+    assert content(written) == message["content"]
+    thoughts = "".join(d.get("reasoning_content", "") for d in deltas(written))
+    assert thoughts == message.get("reasoning_content", "")
+
+
+def test_openais_client_reads_a_stream_with_its_strictest_helper() -> None:
+    body = keep_alive(3, 2) + stream(
+        Reasoning("hm"), Text("Hé"), *TOOL_CALLS, Finished(), include_usage=True
+    )
+
+    with client_of(body, "text/event-stream").chat.completions.stream(
+        model="m", messages=[{"role": "user", "content": "Hi"}]
+    ) as events:
+        completion = events.get_final_completion()
+
+    message = completion.choices[0].message
+    assert message.role == "assistant"
+    assert message.content == "Hé"
+    assert message.tool_calls is not None
+    assert [call.function.name for call in message.tool_calls] == ["f", "g"]
+    assert [call.function.arguments for call in message.tool_calls] == ['{"x":1}', "{}"]
+    assert completion.usage is not None
+
+
+def test_openais_client_raises_a_late_failure() -> None:
+    body = stream(Text("a"), Failed(FailureKind.INTERRUPTED, "the worker died"))
+
+    answer = client_of(body, "text/event-stream").chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "Hi"}], stream=True
+    )
+
+    with pytest.raises(APIError, match="the worker died"):
+        list(answer)
+
+
+def test_openais_client_reads_a_completion() -> None:
+    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
+    collector.feed([Text("Hé"), Finished()])
+
+    answer = client_of(collector.body(), "application/json").chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "Hi"}]
+    )
+
+    assert answer.choices[0].message.content == "Hé"

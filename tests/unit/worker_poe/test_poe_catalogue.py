@@ -1,0 +1,112 @@
+"""Poe's catalogue, balance and rate limits."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from contract.messages import Model
+from worker.poe.catalogue import read_balance, read_catalogue
+from worker.poe.faults import Fault, FaultKind
+from worker.poe.limits import RateLimits, limits_from
+
+ENTRY = {
+    "id": "claude-sonnet-4.6",
+    "object": "model",
+    "created": 1_767_225_600_000,
+    "owned_by": "Anthropic",
+    "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
+    "context_window": {"context_length": 200_000, "max_output_tokens": None},
+    "metadata": {"display_name": "Claude-Sonnet-4.6"},
+    "pricing": None,
+}
+
+
+def catalogue(*entries: object) -> bytes:
+    return msgspec.json.encode({"object": "list", "data": entries})
+
+
+def test_reads_an_entry_as_poe_writes_it() -> None:
+    assert read_catalogue(catalogue(ENTRY)) == (
+        Model(
+            id="claude-sonnet-4.6",
+            created=1_767_225_600,
+            owned_by="Anthropic",
+            display_name="Claude-Sonnet-4.6",
+            context_length=200_000,
+            input_modalities=("text", "image"),
+            output_modalities=("text",),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param({}, id="no id"),
+        pytest.param({"id": ""}, id="an empty id"),
+        pytest.param({"id": 7}, id="an id that is no text"),
+        pytest.param("gpt-5", id="no object"),
+        pytest.param(None, id="null"),
+    ],
+)
+def test_one_odd_entry_does_not_hide_the_others(entry: object) -> None:
+    models = read_catalogue(catalogue(entry, ENTRY))
+
+    assert [model.id for model in models] == ["claude-sonnet-4.6"]
+
+
+@pytest.mark.parametrize(
+    ("more", "model"),
+    [
+        ({}, Model("m", 0, "")),
+        ({"created": 1_700_000_000}, Model("m", 1_700_000_000, "")),
+        ({"created": "today", "owned_by": 3, "metadata": []}, Model("m", 0, "")),
+        ({"context_length": 8192}, Model("m", 0, "", context_length=8192)),
+        ({"context_window": None, "context_length": "8k"}, Model("m", 0, "")),
+        ({"architecture": {"input_modalities": "text"}}, Model("m", 0, "")),
+    ],
+)
+def test_any_field_but_the_id_may_be_missing_or_odd(more: dict[str, object], model: Model) -> None:
+    assert read_catalogue(catalogue({"id": "m"} | more)) == (model,)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"data": {}}', b"\xff"])
+def test_what_is_no_catalogue_is_a_fault(body: bytes) -> None:
+    with pytest.raises(Fault) as caught:
+        read_catalogue(body)
+
+    assert caught.value.kind is FaultKind.PROTOCOL
+
+
+def test_reads_the_balance() -> None:
+    assert read_balance(b'{"current_point_balance": 1234, "plan_points_balance": 1}') == 1234
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"current_point_balance": "many"}'])
+def test_what_is_no_balance_is_a_fault(body: bytes) -> None:
+    with pytest.raises(Fault) as caught:
+        read_balance(body)
+
+    assert caught.value.kind is FaultKind.PROTOCOL
+
+
+@pytest.mark.parametrize(
+    ("headers", "limits"),
+    [
+        ({}, None),
+        ({"x-ratelimit-limit-requests": "lots"}, None),
+        ({"x-ratelimit-remaining-requests": "-1"}, None),
+        (
+            {
+                "x-ratelimit-limit-requests": "500",
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "12.5",
+            },
+            RateLimits(500, 0, 12.5),
+        ),
+        ({"x-ratelimit-remaining-requests": "7"}, RateLimits(remaining=7)),
+    ],
+)
+def test_reads_the_rate_limit_headers(headers: dict[str, str], limits: RateLimits | None) -> None:
+    assert limits_from(headers) == limits

@@ -1,0 +1,478 @@
+"""What a client sees of a bot's events."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.messages import (
+    Event,
+    File,
+    Finished,
+    Replaced,
+    Text,
+    ToolCallDelta,
+    Usage,
+)
+from worker.poe.faults import FaultKind
+from worker.poe.sse import EventDecoder, ServerSentEvent
+from worker.poe.stream import AnswerStream
+
+
+def event(name: str, /, **data: object) -> ServerSentEvent:
+    return ServerSentEvent(name, msgspec.json.encode(data))
+
+
+def text(words: str, **more: object) -> ServerSentEvent:
+    return event("text", text=words, **more)
+
+
+def replace(words: str) -> ServerSentEvent:
+    return event("replace_response", text=words)
+
+
+def chunk(delta: dict[str, object], finish_reason: str | None = None) -> ServerSentEvent:
+    return event("json", choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+
+
+DONE = event("done")
+META = event("meta", content_type="text/markdown", linkify=True, suggested_replies=False)
+PICTURE = event("file", url="https://p.example/1.png", content_type="image/png", name="1.png")
+FILE = File("https://p.example/1.png", "1.png", "image/png")
+
+
+def seen(*events: ServerSentEvent) -> list[Event | FaultKind]:
+    """What one client sees until the body ends, each event in a read of its own."""
+    stream = AnswerStream()
+    out: list[Event | FaultKind] = [e for event in events for e in stream.feed([event])]
+    out += stream.end() if not stream.is_over else []
+    return [*out, stream.fault.kind] if stream.fault else out
+
+
+def read(events: list[Event | FaultKind]) -> str:
+    """The text that a client ends with."""
+    words = ""
+    for one in events:
+        match one:
+            case Text(more):
+                words += more
+            case Replaced(all_of_it):
+                words = all_of_it
+    return words
+
+
+@pytest.mark.parametrize(
+    ("events", "out"),
+    [
+        pytest.param(
+            [META, text("Hel"), text("lo"), DONE],
+            [Text("Hel"), Text("lo"), Finished()],
+            id="text",
+        ),
+        pytest.param([text("Hello")], [Text("Hello"), Finished()], id="no done at all"),
+        pytest.param([META, DONE], [FaultKind.EMPTY], id="done and nothing else"),
+        pytest.param([META], [FaultKind.EMPTY], id="the end and nothing else"),
+        pytest.param([text(""), DONE], [FaultKind.EMPTY], id="empty text"),
+        pytest.param(
+            [text("Yes"), event("suggested_reply", text="Why?"), DONE],
+            [Text("Yes"), Finished()],
+            id="suggested replies are not the answer",
+        ),
+        pytest.param(
+            [
+                event("ping"),
+                ServerSentEvent("ping", b""),
+                ServerSentEvent("meta", b"no json"),
+                event("data", metadata="x"),
+                ServerSentEvent("message", b"?"),
+                ServerSentEvent("text", b""),
+                ServerSentEvent("json", b""),
+                ServerSentEvent("file", b""),
+                ServerSentEvent("replace_response", b""),
+                text("Yes"),
+                ServerSentEvent("done", b""),
+            ],
+            [Text("Yes"), Finished()],
+            id="empty data and unknown events",
+        ),
+        pytest.param(
+            [text("A", index=0), text("B", index=1), text("C", index=None), text("D", index="x")],
+            [Text("A"), Text("C"), Text("D"), Finished()],
+            id="other responses are not the answer",
+        ),
+        pytest.param([PICTURE, DONE], [FILE, Finished()], id="a file and no text"),
+        pytest.param(
+            [event("file", url="u", content_type="c", name="n", index=2), DONE],
+            [FaultKind.EMPTY],
+            id="a file of another response",
+        ),
+        pytest.param(
+            [event("file", url="u", content_type="c", name="n", inline_ref="r"), DONE],
+            [File("u", "n", "c", "r"), Finished()],
+            id="a file that the text refers to",
+        ),
+        pytest.param(
+            [text("Half"), event("error", text="Internal server error"), DONE],
+            [Text("Half"), FaultKind.UPSTREAM_DOWN],
+            id="done after an error says nothing",
+        ),
+        pytest.param(
+            [text("All"), DONE, event("error", text="late"), text("more")],
+            [Text("All"), Finished()],
+            id="an error after done says nothing",
+        ),
+        pytest.param(
+            [event("error", text="This bot needs more points to answer your request.")],
+            [FaultKind.NO_POINTS],
+            id="an error first",
+        ),
+        pytest.param(
+            [ServerSentEvent("error", b"")], [FaultKind.UPSTREAM_DOWN], id="an error without data"
+        ),
+        pytest.param([ServerSentEvent("text", b"{")], [FaultKind.PROTOCOL], id="cut JSON"),
+        pytest.param([event("text", text=1)], [FaultKind.PROTOCOL], id="text that is none"),
+        pytest.param(
+            [ServerSentEvent("text", b'{"text": "\xff"}')], [FaultKind.PROTOCOL], id="no UTF-8"
+        ),
+        pytest.param([event("file", name="n")], [FaultKind.PROTOCOL], id="a file that is nowhere"),
+        pytest.param(
+            [ServerSentEvent("json", b"[" * 100_000)], [FaultKind.PROTOCOL], id="depths of JSON"
+        ),
+    ],
+)
+def test_tells_what_the_events_mean(
+    events: list[ServerSentEvent], out: list[Event | FaultKind]
+) -> None:
+    assert seen(*events) == out
+
+
+def test_what_came_before_an_error_in_the_same_bytes_is_not_lost() -> None:
+    stream = AnswerStream()
+
+    out = stream.feed([text("Half"), event("error", text="Internal server error")])
+
+    assert out == [Text("Half")]
+    assert stream.fault is not None
+
+
+@pytest.mark.parametrize(
+    ("events", "out"),
+    [
+        pytest.param(
+            [replace("Hello"), replace("Hello you"), DONE],
+            [Text("Hello"), Text(" you"), Finished()],
+            id="one that goes on is more text",
+        ),
+        pytest.param(
+            [text("Hello"), replace("Hello"), DONE], [Text("Hello"), Finished()], id="no change"
+        ),
+        pytest.param(
+            [text("Hello"), replace("Bye"), text("!"), DONE],
+            [Text("Hello"), Replaced("Bye"), Text("!"), Finished()],
+            id="another text",
+        ),
+        pytest.param(
+            [text("Hello"), replace(""), text("Bye"), DONE],
+            [Text("Hello"), Replaced("Bye"), Finished()],
+            id="nothing, then another text",
+        ),
+        pytest.param(
+            [text("Hello"), replace(""), text("Hello you"), DONE],
+            [Text("Hello"), Text(" you"), Finished()],
+            id="nothing, then the same again",
+        ),
+        pytest.param(
+            [text("Hello"), replace(""), DONE],
+            [Text("Hello"), Replaced(""), FaultKind.EMPTY],
+            id="nothing, and it stays so",
+        ),
+        pytest.param([replace(""), DONE], [FaultKind.EMPTY], id="nothing by nothing"),
+        pytest.param(
+            [text("Hello"), replace("Thinking..."), replace("Hello you"), DONE],
+            [Text("Hello"), Text(" you"), Finished()],
+            id="a placeholder in between",
+        ),
+        pytest.param(
+            [text("Hello"), replace("Thinking..."), text("Bye"), DONE],
+            [Text("Hello"), Replaced("Bye"), Finished()],
+            id="a placeholder, then another text",
+        ),
+        pytest.param(
+            [text("Hello"), replace("Frame 1 (1s elapsed)"), text(" is done"), DONE],
+            [Text("Hello"), Replaced("Frame 1 (1s elapsed)"), Text(" is done"), Finished()],
+            id="what looks like a placeholder but has an end",
+        ),
+    ],
+)
+def test_a_replacement_says_no_more_than_it_changes(
+    events: list[ServerSentEvent], out: list[Event | FaultKind]
+) -> None:
+    assert seen(*events) == out
+
+
+@pytest.mark.parametrize(
+    ("events", "out"),
+    [
+        pytest.param(
+            [
+                replace("Thinking..."),
+                replace("Thinking... (1s elapsed)"),
+                replace("Thinking... (2s elapsed)"),
+                replace("Yes"),
+                text("!"),
+                DONE,
+            ],
+            [Text("Yes"), Text("!"), Finished()],
+            id="replaced",
+        ),
+        pytest.param(
+            [replace("Thinking... (2s elapsed)"), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="followed by text",
+        ),
+        pytest.param(
+            [text("Thinking..."), text(" (2s elapsed)"), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="told as text, with a counter",
+        ),
+        pytest.param(
+            [text("Thinking..."), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="told as one text",
+        ),
+        pytest.param(
+            [text("Thinking..."), text("Generating image..."), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="one after the other",
+        ),
+        pytest.param(
+            [text("Thin"), text("king..."), replace("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="in pieces, replaced",
+        ),
+        pytest.param(
+            [text("Generating ima"), text("ge..."), PICTURE, DONE],
+            [FILE, Finished()],
+            id="in pieces, before a file",
+        ),
+        pytest.param(
+            [replace("Generating image (3s elapsed)"), PICTURE, replace("![1](u)"), DONE],
+            [FILE, Text("![1](u)"), Finished()],
+            id="before a file",
+        ),
+        pytest.param([replace("Thinking..."), DONE], [FaultKind.EMPTY], id="and then nothing"),
+        pytest.param(
+            [text("Thinking... (9s elapsed)")], [FaultKind.EMPTY], id="as text, and then nothing"
+        ),
+        pytest.param(
+            [
+                replace("Plan.\n\nGenerating image... (1s elapsed)"),
+                replace("Plan.\n\nGenerating image... (2s elapsed)"),
+                PICTURE,
+                replace("Plan.\n\n![1](u)"),
+                DONE,
+            ],
+            [Text("Plan.\n\n"), FILE, Text("![1](u)"), Finished()],
+            id="below an answer",
+        ),
+        pytest.param(
+            [replace("Plan.\n\nThinking (1s elapsed)"), text("More."), DONE],
+            [Text("Plan.\n\n"), Text("More."), Finished()],
+            id="below an answer that goes on",
+        ),
+        pytest.param(
+            [replace("Frame 1 (1s elapsed)"), replace("Frame 2 (2s elapsed)"), PICTURE, DONE],
+            [Text("Frame 2 (2s elapsed)"), FILE, Finished()],
+            id="of an unknown form is shown at last, for it may be words",
+        ),
+        pytest.param(
+            [replace("Thinking..."), event("error", text="x"), DONE],
+            [FaultKind.UPSTREAM_DOWN],
+            id="before an error, so another attempt can be made",
+        ),
+    ],
+)
+def test_a_placeholder_never_reaches_the_client(
+    events: list[ServerSentEvent], out: list[Event | FaultKind]
+) -> None:
+    assert seen(*events) == out
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param(["Thinking", " about it, yes"], id="begins like one"),
+        pytest.param(["Thinking", "...", " well, yes"], id="begins with one, as models write"),
+        pytest.param(["Thinking..."], id="is one, as text"),
+        pytest.param(["Thin", "king..."], id="is one, in pieces"),
+        pytest.param(["Thinking"], id="is a word of one"),
+        pytest.param(["T"], id="is a letter of one"),
+        pytest.param(["\n", "\n", "Hello"], id="begins with blank lines"),
+        pytest.param(["Yes. ", "Thinking..."], id="ends with one"),
+        pytest.param(["ha", "ha", "\n", "\n"], id="repeats itself"),
+    ],
+)
+def test_no_word_is_lost_for_looking_like_a_placeholder(pieces: list[str]) -> None:
+    out = seen(*map(text, pieces), DONE)
+
+    assert read(out) == "".join(pieces)
+    assert out[-1] == Finished()
+
+
+@given(st.lists(st.sampled_from(["Thin", "king", " ", ".", "..", "about", "\n", "(3s", " e"])))
+def test_text_in_small_pieces_comes_out_whole(pieces: list[str]) -> None:
+    # Nothing here is a placeholder by one event of its own or by a counter.
+    out = seen(*map(text, pieces), DONE)
+
+    assert read(out) == "".join(pieces)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["", "a", "ab", "ab\n", "b", "ba"]))))
+def test_the_client_ends_with_what_the_bot_ended_with(steps: list[tuple[bool, str]]) -> None:
+    upstream = ""
+    for replaces, words in steps:
+        upstream = words if replaces else upstream + words
+
+    out = seen(*(replace(words) if replaces else text(words) for replaces, words in steps))
+
+    assert read(out) == upstream
+    assert (out[-1] == Finished()) == bool(upstream)
+
+
+def test_tool_calls_come_as_deltas_with_their_usage() -> None:
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}
+
+    out = seen(
+        chunk({"role": "assistant", "content": None}),
+        chunk({"content": "Let me see."}),
+        chunk({"tool_calls": [call]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}),
+        chunk({"tool_calls": [{"function": {"arguments": ":1}"}}]}, "tool_calls"),
+        event("json", choices=[], usage={"prompt_tokens": 3, "completion_tokens": 5}),
+        DONE,
+    )
+
+    assert out == [
+        Text("Let me see."),
+        ToolCallDelta(0, "c1", "f"),
+        ToolCallDelta(0, arguments='{"a"'),
+        ToolCallDelta(0, arguments=":1}"),
+        Usage(3, 5),
+        Finished("tool_calls"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("tool_calls", "tool_calls"),
+        ("function_call", "tool_calls"),
+        ("whatever", "stop"),
+    ],
+)
+def test_the_reason_for_the_end_is_passed_on(told: str, reason: str) -> None:
+    out = seen(chunk({"content": "x"}, told), DONE)
+
+    assert out == [Text("x"), Finished(reason)]  # type: ignore[arg-type]
+
+
+def test_tool_calls_are_the_reason_where_poe_gives_none() -> None:
+    out = seen(chunk({"tool_calls": [{"id": "c", "function": {"name": "f"}}]}), DONE)
+
+    assert out == [ToolCallDelta(0, "c", "f"), Finished("tool_calls")]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["choices", "delta", "tool_calls", "function", "usage", "content", "index"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.lists(JSON, max_size=4))
+def test_any_object_in_a_json_event_is_survived(values: list[object]) -> None:
+    events = [ServerSentEvent("json", msgspec.json.encode(value)) for value in values]
+
+    out = seen(*events, text("End."))
+
+    assert out[-1] == Finished("tool_calls") or out[-1] == Finished()
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param([text("x" * 60), text("y" * 60)], id="text"),
+        pytest.param([replace("x" * 120)], id="a replacement"),
+        pytest.param([text("a"), replace("x" * 120)], id="another text"),
+    ],
+)
+def test_an_answer_without_end_is_a_fault_before_it_fills_the_memory(
+    events: list[ServerSentEvent],
+) -> None:
+    stream = AnswerStream(max_text=100)
+
+    stream.feed(events)
+
+    assert stream.fault is not None
+    assert stream.fault.kind is FaultKind.PROTOCOL
+
+
+RECORDED = b"".join(
+    b"event: %b\r\ndata: %b\r\n\r\n" % (e.name.encode(), e.data)
+    for e in [
+        META,
+        replace("Thinking..."),
+        event("ping"),
+        replace("Thinking... (1s elapsed)"),
+        text("Na\u00efve "),
+        text("\U0001f600 answer"),
+        replace("Na\u00efve \U0001f600 answer.\n\nGenerating image (2s elapsed)"),
+        PICTURE,
+        replace("Better.\n\n![1.png](https://p.example/1.png)"),
+        event("suggested_reply", text="Why?"),
+        DONE,
+        event("error", text="too late"),
+    ]
+)
+PLAYED = [
+    Text("Na\u00efve "),
+    Text("\U0001f600 answer"),
+    Text(".\n\n"),
+    FILE,
+    Replaced("Better.\n\n![1.png](https://p.example/1.png)"),
+    Finished(),
+]
+
+
+def play(*pieces: bytes) -> list[Event]:
+    decoder, stream = EventDecoder(), AnswerStream()
+    out = [e for piece in pieces for e in stream.feed(decoder.feed(piece))]
+    return out + stream.feed(decoder.close())
+
+
+def test_a_recorded_answer_cut_at_any_byte_is_the_same_answer() -> None:
+    for cut in range(len(RECORDED)):
+        assert play(RECORDED[:cut], RECORDED[cut:]) == PLAYED
+
+
+@given(st.lists(st.integers(0, len(RECORDED)), max_size=20))
+def test_a_recorded_answer_in_any_pieces_is_the_same_answer(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(RECORDED)]
+
+    assert play(*(RECORDED[a:b] for a, b in pairwise(edges))) == PLAYED
