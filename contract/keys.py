@@ -12,7 +12,6 @@ WORKERS = PREFIX + "workers"
 GATEWAYS = PREFIX + "gateways"
 CATALOGUE = PREFIX + "catalogue"
 CATALOGUE_LOCK = PREFIX + "catalogue:lock"
-CATALOGUE_WANTED = PREFIX + "catalogue:wanted"
 
 
 def jobs(client: str) -> str:
@@ -31,8 +30,12 @@ def job(job: str) -> str:
     return f"{PREFIX}job:{{{job}}}"
 
 
-def idem(client: str, key: str) -> str:
-    return f"{PREFIX}idem:{client}:{key}"
+def asked(client: str) -> str:
+    return f"{PREFIX}asked:{client}"
+
+
+def served(gateway: str) -> str:
+    return f"{PREFIX}served:{gateway}"
 
 
 def events(gateway: str) -> str:

@@ -29,7 +29,7 @@ class FailureKind(enum.StrEnum):
     QUEUE_FULL = "queue_full"
     QUEUE_TIMEOUT = "queue_timeout"
     OVERLOADED = "overloaded"
-    UNAVAILABLE = "unavailable"  # Redis is gone, or no worker lives
+    UNAVAILABLE = "unavailable"  # Redis is gone
     UPSTREAM_FAILED = "upstream_failed"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_EMPTY = "upstream_empty"

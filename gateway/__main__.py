@@ -26,11 +26,17 @@ _log = logging.getLogger("gateway")
 BACKLOG = 4096
 """Connections that may wait to be accepted, and requests that may be under way."""
 
-HEADER_TIMEOUT_MS = 30_000
+HEADER_TIMEOUT_MS = 100_000
+"""Also how long a connection may idle between two requests: the pools of Rust clients use one
+again after 90 seconds, and would find it closed."""
+
 HEADER_BYTES = 64 * 1024
 
 GOODBYE = 0.5
 """Seconds between turning unready and closing the door, for balancers to notice."""
+
+LAST_WORDS = 1.0
+"""Seconds for the errors of those that outlasted the drain to reach their clients."""
 
 
 def main() -> None:
@@ -60,7 +66,6 @@ async def _serve(config: GatewayConfig) -> None:
         ),
         log_enabled=False,
     )
-    server.workers_kill_timeout = round(config.drain_timeout)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -80,7 +85,12 @@ async def _serve(config: GatewayConfig) -> None:
         _log.info("draining", extra={"active": app.active})
         await asyncio.sleep(GOODBYE)
         server.stop()  # type: ignore[no-untyped-call]
-        await serving
+        await asyncio.wait({serving}, timeout=config.drain_timeout)
+        app.interrupt()
+        await asyncio.wait({serving}, timeout=LAST_WORDS)
+        # What is left now are requests that have not even come in whole.
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 if __name__ == "__main__":

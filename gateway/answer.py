@@ -36,17 +36,21 @@ class Answer:
         self.client_left = False
         self._held: list[Event] = []
         self._writer: Writer | None = None
+        self._fault: Exception | None = None
         self._decided = asyncio.Event()
         self._over = asyncio.Event()
 
     def take(self, events: Iterable[Event]) -> None:
-        """The hub has heard these events."""
+        """The hub has heard these events. What follows the end is ignored."""
+        if self._over.is_set():
+            return
+        events = tuple(events)
         for event in events:
             self._note(event)
         if self._writer is None:
             self._held.extend(events)
         else:
-            self._writer(events)
+            self._write(self._writer, events)
         if self.end is not None:
             self._over.set()
 
@@ -63,14 +67,24 @@ class Answer:
                 await self._decided.wait()
 
     async def over(self) -> None:
-        """Return at the end, or when the client is gone."""
+        """Return at the end, or when the client is gone. Raises what the writer raised."""
         await self._over.wait()
+        if self._fault is not None:
+            raise self._fault
 
     def flow_to(self, writer: Writer) -> None:
         """Send all events, those held and those to come, to `writer`."""
         self._writer = writer
         held, self._held = self._held, []
         writer(held)
+
+    def _write(self, writer: Writer, events: Iterable[Event]) -> None:
+        try:
+            writer(events)
+        except Exception as fault:
+            # It concerns the request that waits in `over`, not the hub, which serves them all.
+            self._fault = fault
+            self._over.set()
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Started):

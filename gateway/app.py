@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from gateway.chat import Chat
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import HTTPProtocol, Request, model_in, route_of
-from gateway.hub import Hub, RedisFault
+from gateway.hub import PATIENCE, Hub, RedisFault, within
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.openai.errors import (
     ApiError,
@@ -30,6 +30,9 @@ _log = logging.getLogger("gateway")
 
 TICK = 1.0
 """Seconds between two looks around."""
+
+LOOK_TIMEOUT = 3.0
+"""Seconds that one look may take."""
 
 REDIS_DOWN = "The queue cannot be reached. Try again in a moment."
 
@@ -73,6 +76,10 @@ class App:
         """Tell load balancers to send nothing more."""
         self._draining = True
 
+    def interrupt(self) -> None:
+        """End what is still under way with an error."""
+        self._chat.interrupt()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Inside the block, requests can be answered."""
@@ -95,6 +102,7 @@ class App:
             _log.exception("a request failed by our own fault", extra={"request": request.id})
             request.respond_error(internal_error())
         finally:
+            request.close()
             self.metrics.responses.labels(request.status).inc()
 
     async def _answer(self, request: Request) -> None:
@@ -137,13 +145,10 @@ class App:
         request.respond(200, b'{"status":"ok"}')
 
     async def _readyz(self, request: Request) -> None:
-        try:
-            if self._draining or not await self._hub.ping():
-                fleet = None
-            else:
-                fleet = await self._hub.look()
-        except RedisFault:
-            fleet = None
+        fleet = None
+        if not self._draining:
+            with suppress(*RedisFault):
+                fleet = await within(PATIENCE, self._hub.look())
         workers = len(fleet.workers) if fleet else 0
         status = {
             "status": "ok" if workers else "not ready",
@@ -160,12 +165,19 @@ class App:
     async def _tick_for_ever(self) -> None:
         while True:
             try:
-                await self._hub.look_after_the_silent()
-                self._see(await self._hub.look())
+                await self._tick()
             except RedisFault as fault:
-                _log.warning("Redis: %s", fault)
-            self._chat.tick(time.monotonic())
+                _log.warning("Redis: %s", fault or type(fault).__name__)
+            except Exception:
+                # A gateway that has stopped looking around would fail everyone in silence.
+                _log.exception("a look around failed by our own fault")
             await asyncio.sleep(TICK)
+
+    async def _tick(self) -> None:
+        # First, and within bounds: streams must be kept alive whatever becomes of Redis.
+        self._chat.tick(time.monotonic())
+        await within(LOOK_TIMEOUT, self._hub.look_after_the_silent())
+        self._see(await within(LOOK_TIMEOUT, self._hub.look()))
 
     def _see(self, fleet: Fleet) -> None:
         renewed = fleet.catalogue != self._fleet.catalogue

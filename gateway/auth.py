@@ -33,6 +33,6 @@ def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessT
 def key_of(authorization: str, *others: str) -> str:
     """The key in an Authorization header, or else in one of the headers that some clients use."""
     scheme, _, key = authorization.strip().partition(" ")
-    if scheme.lower() == "bearer":
+    if scheme.lower() == "bearer" and key:
         return key.strip()
     return next((other.strip() for other in others if other), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -17,9 +18,11 @@ from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import ProtocolClosed, Request, Sink
 from gateway.hub import Admission, Full, Hub, Limited, RedisFault, Ticket
+from gateway.line import Standing
 from gateway.metrics import Metrics
 from gateway.openai.errors import (
     from_failed,
+    invalid_request,
     model_not_found,
     queue_full,
     queue_timeout,
@@ -39,6 +42,12 @@ BUSY_RETRY_AFTER = 1.0
 
 QUEUED_EVERY = 5.0
 """Seconds between two comments that tell a waiting client its place in line."""
+
+_INTERRUPTED = Failed(
+    FailureKind.INTERRUPTED,
+    "The answer was interrupted: the process that was passing it on has to stop.",
+    charged=True,
+)
 
 
 class Surroundings(Protocol):
@@ -92,9 +101,10 @@ class Exchange:
         self.job = job
         self.answer = Answer()
         self.ticket = Ticket(0, 0)
+        self.patience = 0.0
+        """Seconds for which it may wait in the queue."""
         self.stream: Stream | None = None
         self.prompt_tokens = estimate_prompt(job.messages)
-        self.usage_known = False
 
     def log(self) -> None:
         """Write the line that tells of the request when all is over."""
@@ -153,7 +163,9 @@ class Chat:
         asked = parse_chat(await request.body(self._config.max_body * 1024 * 1024))
         job = self._job(asked, client)
         self._refuse_the_hopeless()
-        async with self._exchange(Exchange(request, client, asked, job)) as exchange:
+        exchange = Exchange(request, client, asked, job)
+        exchange.patience = self._patience(request)
+        async with self._exchange(exchange):
             if asked.stream:
                 await self._stream(exchange)
             else:
@@ -168,6 +180,11 @@ class Chat:
             pause = self._config.keep_alive if started else QUEUED_EVERY
             if now - stream.silent_since() >= pause:
                 stream.comment(keep_alive() if started else self._place_in_line(exchange))
+
+    def interrupt(self) -> None:
+        """End every answer that is still under way: the process has to stop."""
+        for exchange in list(self._exchanges):
+            self._give_up(exchange, _INTERRUPTED)
 
     def _job(self, asked: ChatRequest, client: AccessToken) -> Job:
         if client.models and asked.model.casefold() not in map(str.casefold, client.models):
@@ -195,7 +212,7 @@ class Chat:
             )
 
     @asynccontextmanager
-    async def _exchange(self, exchange: Exchange) -> AsyncIterator[Exchange]:
+    async def _exchange(self, exchange: Exchange) -> AsyncIterator[None]:
         answer, job = exchange.answer, exchange.job
         self._exchanges.add(exchange)
         self._app.metrics.active.inc()
@@ -206,15 +223,15 @@ class Chat:
         try:
             await self._submit(exchange)
             deadline = asyncio.get_running_loop().call_later(
-                self._config.queue_timeout, self._give_up_waiting, exchange
+                exchange.patience, self._give_up_waiting, exchange
             )
-            yield exchange
+            yield
         finally:
             watch.cancel()
             if deadline:
                 deadline.cancel()
             self._hub.unfollow(job.id)
-            if answer.end is None:
+            if answer.end is None and exchange.ticket.seq:
                 self._hub.cancel(job.id)
             self._exchanges.discard(exchange)
             self._account_for(exchange)
@@ -225,7 +242,7 @@ class Chat:
             exchange.ticket = await self._hub.submit(
                 exchange.job,
                 Admission(
-                    wait=config.queue_timeout,
+                    wait=exchange.patience,
                     weight=exchange.client.weight,
                     max_queued=config.max_queued,
                     max_queued_total=config.max_queued_total,
@@ -241,12 +258,12 @@ class Chat:
             _log.warning("cannot queue a request: %s", fault or type(fault).__name__)
             raise unavailable("The queue cannot be reached. Try again in a moment.", 1.0) from None
         wait = self._eta(exchange)
-        if wait is not None and wait > config.queue_timeout:
+        if wait is not None and wait > exchange.patience:
             raise queue_timeout(wait)
 
     async def _stream(self, exchange: Exchange) -> None:
         answer = exchange.answer
-        await answer.decided(self._config.status_hold)
+        await answer.decided(self._hold(exchange))
         self._raise_if_failed(exchange)
         if answer.client_left:
             return
@@ -258,14 +275,12 @@ class Chat:
             exchange.prompt_tokens,
         )
         sink = exchange.request.stream()
-        try:
-            exchange.stream = stream = Stream(sink, renderer, answer)
-            answer.flow_to(stream.write)
-            if not stream.silent_since():
-                stream.comment(keep_alive() if answer.started else self._place_in_line(exchange))
-            await answer.over()
-        finally:
-            sink.close()
+        exchange.stream = stream = Stream(sink, renderer, answer)
+        answer.flow_to(stream.write)
+        if not stream.silent_since():
+            stream.comment(keep_alive() if answer.started else self._place_in_line(exchange))
+        await answer.over()
+        sink.close()
 
     async def _collect(self, exchange: Exchange) -> None:
         answer = exchange.answer
@@ -281,6 +296,25 @@ class Chat:
         if answer.end is not None:
             exchange.request.respond(200, collector.body())
 
+    def _hold(self, exchange: Exchange) -> float:
+        """Seconds for which the status line waits; none where nothing will come for longer."""
+        hold = self._config.status_hold
+        return (
+            0.0 if exchange.answer.started is None and (self._eta(exchange) or 0) > hold else hold
+        )
+
+    def _patience(self, request: Request) -> float:
+        longest, asked = self._config.queue_timeout, request.header("x-queue-timeout")
+        if not asked:
+            return longest
+        try:
+            seconds = float(asked)
+        except ValueError:
+            seconds = math.nan
+        if not seconds > 0:
+            raise invalid_request("x-queue-timeout must be a positive number of seconds.")
+        return min(seconds, longest)
+
     def _raise_if_failed(self, exchange: Exchange) -> None:
         end = exchange.answer.end
         if isinstance(end, Failed):
@@ -288,24 +322,30 @@ class Chat:
 
     def _give_up_waiting(self, exchange: Exchange) -> None:
         if exchange.answer.started is None and exchange.answer.end is None:
-            self._hub.cancel(exchange.job.id)
+            message = "The request waited too long for a free Poe key."
             wait = self._eta(exchange) or 5.0
-            exchange.answer.take(
-                [
-                    Failed(
-                        FailureKind.QUEUE_TIMEOUT,
-                        "The request waited too long for a free Poe key.",
-                        retry_after=wait,
-                    )
-                ]
-            )
+            self._give_up(exchange, Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))
+
+    def _give_up(self, exchange: Exchange, failed: Failed) -> None:
+        self._hub.cancel(exchange.job.id)
+        exchange.answer.take([failed])
 
     def _place_in_line(self, exchange: Exchange) -> bytes:
         place = self._position(exchange)
         return keep_alive(place, line.eta(place, self._app.rate.rate()))
 
     def _position(self, exchange: Exchange) -> int:
-        return line.position(exchange.job.client, exchange.ticket.seq, self._app.fleet.standings)
+        client, ticket, standings = exchange.job.client, exchange.ticket, self._app.fleet.standings
+        if client not in standings:
+            # It came after the last look: then its turn is about now.
+            turn = min((other.turn for other in standings.values()), default=0.0)
+            gone = ticket.seq - ticket.place
+            own = Standing(turn, exchange.client.weight, ticket.place, gone)
+            standings = {**standings, client: own}
+        seen = line.position(client, ticket.seq, standings)
+        # The line has moved on since the look.
+        age = time.monotonic() - self._app.fleet.at
+        return max(1, round(seen - self._app.rate.rate() * age))
 
     def _eta(self, exchange: Exchange) -> float | None:
         return line.eta(self._position(exchange), self._app.rate.rate())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from granian import rsgi
 
@@ -14,6 +14,13 @@ from gateway.openai.errors import ApiError, body_too_large, error_body, error_he
 
 BODY_TIMEOUT = 60.0
 """Seconds within which a whole body must have come."""
+
+LINGER = 32 * 1024 * 1024
+"""Bytes beyond the limit that are still read, and thrown away.
+
+A client that is cut off while it sends sees a broken connection instead of the reason, and tries
+it all again.
+"""
 
 ProtocolClosed: type[Exception] = vars(rsgi)["ProtocolClosed"]  # re-exported, but not typed so
 """Raised by a write to a client that has left."""
@@ -69,6 +76,7 @@ class Request:
         given = self.header("x-request-id")
         self.id = given if _SANE_ID.fullmatch(given) else f"req_{token_hex(12)}"
         self.status = 0
+        self._sink: Sink | None = None
 
     def header(self, name: str) -> str:
         """A header's value, or nothing."""
@@ -78,7 +86,8 @@ class Request:
     async def body(self, limit: int) -> bytes:
         """The whole body, of at most `limit` bytes. Raises ApiError (413 or 408)."""
         length = self.header("content-length")
-        if length.isdecimal() and int(length) > limit:
+        patience = 0 if self.header("expect") else LINGER
+        if length.isdecimal() and int(length) > limit + patience:
             raise body_too_large(limit)
         pieces: list[bytes] = []
         size = 0
@@ -86,12 +95,17 @@ class Request:
             async with asyncio.timeout(BODY_TIMEOUT):
                 async for piece in self._protocol:
                     size += len(piece)
-                    if size > limit:
-                        raise body_too_large(limit)
-                    pieces.append(bytes(piece))
+                    if size <= limit:
+                        pieces.append(bytes(piece))
+                    elif size > limit + LINGER:
+                        break
+                    else:
+                        pieces.clear()
         except TimeoutError:
             message = f"The request's body did not come within {BODY_TIMEOUT:g} seconds."
             raise ApiError(408, "invalid_request_error", "request_timeout", message) from None
+        if size > limit:
+            raise body_too_large(limit)
         return b"".join(pieces)
 
     def disconnected(self) -> asyncio.Future[None]:
@@ -114,13 +128,23 @@ class Request:
             self._protocol.response_empty(status, every)
 
     def respond_error(self, error: ApiError) -> None:
-        """Answer with an error."""
-        self.respond(error.status, error_body(error), headers=error_headers(error))
+        """Answer with an error; once a stream has begun, as the last of its events."""
+        if self._sink is None:
+            self.respond(error.status, error_body(error), headers=error_headers(error))
+        else:
+            with suppress(ProtocolClosed):
+                self._sink.write(b"data: %b\n\n" % error_body(error))
 
     def stream(self) -> Sink:
-        """Answer with server-sent events."""
+        """Answer with server-sent events, until the sink or the request is closed."""
         self.status = 200
-        return Sink(self._protocol.response_stream(200, [*_SSE, *self._common()]))
+        self._sink = Sink(self._protocol.response_stream(200, [*_SSE, *self._common()]))
+        return self._sink
+
+    def close(self) -> None:
+        """End the response, if it is a stream."""
+        if self._sink is not None:
+            self._sink.close()
 
     def preflight(self) -> None:
         """Answer a browser that asks whether it may."""
@@ -150,5 +174,5 @@ def route_of(path: str) -> str:
 
 
 def model_in(route: str) -> str | None:
-    """The model that `/models/<id>` names; an id may hold slashes, encoded or not."""
-    return unquote(route.removeprefix("/models/")) if route.startswith("/models/") else None
+    """The model that `/models/<id>` names; an id may hold slashes. Granian has decoded the path."""
+    return route.removeprefix("/models/") if route.startswith("/models/") else None

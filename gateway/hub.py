@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
 from redis import exceptions
@@ -40,6 +41,8 @@ from gateway.subscriber import Subscriber
 
 _log = logging.getLogger("gateway.hub")
 
+T = TypeVar("T")
+
 RedisFault = (exceptions.RedisError, OSError, TimeoutError)
 """All that a broken or frozen Redis can raise here."""
 
@@ -49,11 +52,17 @@ PATIENCE = 0.9
 ANSWER_LIFE = 600.0
 """Seconds for which a cancelled job's log stays."""
 
+UNWANTED_LIFE = 3600.0
+"""Seconds for which it is tried to cancel a job, should Redis be away for that long."""
+
+CANCEL_PAUSE = 0.5
+"""Seconds between two tries."""
+
 JOB_LIFE = 24 * 3600.0
 """Seconds after which an unfinished job is forgotten."""
 
-HEARTBEAT_LIFE = 6.0
-"""Seconds for which this gateway counts as alive after each look."""
+HEARTBEAT_LIFE = 15.0
+"""Seconds for which this gateway counts as alive after each look; its jobs are dropped after."""
 
 SILENCE = 1.0
 LONGEST_SILENCE = 5.0
@@ -67,6 +76,11 @@ MAX_STANDINGS = 1000
 
 _LOST = Failed(
     FailureKind.INTERRUPTED, "A part of the answer was lost in the gateway's storage.", charged=True
+)
+
+
+_UNREADABLE = Failed(
+    FailureKind.INTERNAL, "A part of the answer could not be understood.", charged=True
 )
 
 
@@ -157,7 +171,10 @@ class Following:
                 for record in records:
                     self._take_from_log(record)
         except RedisFault as fault:
-            _log.warning("cannot read an answer's log: %s", fault)
+            _log.warning("cannot read an answer's log: %s", fault or type(fault).__name__)
+        except msgspec.DecodeError as error:
+            _log.error("the log of job %s holds what no worker writes: %s", self.job, error)
+            self._end((_UNREADABLE,))
         finally:
             self._reading = False
 
@@ -178,14 +195,28 @@ class Following:
         self.epoch, self.seq = record.epoch, record.seq
         self._silence = SILENCE
         self.look_at = self._hub.now + SILENCE
-        if is_terminal(record.events[-1]):
+        if record.events and is_terminal(record.events[-1]):
             self._end(record.events)
         else:
             self._deliver(record.events)
 
-    def _end(self, events: Iterable[Event]) -> None:
+    @property
+    def is_long_silent(self) -> bool:
+        """Tell whether nothing has been heard for as long as we ever wait between two looks."""
+        return self._silence >= LONGEST_SILENCE
+
+    def vanish(self) -> None:
+        """Redis no longer knows the job."""
+        self._end((_LOST,))
+
+    def stop(self) -> None:
+        """Deliver nothing more."""
         self._over = True
-        self._deliver(events)
+
+    def _end(self, events: Iterable[Event]) -> None:
+        if not self._over:
+            self._over = True
+            self._deliver(events)
 
 
 class Hub:
@@ -197,6 +228,8 @@ class Hub:
         """The monotonic clock, as of the last tick or frame: precise enough for silences."""
         self._live: dict[str, Following] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unwanted: dict[str, float] = {}
+        """Jobs to be cancelled, and until when (monotonic) it is worth trying."""
         self._redis = _connect(url)
         self._enqueue = self._redis.register_script(scripts.source("enqueue"))
         self._cancel = self._redis.register_script(scripts.source("cancel"))
@@ -211,6 +244,9 @@ class Hub:
             yield
         finally:
             subscription.cancel()
+            if self._tasks:
+                # The last clients to leave may just have left.
+                await asyncio.wait(self._tasks, timeout=PATIENCE)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(subscription, *self._tasks, return_exceptions=True)
@@ -233,7 +269,8 @@ class Hub:
 
     def unfollow(self, job: str) -> None:
         """Deliver nothing more of a job."""
-        self._live.pop(job, None)
+        if following := self._live.pop(job, None):
+            following.stop()
 
     async def submit(self, job: Job, terms: Admission) -> Ticket:
         """Queue a job. Raises Full, Limited, or RedisFault within `PATIENCE`."""
@@ -252,8 +289,7 @@ class Hub:
             terms.rate_limit or "",
         ]
         try:
-            async with asyncio.timeout(PATIENCE):
-                reply = await self._enqueue(args=args)
+            reply = await within(PATIENCE, self._enqueue(args=args))
         except BaseException:
             # It may have been queued for all we know.
             self.cancel(job.id)
@@ -268,32 +304,37 @@ class Hub:
 
     def cancel(self, job: str) -> None:
         """Nobody is left to read this answer: see to it that no point is spent on it."""
-        self.spawn(self._until_cancelled(job))
+        self._unwanted[job] = time.monotonic() + UNWANTED_LIFE
+        if len(self._unwanted) == 1:
+            self.spawn(self._cancel_the_unwanted())
 
-    async def _until_cancelled(self, job: str) -> None:
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
+    async def _cancel_the_unwanted(self) -> None:
+        # One task for all: each request that fails while Redis is gone leaves a job here.
+        while page := list(islice(self._unwanted, PAGE)):
             try:
-                await self._cancel(args=[0, job, _ms(ANSWER_LIFE)])
+                await self._cancel_all(page)
             except RedisFault as fault:
-                _log.warning("cannot cancel a job yet: %s", fault)
-                await asyncio.sleep(0.5)
-            else:
-                return
+                _log.warning(
+                    "cannot cancel %d jobs yet: %s",
+                    len(self._unwanted),
+                    fault or type(fault).__name__,
+                )
+                await asyncio.sleep(CANCEL_PAUSE)
+                now = time.monotonic()
+                page = [job for job in page if self._unwanted[job] <= now]
+            for job in page:
+                del self._unwanted[job]
+
+    async def _cancel_all(self, jobs: Iterable[str]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                await self._cancel(args=[0, job, _ms(ANSWER_LIFE)], client=pipe)
+            await pipe.execute()
 
     async def read(self, job: str, after: str) -> list[Record]:
         """Read on in a job's log."""
         rows: Any = await self._redis.xrange(keys.log(job), f"({after}", "+", count=PAGE)
         return [_decode_record(fields[b"r"]) for _, fields in rows]
-
-    async def ping(self) -> bool:
-        """Tell whether Redis answers, within `PATIENCE`."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._redis.ping()
-        except RedisFault:
-            return False
-        return True
 
     async def look(self) -> Fleet:
         """Look around, and be seen. Raises RedisFault."""
@@ -314,10 +355,10 @@ class Hub:
                 pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
             replies = await pipe.execute()
         rows = replies[1:]
-        reports = [row for row in rows[: len(workers)] if row]
+        reports = [_readable(_decode_report, row) for row in rows[: len(workers)]]
         return Fleet(
             at=time.monotonic(),
-            workers=tuple(_decode_report(report) for report in reports),
+            workers=tuple(filter(None, reports)),
             waiting=int(totals[0] or 0),
             dispatched=int(totals[1] or 0),
             standings={
@@ -328,7 +369,7 @@ class Hub:
                     ring, rows[len(workers) :], strict=True
                 )
             },
-            catalogue=_decode_catalogue(catalogue) if catalogue else None,
+            catalogue=_readable(_decode_catalogue, catalogue),
         )
 
     async def look_after_the_silent(self) -> None:
@@ -345,16 +386,49 @@ class Hub:
                 following.put_off(self.now)
                 if keys.log(following.job) in news:
                     following.read_log()
+            await self._see_that_they_exist([f for f in page if f.is_long_silent])
+
+    async def _see_that_they_exist(self, silent: list[Following]) -> None:
+        # A Redis that was emptied, or lost its disk, knows nothing of them and never will. And
+        # who counted this gateway as dead while it was frozen has ended its jobs.
+        for following in silent:
+            reply: Any = self._redis.hget(keys.job(following.job), "state")
+            if await reply in (None, b"done"):
+                following.vanish()
 
     def _on_frame(self, frame: bytes) -> None:
         self.now = time.monotonic()
-        for record in self._decode(frame):
+        try:
+            records = self._decode(frame)
+        except msgspec.DecodeError as error:
+            # Whose it is cannot be told; each log can.
+            _log.error("a frame holds what no worker writes: %s", error)
+            self._on_gap()
+            return
+        for record in records:
             if following := self._live.get(record.job):
                 following.heard(record)
 
     def _on_gap(self) -> None:
         for following in list(self._live.values()):
             following.read_log()
+
+
+async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
+    """Return what the call returns. Raises TimeoutError when that takes longer.
+
+    Not `asyncio.timeout`: redis-py waits with `asyncio.wait_for`, which in Python 3.11 swallows a
+    cancellation that comes just when it is done, and the call would go on.
+    """
+    calling = asyncio.create_task(call)
+    calling.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        done, _ = await asyncio.wait({calling}, timeout=seconds)
+    finally:
+        calling.cancel()
+    if not done:
+        raise TimeoutError
+    return calling.result()
 
 
 def _connect(url: str) -> Redis:
@@ -374,6 +448,15 @@ def _connect(url: str) -> Redis:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _readable(decode: Callable[[bytes], T], data: bytes | None) -> T | None:
+    """Decode what another process tells of itself, unless it is of a version we cannot read."""
+    try:
+        return decode(data) if data else None
+    except msgspec.DecodeError as error:
+        _log.warning("cannot read what another process tells: %s", error)
+        return None
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -115,14 +115,16 @@ class _Link(asyncio.Protocol):
     async def watch(self) -> bool:
         """Return when the connection is gone: whether it was ever subscribed."""
         silent = 0.0
-        while silent < SILENCE and not self._lost.is_set():
-            self._heard = False
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PING_EVERY):
-                    await self._lost.wait()
-            silent = 0.0 if self._heard else silent + PING_EVERY
-            self._write(_command("PING"))
-        self._close()
+        try:
+            while silent < SILENCE and not self._lost.is_set():
+                self._heard = False
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PING_EVERY):
+                        await self._lost.wait()
+                silent = 0.0 if self._heard else silent + PING_EVERY
+                self._write(_command("PING"))
+        finally:
+            self._close()
         return self._subscribed
 
     def _write(self, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Coroutine
 from secrets import token_hex
@@ -13,9 +14,9 @@ from worker import lessons
 from worker.config import PoeToken
 from worker.leases import Leases
 from worker.poe.client import NotSent, PoeClient
-from worker.poe.faults import Fault, FaultKind
+from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.limits import RateLimits
-from worker.queue import GRANT_LIFE, Granted, Lost, Note, Queue, RedisFault, Refused
+from worker.queue import GRANT_LIFE, Granted, Lost, Note, Parked, Queue, RedisFault, Refused
 from worker.tokens import TokenPool
 
 _log = logging.getLogger("worker.calls")
@@ -24,6 +25,10 @@ FULL_PAUSE = 0.25
 """Seconds before asking again for an account whose calls in flight we do not know."""
 
 OnEvents = Callable[[list[Event]], Coroutine[None, None, None]]
+
+
+BRIEF = 0.1
+"""Seconds for which a refused call waits here; for longer its job goes back to the queue."""
 
 
 class Unavailable(Exception):
@@ -68,16 +73,17 @@ class Calls:
 
         Raises Unavailable or NotSent where no call was made, Fault where one failed.
         """
-        asked = time.monotonic()
         grant = f"{job.id}:{token_hex(4)}"
-        granted = await self._granted(token, job.id, grant, asked)
+        granted = await self._granted(token, job.id, grant)
         sent = False
         note: Note | None = None
 
         def on_sent() -> None:
             nonlocal sent
             sent = True
-            at = granted.at + (time.monotonic() - asked) * 1000 + 1
+            now = time.monotonic()
+            self._pool.sent(token, now)
+            at = granted.at + (now - granted.asked) * 1000 + 1
             self._in_background(lambda: self._queue.sent(token, grant, at))
 
         self._in_flight[grant] = token
@@ -86,14 +92,14 @@ class Calls:
             async with self._poe.answer(
                 job,
                 token.secret,
-                may_send=lambda: time.monotonic() < asked + self._guard,
+                may_send=lambda: time.monotonic() < granted.asked + self._guard,
                 on_sent=on_sent,
                 simulate_roles=simulate_roles,
             ) as answer:
                 async for events in answer:
                     await on_events(events)
             note = self._heed(answer.limits, token)
-            if self._pool.state(token.id) != "ok":
+            if not self._pool.is_well(token.id):
                 self._pool.unpark(token.id)
                 note = Note(rest=note.rest if note else 0.0, park=-1)
         except Fault as fault:
@@ -104,15 +110,12 @@ class Calls:
             (self._pool.release if sent else self._pool.cancel)(token)
             self._in_background(lambda: self._queue.release(token, grant, used=sent, note=note))
 
-    async def _granted(self, token: PoeToken, job: str, grant: str, asked: float) -> Granted:
-        lease = self._leases.lease(token.account, asked)
-        if lease is None:
-            self._pool.cancel(token)
-            raise Unavailable
+    async def _granted(self, token: PoeToken, job: str, grant: str) -> Granted:
         try:
-            reply = await self._queue.acquire(
-                token, lease.batch, lease.fence, job, grant, guard=self._guard
-            )
+            reply = await self._ask(token, job, grant)
+            while isinstance(reply, Refused) and reply.wait is not None and reply.wait < BRIEF:
+                await asyncio.sleep(reply.wait)
+                reply = await self._ask(token, job, grant)
         except BaseException:
             # The grant may have been given; giving it back is harmless if it was not.
             self._pool.cancel(token)
@@ -124,9 +127,22 @@ class Calls:
             case Refused(wait):
                 pause = FULL_PAUSE if wait is None else wait
                 self._pool.refuse(token, time.monotonic() + pause)
+            case Parked(wait, state):
+                self._pool.cancel(token)
+                self._pool.park(token.id, time.monotonic() + wait, state)
             case Lost():
                 self._pool.cancel(token)
         raise Unavailable
+
+    async def _ask(
+        self, token: PoeToken, job: str, grant: str
+    ) -> Granted | Refused | Parked | Lost:
+        lease = self._leases.lease(token.account, time.monotonic())
+        if lease is None:
+            return Lost()
+        return await self._queue.acquire(
+            token, lease.batch, lease.fence, job, grant, guard=self._guard
+        )
 
     def _heed(self, limits: RateLimits | None, token: PoeToken) -> Note | None:
         """Poe's own count overrides ours."""
@@ -136,7 +152,10 @@ class Calls:
         return Note(rest=limits.reset)
 
     def _learn(self, fault: Fault, job: Job, token: PoeToken) -> Note | None:
-        note = lessons.note(fault)
+        if blame(fault.kind) is not Blame.TOKEN and fault.kind is not FaultKind.NOT_ENTITLED:
+            return None
+        strikes = self._pool.strike(token.id) if blame(fault.kind) is Blame.TOKEN else 0
+        note = lessons.note(fault, model=job.model, strikes=strikes, luck=random.random())  # noqa: S311
         now = time.monotonic()
         if note is not None and note.rest:
             self._pool.rest(token, now + note.rest)
@@ -144,7 +163,7 @@ class Calls:
             self._pool.park(token.id, now + note.park, note.state)
             _log.error("%s is set aside: %s", token.label, note.reason)
         if fault.kind is FaultKind.NOT_ENTITLED:
-            self._pool.mark_unfit(token, job.model, now + lessons.UNFIT_LIFE)
+            self._pool.mark_unfit(token.id, job.model, now + lessons.UNFIT_LIFE)
         return note
 
     def _in_background(self, call: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -1,35 +1,63 @@
-"""What the end of a call teaches about its token."""
+"""What the end of a call teaches about its token. Policy only; all times are in seconds."""
 
 from __future__ import annotations
 
 from worker.poe.faults import Fault, FaultKind
 from worker.queue import Note
 
-RATE_LIMIT_REST = 10.0
-"""Seconds for which an account rests after a 429 that does not say how long."""
+RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
+"""The rest of an account after a 429 that does not say how long, and the most it doubles to."""
 
-NO_POINTS_PARK = 900.0
-"""Seconds before a token without points is looked at again; Poe grants points daily."""
+NO_POINTS_PARK, LONGEST_PARK = 900.0, 4 * 3600.0
+"""For how long a token without points is set aside; its balance may bring it back before."""
 
 BAD_KEY_PARK = 24 * 3600.0
-"""Seconds for which a key that Poe does not know is left alone."""
+"""For how long a key that Poe does not know is left alone."""
 
 UNFIT_LIFE = 3600.0
-"""Seconds for which a token's refusal of one model is remembered."""
+"""For how long a token's refusal of one model is remembered."""
 
 BAD_KEY = "bad key"
 NO_POINTS = "no points"
 
 
-def note(fault: Fault) -> Note | None:
-    """Say what all workers should know of the token after this fault; None: nothing."""
+def look_every(state: str) -> float:
+    """How often the balance of a token that is set aside is looked at, by why it is."""
+    return 3600.0 if state == BAD_KEY else 300.0
+
+
+def note(fault: Fault, *, model: str, strikes: int, luck: float) -> Note | None:
+    """Say what all workers should know of the token after this fault; None: nothing.
+
+    `strikes` counts the times in a row that this token has failed in its own right, this one
+    included. `luck`, from 0 to 1, spreads the returns of tokens that failed together.
+    """
     match fault.kind:
+        case FaultKind.RATE_LIMITED if fault.retry_after is not None:
+            return Note(rest=fault.retry_after, strikes=strikes)
         case FaultKind.RATE_LIMITED:
-            rest = RATE_LIMIT_REST if fault.retry_after is None else fault.retry_after
-            return Note(rest=rest)
+            return Note(rest=backoff(RATE_LIMIT_REST, LONGEST_REST, strikes, luck), strikes=strikes)
         case FaultKind.NO_POINTS:
-            return Note(park=NO_POINTS_PARK, state=NO_POINTS, reason="Poe: not enough points")
+            return Note(
+                park=backoff(NO_POINTS_PARK, LONGEST_PARK, strikes, luck),
+                state=NO_POINTS,
+                reason="its account has not enough points",
+                strikes=strikes,
+            )
         case FaultKind.BAD_KEY:
-            return Note(park=BAD_KEY_PARK, state=BAD_KEY, reason="Poe: the key is not valid")
+            return Note(
+                park=BAD_KEY_PARK,
+                state=BAD_KEY,
+                reason="Poe does not accept the key",
+                strikes=strikes,
+            )
+        case FaultKind.NOT_ENTITLED:
+            return Note(unfit_model=model, unfit=UNFIT_LIFE)
         case _:
             return None
+
+
+def backoff(first: float, longest: float, strikes: int, luck: float) -> float:
+    """`first`, doubled with every strike after the first up to `longest`, give or take a tenth."""
+    doubled = min(first * 2.0 ** min(strikes - 1, 30), longest)
+    return doubled * (0.9 + 0.2 * luck)

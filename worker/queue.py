@@ -7,6 +7,7 @@ after any fault there `orphans` finds the jobs that were given to us unheard.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -65,13 +66,18 @@ class Taken:
     """Seconds between its arrival and the dispatch."""
     tried: frozenset[str]
     """Tokens that have already failed it in their own right."""
+    failures: int = 0
+    """Attempts that the upstream has failed."""
 
 
 @dataclass(frozen=True)
 class Granted:
-    """The call may start. `at` is Redis's clock in milliseconds."""
+    """The call may start."""
 
     at: float
+    """When it was granted, by Redis's clock in milliseconds."""
+    asked: float
+    """When it was asked for, by our monotonic clock in seconds: before it was granted."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,14 @@ class Refused:
     """The call may not start before `wait` seconds have passed; None: until a call ends."""
 
     wait: float | None
+
+
+@dataclass(frozen=True)
+class Parked:
+    """The token is set aside for `wait` seconds: another worker has learned why."""
+
+    wait: float
+    state: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,11 @@ class Note:
     """Seconds for which the token is set aside; negative: it is well again."""
     state: str = ""
     reason: str = ""
+    strikes: int = 0
+    """Failures of the token in its own right, in a row."""
+    unfit_model: str = ""
+    unfit: float = 0.0
+    """Seconds for which the token cannot have `unfit_model`."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,9 @@ class TokenState:
     parked: float
     """Seconds for which it is still set aside."""
     state: str
+    strikes: int
+    unfit: dict[str, float]
+    """The models that it cannot have, with the seconds for which that is remembered."""
 
 
 class Queue:
@@ -154,6 +176,7 @@ class Queue:
         *,
         pause: float = 0.0,
         tried: Iterable[str] = (),
+        failures: int = 0,
         to_others: bool = False,
     ) -> bool:
         """Return a job without output to its place in the queue; False: no longer ours.
@@ -169,6 +192,7 @@ class Queue:
             ",".join(tried),
             _ms(ANSWER_LIFE),
             self.worker if to_others else "",
+            failures,
         )
         return bool(reply)
 
@@ -201,8 +225,9 @@ class Queue:
 
     async def acquire(
         self, token: PoeToken, batch: str, fence: int, job: str, grant: str, *, guard: float
-    ) -> Granted | Refused | Lost:
+    ) -> Granted | Refused | Parked | Lost:
         """Ask for one call with this token; a grant must be used within `guard` seconds."""
+        asked = time.monotonic()
         reply = await self._run(
             "acquire",
             self.worker,
@@ -221,11 +246,13 @@ class Queue:
         )
         match reply[0]:
             case b"granted":
-                return Granted(float(reply[1]))
+                return Granted(float(reply[1]), asked)
             case b"lost":
                 return Lost()
             case b"full":
                 return Refused(None)
+            case b"parked":
+                return Parked(float(reply[1]) / 1000, reply[2].decode())
             case _:
                 return Refused(float(reply[1]) / 1000)
 
@@ -256,6 +283,9 @@ class Queue:
             _ms(note.park),
             note.state,
             note.reason,
+            note.strikes,
+            note.unfit_model,
+            _ms(note.unfit),
         )
 
     async def states(self, tokens: Sequence[PoeToken]) -> dict[str, TokenState]:
@@ -265,11 +295,12 @@ class Queue:
         now = await self._now()
         async with self._redis.pipeline(transaction=False) as pipe:
             for token in tokens:
-                pipe.hmget(keys.token(token.id), ["until", "state"])
+                pipe.hmget(keys.token(token.id), ["until", "state", "strikes"])
+                pipe.zrange(keys.unfit(token.id), f"({now}", "+inf", byscore=True, withscores=True)
             rows = await pipe.execute()
         return {
-            token.id: TokenState(max(0.0, float(until or 0) - now) / 1000, (state or b"").decode())
-            for token, (until, state) in zip(tokens, rows, strict=True)
+            token.id: _token_state(now, health, unfit)
+            for token, health, unfit in zip(tokens, rows[::2], rows[1::2], strict=True)
         }
 
     async def note_balance(self, token: PoeToken, points: int) -> None:
@@ -346,13 +377,24 @@ def _mark(record: Record) -> int:
 
 
 def _taken(row: Sequence[Any]) -> Taken:
-    payload, epoch, attempt, waited, tried = row
+    payload, epoch, attempt, waited, tried, failures = row
     return Taken(
         _decode_job(payload),
         epoch,
         attempt,
         waited / 1000,
         frozenset(filter(None, tried.decode().split(","))),
+        failures,
+    )
+
+
+def _token_state(now: float, health: Sequence[Any], unfit: Sequence[Any]) -> TokenState:
+    until, state, strikes = health
+    return TokenState(
+        parked=max(0.0, float(until or 0) - now) / 1000,
+        state=(state or b"").decode(),
+        strikes=int(strikes or 0),
+        unfit={model.decode(): (expiry - now) / 1000 for model, expiry in unfit},
     )
 
 

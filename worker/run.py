@@ -74,6 +74,7 @@ class JobRun:
         self.outbox = Outbox(self.worker.emitter, self.taken.job.id, self.taken.epoch, self.stop)
         self.tried = set(self.taken.tried)
         self.attempt = self.taken.attempt - 1
+        self.upstream_failures = self.taken.failures
 
     def stop(self, stale: bool = False) -> None:
         """Stop: the client has left, or, if `stale`, the job was given to another worker."""
@@ -137,6 +138,7 @@ class JobRun:
                 self.outbox.epoch,
                 pause=back.pause,
                 tried=self.tried,
+                failures=self.upstream_failures,
                 to_others=back.to_others,
             )
         except RedisFault as fault:

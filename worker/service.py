@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
 from contract.messages import Catalogue, WorkerReport
+from worker import lessons
 from worker.calls import Calls
 from worker.config import PoeToken, WorkerConfig
 from worker.emitter import Emitter
 from worker.leases import Leases
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
-from worker.queue import GRANT_LIFE, Queue, RedisFault, Taken
+from worker.queue import GRANT_LIFE, Note, Queue, RedisFault, Taken
 from worker.run import JobRun
 from worker.tokens import TokenPool, Wait
 
@@ -53,6 +55,8 @@ class Service:
         self._poe = poe
         self._version = version
         self._runs: dict[str, JobRun] = {}
+        self._looked: dict[str, float] = {}
+        """When a parked token's balance was last looked at."""
         self._last_beat = time.monotonic()
         self._present_since = self._last_beat - config.lease_life
         """Since when no beat has failed."""
@@ -78,6 +82,7 @@ class Service:
                 self._repeat(self._listen, 0.0),
                 self._repeat(self._cut_the_uncounted, 1.0),
                 self._repeat(self._refresh_catalogue, 5.0),
+                self._repeat(self._look_at_the_parked, 5.0),
             )
         ]
         try:
@@ -225,6 +230,9 @@ class Service:
         for token_id, state in (await self.queue.states(tokens)).items():
             if state.parked:
                 self.pool.park(token_id, now + state.parked, state.state)
+            self.pool.remember_strikes(token_id, state.strikes)
+            for model, seconds in state.unfit.items():
+                self.pool.mark_unfit(token_id, model, now + seconds)
 
     async def _listen(self) -> None:
         async with self.queue.cancellations() as ids:
@@ -240,6 +248,25 @@ class Service:
         except RedisFault as fault:
             _log.warning("cannot look for lost jobs: %s", fault)
 
+    async def _look_at_the_parked(self) -> None:
+        """See by its balance, which costs nothing, whether a token can come back already."""
+        now = time.monotonic()
+        for token in self.pool.parked(now):
+            every = lessons.look_every(self.pool.state(token.id))
+            if now - self._looked.get(token.id, -every) < every:
+                continue
+            self._looked[token.id] = now
+            try:
+                points = await self._poe.balance(token.secret)
+            except Fault:
+                continue
+            await self.queue.note_balance(token, points)
+            if points > 0:
+                _log.warning("%s is well again, with %d points", token.label, points)
+                self.pool.unpark(token.id)
+                await self.queue.release(token, "", used=True, note=Note(park=-1))
+                self._changed.set()
+
     async def _refresh_catalogue(self) -> None:
         if not await self.queue.may_fetch_catalogue(CATALOGUE_AGE):
             return
@@ -253,5 +280,5 @@ class Service:
 
 
 def new_name() -> str:
-    """A name that no worker has had before."""
-    return f"w-{token_hex(6)}"
+    """A name that no worker has had before; in a container it tells which."""
+    return f"{socket.gethostname()}-{token_hex(4)}"

@@ -32,7 +32,7 @@ class Wait:
 def margin(period: float) -> float:
     """Seconds added to a cooldown or window, since the network may bring two calls closer.
 
-    Two per cent, at most 50 ms: so the margin alone never costs more than 2 % of the starts.
+    Two per cent, at most 50 ms: so the margin never costs more than 2 % of the starts.
     """
     return min(0.05, 0.02 * period)
 
@@ -65,6 +65,7 @@ class _Health:
 
     state: str = "ok"
     until: float = 0.0
+    strikes: int = 0
     last_used: float = -NEVER
     unfit: dict[str, float] = field(default_factory=dict)
 
@@ -125,6 +126,12 @@ class TokenPool:
         self._health[best.id].last_used = now
         return best
 
+    def sent(self, token: PoeToken, now: float) -> None:
+        """The call went out only now: its cooldown begins here."""
+        starts = self._accounts[token.account].starts
+        if starts:
+            starts[-1] = max(starts[-1], now)
+
     def cancel(self, token: PoeToken) -> None:
         """Give back a token whose call was never made."""
         account = self._accounts[token.account]
@@ -155,10 +162,25 @@ class TokenPool:
     def unpark(self, token_id: str) -> None:
         """The token is well again."""
         self.park(token_id, 0.0, "ok")
+        self._health[token_id].strikes = 0
 
-    def mark_unfit(self, token: PoeToken, model: str, until: float) -> None:
+    def strike(self, token_id: str) -> int:
+        """The token has failed in its own right: for the how many-th time in a row?"""
+        self._health[token_id].strikes += 1
+        return self._health[token_id].strikes
+
+    def is_well(self, token_id: str) -> bool:
+        """Tell whether nothing is held against the token."""
+        health = self._health[token_id]
+        return health.state == "ok" and not health.strikes
+
+    def mark_unfit(self, token_id: str, model: str, until: float) -> None:
         """This token may not use this model; do not try before `until`."""
-        self._health[token.id].unfit[model] = until
+        self._health[token_id].unfit[model] = until
+
+    def remember_strikes(self, token_id: str, strikes: int) -> None:
+        """Take over what another worker has counted."""
+        self._health[token_id].strikes = max(strikes, self._health[token_id].strikes)
 
     def untried(
         self, now: float, *, model: str, tried: Collection[str], owned_only: bool = False

@@ -8,15 +8,15 @@
 --
 -- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
 --       most in flight, guard ms, life ms of a grant, job
--- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms} or {'lost'}.
+-- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why} or {'lost'}.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
 local uses, grants = 'p2g:uses:' .. account, 'p2g:grants:' .. account
 
 local owner, fence, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[3], 'owner', 'fence', 'expires'))
 if owner ~= worker or fence ~= ARGV[4] or tonumber(expires) <= now then return { 'lost' } end
 
-local parked = tonumber(redis.call('HGET', 'p2g:token:' .. ARGV[5], 'until')) or 0
-if parked > now then return { 'parked', parked - now } end
+local parked, state = unpack(redis.call('HMGET', 'p2g:token:' .. ARGV[5], 'until', 'state'))
+if parked and tonumber(parked) > now then return { 'parked', parked - now, state } end
 local rests = tonumber(redis.call('HGET', 'p2g:token:' .. account, 'rests')) or 0
 if rests > now then return { 'wait', rests - now } end
 
@@ -38,7 +38,7 @@ if oldest and oldest + window > now then return { 'wait', oldest + window - now 
 
 local sent_by = now + tonumber(ARGV[12])
 redis.call('ZADD', uses, sent_by, grant)
-redis.call('PEXPIRE', uses, math.max(window, cooldown) + 60000)
+redis.call('PEXPIRE', uses, math.max(window, cooldown) + tonumber(ARGV[12]) + 60000)
 redis.call('ZADD', grants, now + tonumber(ARGV[13]), grant)
 redis.call('PEXPIRE', grants, tonumber(ARGV[13]) + 60000)
 redis.call('HSET', job_key(ARGV[14]), 'account', account, 'grant', grant)

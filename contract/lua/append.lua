@@ -3,7 +3,7 @@
 -- The log of a job is the truth; the frame published here only makes it fast. Redis refuses an id
 -- that is not above the last one. Within the job's epoch that means: our own earlier attempt at
 -- this append arrived after all, and its reply was lost. An epoch that is not the job's means that
--- the job was given to another worker meanwhile, and this one must stop.
+-- the job was given to another worker meanwhile, and this one must stop. Nothing follows the end.
 --
 -- ARGV: now, life ms of a finished job, then for each record: job, epoch, seq, mark, bytes;
 --       mark 0 = nothing of the answer yet, 1 = answer, 2 = the last record
@@ -11,13 +11,15 @@
 local verdicts, frames = {}, {}
 for i = 3, #ARGV, 5 do
   local id, epoch, seq, mark, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local current, gateway, cancelled, begun =
-    unpack(redis.call('HMGET', job_key(id), 'epoch', 'gateway', 'cancelled', 'begun'))
-  local verdict = cancelled and 1 or 0
+  local current, gateway, cancelled, begun, state =
+    unpack(redis.call('HMGET', job_key(id), 'epoch', 'gateway', 'cancelled', 'begun', 'state'))
+  local verdict, at = cancelled and 1 or 0, epoch .. '-' .. seq
   if current ~= epoch then
     verdict = 2
+  elseif state == 'done' then
+    if #redis.call('XRANGE', log_key(id), at, at) == 0 then verdict = 2 end
   else
-    local added = redis.pcall('XADD', log_key(id), epoch .. '-' .. seq, 'r', record)
+    local added = redis.pcall('XADD', log_key(id), at, 'r', record)
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then return added end
     else

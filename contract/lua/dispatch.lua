@@ -7,14 +7,16 @@
 -- one back itself leaves it to others for two seconds.
 --
 -- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long
--- Returns a list of {payload, epoch, attempt, ms waited, tokens tried}.
+-- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream}.
 local now, worker, n = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local taken = {}
 
-local function take(jobs, entry, id, payload)
-  local key = job_key(id)
-  local at, deadline, client, tried = unpack(redis.call('HMGET', key, 'at', 'deadline', 'client', 'tried'))
-  if not at then
+local function take(client, entry, id, payload)
+  local key, jobs = job_key(id), 'p2g:jobs:' .. client
+  local at, deadline, tried, failures =
+    unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures'))
+  if not at then -- forgotten: its own life ended in the queue
+    redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
     redis.call('XACK', jobs, 'workers', entry)
     return redis.call('XDEL', jobs, entry)
   end
@@ -23,9 +25,8 @@ local function take(jobs, entry, id, payload)
   redis.call('HSET', key, 'state', 'running', 'owner', worker)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
   redis.call('SADD', 'p2g:owned:' .. worker, id)
-  redis.call('HINCRBY', 'p2g:totals', 'dispatched', 1)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)
-  taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '' }
+  taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0 }
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
@@ -33,9 +34,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT
   local client, entry, by, since = unpack(redis.call('HMGET', job_key(id), 'client', 'entry', 'by', 'since'))
   if by ~= worker or tonumber(since) + 2000 <= now then
     redis.call('ZREM', 'p2g:again', id)
-    local jobs = client and 'p2g:jobs:' .. client
-    local found = client and redis.call('XCLAIM', jobs, 'workers', worker, 0, entry) or {}
-    if found[1] then take(jobs, entry, id, found[1][2][4]) end
+    local found = client and redis.call('XCLAIM', 'p2g:jobs:' .. client, 'workers', worker, 0, entry) or {}
+    if found[1] then take(client, entry, id, found[1][2][4]) end
   end
 end
 
@@ -49,9 +49,10 @@ while #taken < n do
     local entry, fields = unpack(got[1][2][1])
     local next_turn = string.format('%.17g', turn + 1 / tonumber(redis.call('HGET', tally, 'weight')))
     redis.call('HSET', 'p2g:totals', 'virtual', turn)
+    redis.call('HINCRBY', 'p2g:totals', 'dispatched', 1)
     redis.call('HSET', tally, 'turn', next_turn)
     leave_stream(client, next_turn)
-    take(jobs, entry, fields[2], fields[4])
+    take(client, entry, fields[2], fields[4])
   end
 end
 -- Nothing waits: the rings that are left over would only wake workers in vain.

@@ -47,6 +47,7 @@ redis.call('HSET', tally, 'weight', ARGV[7])
 redis.call('HSET', job, 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
   'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + tonumber(ARGV[6]))
 redis.call('PEXPIRE', job, ARGV[10])
+redis.call('SADD', 'p2g:served:' .. gateway, id)
 
 if not redis.call('ZSCORE', 'p2g:ring', client) then
   local virtual = tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0

@@ -4,7 +4,7 @@
 -- The entry stays pending: it has had its turn, and `again` is read before the ring.
 --
 -- ARGV: now, worker, job, epoch, delay ms, tokens tried (ids, comma separated), life ms, worker
---       that should leave it to others for a while (or '')
+--       that should leave it to others for a while (or ''), attempts that the upstream has failed
 -- Returns 1, or 0 where the job is no longer this worker's.
 local now, worker, id = clock(ARGV[1]), ARGV[2], ARGV[3]
 local epoch, state, client, cancelled =
@@ -17,7 +17,8 @@ end
 redis.call('SREM', 'p2g:owned:' .. worker, id)
 redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
 redis.call('HINCRBY', job_key(id), 'epoch', 1)
-redis.call('HSET', job_key(id), 'state', 'again', 'owner', '', 'by', ARGV[8], 'since', now, 'tried', ARGV[6])
+redis.call('HSET', job_key(id), 'state', 'again', 'owner', '', 'by', ARGV[8], 'since', now, 'tried', ARGV[6],
+  'failures', ARGV[9])
 redis.call('ZADD', 'p2g:again', now + tonumber(ARGV[5]), id)
 redis.call('LPUSH', 'p2g:bell', 1)
 redis.call('LTRIM', 'p2g:bell', 0, 999)

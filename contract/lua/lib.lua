@@ -27,7 +27,9 @@ end
 local function leave_stream(client, ring_score)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'gone', 1)
   redis.call('HINCRBY', 'p2g:totals', 'waiting', -1)
-  if redis.call('HINCRBY', 'p2g:client:' .. client, 'waiting', -1) > 0 and ring_score then
+  if redis.call('HINCRBY', 'p2g:client:' .. client, 'waiting', -1) == 0 then
+    redis.call('ZREM', 'p2g:ring', client)
+  elseif ring_score then
     redis.call('ZADD', 'p2g:ring', ring_score, client)
   end
 end
@@ -35,7 +37,8 @@ end
 -- Ends a job in whatever state it is; what was logged stays readable for `life` ms.
 local function finish(id, life)
   local key = job_key(id)
-  local client, entry, state, owner = unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner'))
+  local client, entry, state, owner, gateway =
+    unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway'))
   if not client or state == 'done' then return end
   if state == 'queued' then leave_stream(client) end
   if state == 'again' then redis.call('ZREM', 'p2g:again', id) end
@@ -43,12 +46,27 @@ local function finish(id, life)
     redis.call('SREM', 'p2g:owned:' .. owner, id)
     redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
   end
+  redis.call('SREM', 'p2g:served:' .. gateway, id)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
   redis.call('XACK', 'p2g:jobs:' .. client, 'workers', entry)
   redis.call('XDEL', 'p2g:jobs:' .. client, entry)
   redis.call('HSET', key, 'state', 'done')
   redis.call('PEXPIRE', key, life)
   redis.call('PEXPIRE', log_key(id), life)
+end
+
+-- Nobody is left to read a job's answer. One that no worker has is gone at once; a worker that has
+-- it is told, here and by its next append.
+local function cancel(id, life)
+  local state, owner = unpack(redis.call('HMGET', job_key(id), 'state', 'owner'))
+  if not state or state == 'done' then return 'gone' end
+  if state ~= 'running' then
+    finish(id, life)
+    return 'dropped'
+  end
+  redis.call('HSET', job_key(id), 'cancelled', 1)
+  redis.call('PUBLISH', 'p2g:control:' .. owner, id)
+  return 'told'
 end
 
 -- Ends a job with events of our own, under an epoch that fences every earlier worker.

@@ -1,4 +1,4 @@
--- reclaim: what a dead worker leaves behind.
+-- reclaim: what a dead worker or gateway leaves behind.
 --
 -- A worker is dead when its heartbeat has lapsed, never because a job of its has been silent: a
 -- long answer is not a dead worker. What it had not begun runs again elsewhere, under a new epoch;
@@ -50,5 +50,11 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
   local deadline = redis.call('HGET', job_key(id), 'deadline')
   if deadline and tonumber(deadline) <= now then fail(id, ARGV[6], ARGV[3]) end
+end
+-- A gateway that has died takes its clients with it.
+for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:gateways', '-inf', now)) do
+  for _, id in ipairs(redis.call('SMEMBERS', 'p2g:served:' .. gateway)) do cancel(id, ARGV[3]) end
+  redis.call('DEL', 'p2g:served:' .. gateway)
+  redis.call('ZREM', 'p2g:gateways', gateway)
 end
 return dead

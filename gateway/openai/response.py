@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,7 +30,7 @@ def keep_alive(position: int | None = None, eta: float | None = None) -> bytes:
     Every client skips it. It must not begin with `: ping`, which Continue takes for the end.
     """
     place = "" if position is None else f" position={position}"
-    wait = "" if eta is None else f" eta={math.ceil(eta)}s"
+    wait = "" if eta is None else f" eta={max(1, round(eta))}s"
     queued = " queued" if place or wait else ""
     return f": keep-alive{queued}{place}{wait}\n\n".encode("ascii")
 

@@ -144,7 +144,10 @@ class Deployment:
         """`poe2gpt gateway`; `config` is TOML. Waits until it is ready, or at least alive."""
         port = free_port()
         child = await self._command(
-            "gateway", "--host", "127.0.0.1", "--port", str(port), *flags, config=config
+            *("gateway", "--host", "127.0.0.1", "--port", str(port), *flags),
+            config=config,
+            # The environment would override the file's.
+            env={} if "accessTokens" in config else {"ACCESS_TOKENS": KEY},
         )
         gateway = Gateway(child, port)
         await eventually(lambda: gateway.answers("/readyz" if ready else "/healthz"), "the gateway")
@@ -168,7 +171,7 @@ class Deployment:
             self.directory / f"{argv[0]}-{self._started}.log",
             *(sys.executable, "-m", "poe2gpt", *argv),
             *("--config", str(file), "--redis-url", self.redis.url),
-            env={"ACCESS_TOKENS": KEY, **(env or {})} if argv[0] == "gateway" else env,
+            env=env,
         )
         self.children.append(child)
         return child

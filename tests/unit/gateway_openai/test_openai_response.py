@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletion
-from openai_wire import chunks, content, deltas, payloads
+from tests.unit.gateway_openai.openai_wire import chunks, content, deltas, payloads
 
 from contract.messages import (
     Event,
@@ -280,7 +280,7 @@ def test_a_comment_keeps_the_connection_open(position: int | None, eta: float | 
 
 def test_comments_are_written_byte_for_byte() -> None:
     assert keep_alive() == b": keep-alive\n\n"
-    assert keep_alive(12, 33.2) == b": keep-alive queued position=12 eta=34s\n\n"
+    assert keep_alive(12, 33.6) == b": keep-alive queued position=12 eta=34s\n\n"
 
 
 @given(

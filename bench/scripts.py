@@ -1,0 +1,99 @@
+"""What the two scripts of the hot path cost Redis, as the deployment grows.
+
+    python -m bench.scripts
+
+`dispatch` and `acquire` are one round trip each. Their cost is Redis's own count (INFO
+commandstats, microseconds of CPU for each call), so a busy machine disturbs it little; what counts
+is the ratio to the smallest deployment, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio import Redis
+
+from contract import scripts
+from tests.support.deployment import running_redis
+
+CALLS = 2000
+ROUNDS = 3
+
+
+async def main() -> None:
+    async with running_redis() as server:
+        redis = Redis.from_url(server.url, protocol=2)
+        print(f"{'':>10} {'tokens':>8} {'queued jobs':>12} {'µs per call':>12} {'ratio':>7}")
+        await _table("acquire", redis, [(n, 0) for n in (10, 100, 1_000, 10_000)], _acquire)
+        await _table("dispatch", redis, [(10, n) for n in (0, 100, 10_000, 100_000)], _dispatch)
+        await redis.aclose()
+
+
+async def _table(
+    name: str,
+    redis: Redis,
+    sizes: list[tuple[int, int]],
+    measure: Callable[[Redis, int, int], Awaitable[float]],
+) -> None:
+    first = 0.0
+    for tokens, jobs in sizes:
+        cost = statistics.median([await measure(redis, tokens, jobs) for _ in range(ROUNDS)])
+        first = first or cost
+        print(f"{name:>10} {tokens:>8} {jobs:>12} {cost:>12.1f} {cost / first:>7.2f}")
+
+
+async def _acquire(redis: Redis, tokens: int, _: int) -> float:
+    await redis.flushall()
+    acquire = redis.register_script(scripts.source("acquire"))
+    for n in range(tokens):
+        await redis.hset(f"p2g:lease:{n}", mapping={"owner": "w", "expires": 10**15, "fence": 1})
+    # Full windows: the common state of a deployment that earns its keep.
+    pipe = redis.pipeline(transaction=False)
+    now = (await redis.time())[0] * 1000
+    for n in range(tokens):
+        pipe.zadd(f"p2g:uses:{n}", {f"old:{k}": now - 59_000 + 1000 * k for k in range(50)})
+    await pipe.execute()
+    await acquire(args=_acquire_args(0, "warm", "job"))
+    await redis.config_resetstat()
+    for call in range(CALLS):
+        await acquire(args=_acquire_args(call % tokens, f"grant:{call}", f"job-{call}"))
+    return await _cost(redis)
+
+
+def _acquire_args(token: int, grant: str, job: str) -> list[str | int]:
+    limits = [1000, 60_050, 0, 100_000, 10_500, 120_000]
+    return [0, "w", token, 1, token, token, grant, *limits, job]
+
+
+async def _dispatch(redis: Redis, _: int, jobs: int) -> float:
+    await redis.flushall()
+    enqueue = redis.register_script(scripts.source("enqueue"))
+    dispatch = redis.register_script(scripts.source("dispatch"))
+    total, clients = jobs + CALLS, 50
+    await enqueue(args=_enqueue_args(0, clients))
+    for start in range(1, total, 5000):
+        pipe = redis.pipeline(transaction=False)
+        for n in range(start, min(start + 5000, total)):
+            pipe.evalsha(enqueue.sha, 0, *_enqueue_args(n, clients))
+        await pipe.execute()
+    await dispatch(args=[0, "w", 1, 600_000, b""])
+    await redis.config_resetstat()
+    for _ in range(CALLS - 1):
+        await dispatch(args=[0, "w", 1, 600_000, b""])
+    return await _cost(redis)
+
+
+def _enqueue_args(n: int, clients: int) -> list[str | int]:
+    client = f"c{n % clients}"
+    return [0, f"job-{n}", client, "g", "x" * 500, 10**9, 1, 10**6, 10**6, 10**9, "", ""]
+
+
+async def _cost(redis: Redis) -> float:
+    stats = await redis.info("commandstats")
+    return float(stats["cmdstat_evalsha"]["usec_per_call"])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

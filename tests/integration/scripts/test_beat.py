@@ -1,0 +1,182 @@
+"""beat.lua: batches of tokens find their owners."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.scripts import START, Scripts
+
+LIFE = 6000
+STEP = LIFE // 3
+
+
+def _batches(count: int) -> list[str]:
+    return [f"b{n:04}" for n in range(count)]
+
+
+def _workers(count: int) -> list[str]:
+    return [f"w{n}" for n in range(count)]
+
+
+def _settle(scripts: Scripts, workers: list[str], batches: list[str]) -> dict[str, dict[str, int]]:
+    """Let all beat until nobody's share can change any more; return what each holds."""
+    held: dict[str, dict[str, int]] = {}
+    for _ in range(4):
+        scripts.now += STEP
+        for worker in workers:
+            held[worker] = scripts.beat(worker, batches, life=LIFE)
+    return held
+
+
+def _shares(held: dict[str, dict[str, int]]) -> list[int]:
+    return sorted(len(fences) for fences in held.values())
+
+
+def _assert_each_has_one_owner(held: dict[str, dict[str, int]], batches: list[str]) -> None:
+    assert sorted(batch for fences in held.values() for batch in fences) == sorted(batches)
+
+
+@pytest.mark.parametrize(
+    ("batches", "workers", "shares"),
+    [
+        pytest.param(7, 4, [1, 2, 2, 2], id="7 for 4"),
+        pytest.param(1, 4, [0, 0, 0, 1], id="1 for 4"),
+        pytest.param(1000, 3, [333, 333, 334], id="1000 for 3"),
+        pytest.param(10, 4, [2, 2, 3, 3], id="10 for 4"),
+        pytest.param(4, 4, [1, 1, 1, 1], id="4 for 4"),
+        pytest.param(5, 1, [5], id="all for one"),
+        pytest.param(0, 2, [0, 0], id="none"),
+    ],
+)
+def test_shares_are_even(scripts: Scripts, batches: int, workers: int, shares: list[int]) -> None:
+    held = _settle(scripts, _workers(workers), _batches(batches))
+
+    assert _shares(held) == shares
+    _assert_each_has_one_owner(held, _batches(batches))
+
+
+def test_a_settled_share_stays_with_its_owner(scripts: Scripts) -> None:
+    before = _settle(scripts, _workers(3), _batches(10))
+
+    after = _settle(scripts, _workers(3), _batches(10))
+
+    assert after == before
+
+
+def test_a_newcomer_gets_its_share(scripts: Scripts) -> None:
+    alone = _settle(scripts, ["w0"], _batches(4))
+
+    held = _settle(scripts, ["w0", "w1"], _batches(4))
+
+    assert _shares(alone) == [4]
+    assert _shares(held) == [2, 2]
+    _assert_each_has_one_owner(held, _batches(4))
+
+
+def test_one_that_leaves_lets_everything_go_at_once(scripts: Scripts) -> None:
+    _settle(scripts, ["w0", "w1"], _batches(4))
+
+    left = scripts.beat("w1", _batches(4), life=LIFE, leaving=True)
+    held = scripts.beat("w0", _batches(4), life=LIFE)
+
+    assert left == {}
+    assert sorted(held) == _batches(4)
+    assert not scripts.redis.exists("p2g:worker:w1")
+    assert scripts.redis.zscore("p2g:workers", "w1") is None
+
+
+def test_one_that_leaves_with_jobs_is_still_among_the_living(scripts: Scripts) -> None:
+    scripts.enqueue("j1")
+    scripts.beat("w0", _batches(1))
+    scripts.dispatch(1, "w0")
+
+    scripts.beat("w0", _batches(1), life=LIFE, leaving=True)
+
+    assert scripts.redis.zscore("p2g:workers", "w0") == START + LIFE
+    assert scripts.beat("w1", _batches(1)) == {"b0000": 2}
+
+
+def test_the_share_of_the_dead_goes_to_the_living_when_their_leases_lapse(
+    scripts: Scripts,
+) -> None:
+    _settle(scripts, ["w0", "w1"], _batches(4))
+    lapses = scripts.now + LIFE
+    scripts.now = lapses - 1
+    early = scripts.beat("w0", _batches(4), life=LIFE)
+    scripts.now = lapses
+
+    late = scripts.beat("w0", _batches(4), life=LIFE)
+
+    assert len(early) == 2
+    assert sorted(late) == _batches(4)
+
+
+def test_a_new_owner_has_a_higher_fence(scripts: Scripts) -> None:
+    before = scripts.beat("w0", ["b"], life=LIFE)
+    renewed = scripts.beat("w0", ["b"], life=LIFE)
+    scripts.now += LIFE
+
+    after = scripts.beat("w1", ["b"], life=LIFE)
+    back = scripts.beat("w0", ["b"], life=LIFE)
+
+    assert (before, renewed) == ({"b": 1}, {"b": 1})
+    assert after == {"b": 2}
+    assert back == {}
+
+
+def test_one_that_takes_back_its_own_lapsed_batch_has_a_higher_fence(scripts: Scripts) -> None:
+    scripts.beat("w0", ["b"], life=LIFE)
+    scripts.now += LIFE
+
+    held = scripts.beat("w0", ["b"], life=LIFE)
+
+    assert held == {"b": 2}
+
+
+def test_batches_that_only_some_know_are_used_too(scripts: Scripts) -> None:
+    old, new = ["b1", "b2"], ["b1", "b2", "b3"]
+
+    for _ in range(4):
+        scripts.now += STEP
+        held = {"w0": scripts.beat("w0", old, life=LIFE), "w1": scripts.beat("w1", new, life=LIFE)}
+
+    owners = [batch for fences in held.values() for batch in fences]
+    assert len(owners) == len(set(owners))
+    assert set(owners) >= {"b1", "b3"} or set(owners) >= {"b2", "b3"}
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data(), count=st.integers(1, 9))
+def test_no_batch_ever_has_two_holders_whoever_comes_and_goes(
+    scripts: Scripts, data: st.DataObject, count: int
+) -> None:
+    scripts.redis.flushall()
+    batches, workers = _batches(count), _workers(4)
+    believes: dict[str, tuple[int, dict[str, int]]] = {}
+    highest: dict[str, int] = {}
+    for _ in range(data.draw(st.integers(1, 30))):
+        scripts.now += data.draw(st.sampled_from([0, 1, STEP, LIFE - 1, LIFE, LIFE + 1]))
+        worker = data.draw(st.sampled_from(workers))
+        leaving = data.draw(st.sampled_from([False, False, False, True]))
+        old = believes.get(worker, (0, {}))
+        fences = scripts.beat(worker, batches, life=LIFE, leaving=leaving)
+        believes[worker] = (scripts.now + LIFE, fences)
+
+        for batch, fence in fences.items():
+            kept = old[0] > scripts.now and old[1].get(batch) == fence
+            assert kept or fence > highest.get(batch, 0)
+            highest[batch] = max(fence, highest.get(batch, 0))
+        holders = [b for until, held in believes.values() if until > scripts.now for b in held]
+        assert len(holders) == len(set(holders))
+
+    final = _settle(scripts, workers, batches)
+    assert max(map(len, final.values())) - min(map(len, final.values())) <= 1
+    _assert_each_has_one_owner(final, batches)
+
+

@@ -1,0 +1,302 @@
+"""Whatever clients and workers do, and whoever dies: each job ends once, and the counters agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from contract import keys
+from contract.messages import Failed, Record, is_output, is_terminal
+from tests.support.scripts import Given, Scripts, finished, started, text
+
+CLIENTS = {"ann": 1.0, "bob": 2.0, "cat": 0.5}
+WORKERS = ["w1", "w2", "w3"]
+STATES = ("queued", "running", "again", "done")
+LIFE = 6000
+
+# XPENDING fails where there is no group yet.
+_PENDING = """
+local reply = redis.pcall('XPENDING', KEYS[1], 'workers')
+return reply.err and 0 or reply[1]
+"""
+
+
+@dataclass
+class Running:
+    """What a worker believes to run; it may be wrong."""
+
+    given: Given
+    worker: str
+    records: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass
+class Job:
+    """What the outside knows of a job."""
+
+    client: str
+    deadline: int
+    cancelled: bool = False
+
+
+@dataclass
+class Seen:
+    """What Redis holds; by job, by client, and in all."""
+
+    states: dict[str, str]
+    logs: dict[str, list[Record]]
+    entries: dict[str, list[str]]
+    tallies: dict[str, list[int]]
+    pending: dict[str, int]
+    owned: list[str]
+    waiting: int
+    ring: list[str]
+    again: list[str]
+
+
+def _client(job: str) -> str:
+    return job.split("-")[0]
+
+
+def _assert_each_job_is_in_one_place(seen: Seen) -> None:
+    in_state: dict[str, set[str]] = {state: set() for state in STATES}
+    for job, state in seen.states.items():
+        in_state[state].add(job)
+    assert Counter(seen.owned) == Counter(in_state["running"])
+    assert set(seen.again) == in_state["again"]
+    for client in CLIENTS:
+        theirs = {job for job in seen.states if _client(job) == client}
+        assert Counter(seen.entries[client]) == Counter(theirs - in_state["done"])
+        given_out = theirs & (in_state["running"] | in_state["again"])
+        assert seen.pending[client] == len(given_out)
+
+
+def _assert_the_counters_are_true(seen: Seen) -> None:
+    for client in CLIENTS:
+        count = Counter(state for job, state in seen.states.items() if _client(job) == client)
+        unfinished = sum(count.values()) - count["done"]
+        assert seen.tallies[client] == [count["queued"], count["running"], unfinished]
+    assert seen.waiting == sum(state == "queued" for state in seen.states.values())
+    assert set(seen.ring) == {_client(j) for j, state in seen.states.items() if state == "queued"}
+
+
+def _assert_it_ends_at_most_once(state: str, log: list[Record], cancelled: bool) -> None:
+    events = [event for record in log for event in record.events]
+    ends = [event for event in events if is_terminal(event)]
+    if state == "done":
+        assert len(ends) == 1 or (cancelled and not ends)
+        assert events[-1:] == ends or not ends
+    else:
+        assert ends == []
+
+
+def _assert_one_worker_answered(log: list[Record]) -> None:
+    answers = {
+        record.epoch
+        for record in log
+        for event in record.events
+        if is_output(event) and not isinstance(event, Failed)
+    }
+    assert len(answers) <= 1
+
+
+class Jobs(RuleBasedStateMachine):
+    """Clients and workers, some of which are dead without knowing it."""
+
+    scripts: Scripts
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts.redis.flushall()
+        self.start = self.scripts.now
+        self.jobs: dict[str, Job] = {}
+        self.runs: list[Running] = []
+
+    @property
+    def now(self) -> int:
+        return self.scripts.now
+
+    # Clients.
+
+    @rule(client=st.sampled_from(sorted(CLIENTS)), wait=st.sampled_from([500, 10_000, 100_000]))
+    def enqueue(self, client: str, wait: int) -> None:
+        job = f"{client}-{len(self.jobs)}"
+        reply = self.scripts.enqueue(job, client, wait=wait, weight=CLIENTS[client], most=8)
+        if reply[0] == "queued":
+            self.jobs[job] = Job(client, self.now + wait)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def enqueue_again(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(sorted(self.jobs)))
+        reply = self.scripts.enqueue(job, self.jobs[job].client)
+        assert reply[0] == "queued"
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(sorted(self.jobs)))
+        if self.scripts.cancel(job) != "gone":
+            self.jobs[job].cancelled = True
+
+    # Workers.
+
+    @rule(worker=st.sampled_from(WORKERS), n=st.integers(1, 4))
+    def dispatch(self, worker: str, n: int) -> None:
+        self.scripts.beat(worker, life=LIFE)
+        taken = self.scripts.dispatch(n, worker)
+        assert len(taken) <= n
+        for given in taken:
+            assert self.now < self.jobs[given.id].deadline
+            assert not self.jobs[given.id].cancelled
+            self.runs.append(Running(given, worker))
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), step=st.sampled_from([started, text, finished]))
+    def append(self, data: st.DataObject, step: type) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        self._append(run, step.__name__, len(run.records) + 1)
+
+    @precondition(lambda self: any(run.records for run in self.runs))
+    @rule(data=st.data())
+    def append_the_last_again(self, data: st.DataObject) -> None:
+        run = data.draw(st.sampled_from([run for run in self.runs if run.records]))
+        before = self.scripts.log(run.given.id)
+        name, seq = run.records[-1]
+        self.scripts.append(_STEPS[name](run.given, seq=seq))
+        assert self.scripts.log(run.given.id) == before
+
+    @precondition(lambda self: self.runs)
+    @rule(
+        data=st.data(),
+        delay=st.sampled_from([0, 700]),
+        leave=st.booleans(),
+    )
+    def handback(self, data: st.DataObject, delay: int, leave: bool) -> None:
+        run = data.draw(st.sampled_from(self.runs))
+        if any(name != "started" for name, _ in run.records):
+            return
+        self.runs.remove(run)
+        self.scripts.handback(run.given, run.worker, delay=delay, leave=leave)
+        assert self.scripts.append(started(run.given, seq=len(run.records) + 1)) == [2]
+
+    @rule(worker=st.sampled_from(WORKERS), leaving=st.booleans())
+    def beat(self, worker: str, leaving: bool) -> None:
+        self.scripts.beat(worker, life=LIFE, leaving=leaving)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def die(self, worker: str) -> None:
+        self.runs = [run for run in self.runs if run.worker != worker]
+
+    @rule()
+    def reclaim(self) -> None:
+        self.scripts.reclaim()
+
+    @rule(ms=st.sampled_from([1, 499, 2000, LIFE]))
+    def pass_time(self, ms: int) -> None:
+        self.scripts.now += ms
+
+    # The truth.
+
+    @invariant()
+    def all_is_well(self) -> None:
+        seen = self._look()
+        _assert_each_job_is_in_one_place(seen)
+        _assert_the_counters_are_true(seen)
+        for job, state in seen.states.items():
+            _assert_it_ends_at_most_once(state, seen.logs[job], self.jobs[job].cancelled)
+            _assert_one_worker_answered(seen.logs[job])
+
+    def teardown(self) -> None:
+        """In the end there is one worker, who finishes everything; then nothing is left."""
+        self.scripts.now += 2 * LIFE
+        self.scripts.beat("last")
+        self.scripts.reclaim()
+        while taken := self.scripts.dispatch(9, "last"):
+            self.scripts.append(*[finished(given) for given in taken])
+        self.all_is_well()
+        assert set(self._look().states.values()) <= {"done"}
+        self.scripts.beat("last", leaving=True)
+        lasting = {keys.TOTALS, *map(keys.client, CLIENTS), *map(keys.jobs, CLIENTS)}
+        assert self.scripts.lasting_keys() <= lasting
+        self.scripts.now = self.start
+
+    def _look(self) -> Seen:
+        """All that there is, in one look."""
+        with self.scripts.redis.pipeline(transaction=False) as pipe:
+            for job in self.jobs:
+                pipe.hget(keys.job(job), "state")
+                pipe.xrange(keys.log(job))
+            for client in CLIENTS:
+                pipe.xrange(keys.jobs(client))
+                pipe.hmget(keys.client(client), ["waiting", "running", "open"])
+                pipe.eval(_PENDING, 1, keys.jobs(client))
+            for worker in WORKERS:
+                pipe.smembers(keys.owned(worker))
+            pipe.hget(keys.TOTALS, "waiting")
+            pipe.zrange(keys.RING, 0, -1)
+            pipe.zrange(keys.AGAIN, 0, -1)
+            replies = iter(pipe.execute())
+        states, logs = {}, {}
+        for job in self.jobs:
+            states[job] = next(replies).decode()
+            logs[job] = [_decode(fields[b"r"]) for _, fields in next(replies)]
+        entries, tallies, pending = {}, {}, {}
+        for client in CLIENTS:
+            entries[client] = _texts(fields[b"id"] for _, fields in next(replies))
+            tallies[client] = [int(count or 0) for count in next(replies)]
+            pending[client] = next(replies)
+        owned = [job for _ in WORKERS for job in _texts(next(replies))]
+        waiting = int(next(replies) or 0)
+        ring, again = _texts(next(replies)), _texts(next(replies))
+        return Seen(states, logs, entries, tallies, pending, owned, waiting, ring, again)
+
+    def _append(self, run: Running, name: str, seq: int) -> None:
+        """What a worker does: it stops when it hears that it must, and after the last record."""
+        (verdict,) = self.scripts.append(_STEPS[name](run.given, seq=seq))
+        run.records.append((name, seq))
+        if verdict == 2:
+            assert self.scripts.log(run.given.id)[-1:] != [_STEPS[name](run.given, seq=seq)]
+            self.runs.remove(run)
+
+
+_STEPS = {"started": started, "text": text, "finished": finished}
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def _texts(values: Iterable[bytes]) -> list[str]:
+    return [value.decode() for value in values]
+
+
+@pytest.mark.timeout(120)
+def test_each_job_ends_once_and_the_counters_agree_whoever_dies(scripts: Scripts) -> None:
+    class OnThisRedis(Jobs):
+        pass
+
+    OnThisRedis.scripts = scripts
+
+    run_state_machine_as_test(
+        OnThisRedis,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=40,
+            deadline=None,
+            # To shrink an example over a real Redis takes minutes.
+            phases=[Phase.generate],
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

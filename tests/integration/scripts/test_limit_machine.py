@@ -1,0 +1,241 @@
+"""However grants, calls, deaths and freezes interleave: no account is ever used beyond its limits.
+
+The witness is the list of the instants at which calls really left, as Poe would have seen them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from contract import keys
+from tests.support.scripts import Scripts
+
+ACCOUNT_OF = {"t1": "a1", "t2": "a1", "t3": "a2"}
+BATCHES = ["a1", "a2"]
+WORKERS = ["w1", "w2", "w3"]
+
+RATE, WINDOW, COOL_DOWN, MOST = 3, 8000, 1000, 2
+GUARD, GRANT_LIFE, LEASE_LIFE = 500, 5000, 3000
+
+
+@dataclass
+class Call:
+    """One use of a token, from its grant on."""
+
+    grant: str
+    token: str
+    worker: str
+    granted: int
+    counted_until: int
+    sent: int | None = None
+    ended: bool = False
+
+    @property
+    def account(self) -> str:
+        return ACCOUNT_OF[self.token]
+
+
+@dataclass
+class Worker:
+    """What a worker believes of its leases, and whether it can act."""
+
+    fences: dict[str, int] = field(default_factory=dict)
+    frozen: bool = False
+
+
+class Limits(RuleBasedStateMachine):
+    """Workers that send anywhere inside the guard, tell of it late or never, freeze and die."""
+
+    scripts: Scripts
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts.redis.flushall()
+        self.start = self.scripts.now
+        self.workers = {name: Worker() for name in WORKERS}
+        self.calls: list[Call] = []
+        self.sends: dict[str, list[int]] = {account: [] for account in BATCHES}
+        self.rests: dict[str, int] = {}
+        self.parked: dict[str, int] = {}
+        self.count = 0
+
+    @property
+    def now(self) -> int:
+        return self.scripts.now
+
+    def _mine(self, *, sent: bool) -> list[Call]:
+        """The calls that a worker which can act could do something about."""
+        return [
+            call
+            for call in self.calls
+            if (call.sent is not None) is sent and not self.workers[call.worker].frozen
+        ]
+
+    @rule(worker=st.sampled_from(WORKERS), leaving=st.sampled_from([False, False, False, True]))
+    def beat(self, worker: str, leaving: bool) -> None:
+        if self.workers[worker].frozen:
+            return
+        fences = self.scripts.beat(worker, BATCHES, life=LEASE_LIFE, leaving=leaving)
+        self.workers[worker].fences = fences
+        for call in self.calls:
+            if call.worker == worker:
+                call.counted_until = self.now + GRANT_LIFE
+                self.scripts.redis.zadd(
+                    keys.grants(call.account), {call.grant: call.counted_until}, xx=True
+                )
+
+    @rule(worker=st.sampled_from(WORKERS), token=st.sampled_from(sorted(ACCOUNT_OF)))
+    def acquire(self, worker: str, token: str) -> None:
+        account, fences = ACCOUNT_OF[token], self.workers[worker].fences
+        if self.workers[worker].frozen or account not in fences:
+            return
+        self.count += 1
+        grant = f"g{self.count}"
+        reply = self._ask(grant, worker, token, fences[account])
+        if reply[0] == "granted":
+            assert reply[1] == self.now
+            assert self.rests.get(account, 0) <= self.now
+            assert self.parked.get(token, 0) <= self.now
+            self.calls.append(Call(grant, token, worker, self.now, self.now + GRANT_LIFE))
+        elif reply[0] == "wait":
+            assert 0 < reply[1] <= max(WINDOW + GUARD, COOL_DOWN, 4000)
+
+    @precondition(lambda self: self._mine(sent=False))
+    @rule(data=st.data())
+    def repeat_after_a_lost_reply(self, data: st.DataObject) -> None:
+        call = data.draw(st.sampled_from(self._mine(sent=False)))
+        fence = self.workers[call.worker].fences.get(call.account, 0)
+        reply = self._ask(call.grant, call.worker, call.token, fence)
+        assert reply[0] in ("granted", "wait", "parked", "lost")
+
+    @precondition(lambda self: self._mine(sent=False))
+    @rule(data=st.data())
+    def send(self, data: st.DataObject) -> None:
+        call = data.draw(st.sampled_from(self._mine(sent=False)))
+        if self.now >= call.granted + GUARD:
+            self._release(call, unused=True)
+            return
+        call.sent = self.now
+        self.sends[call.account].append(self.now)
+
+    @precondition(lambda self: self._mine(sent=True))
+    @rule(data=st.data(), late=st.sampled_from([0, 1, 40]))
+    def tell_that_it_was_sent(self, data: st.DataObject, late: int) -> None:
+        call = data.draw(st.sampled_from(self._mine(sent=True)))
+        assert call.sent is not None
+        self.scripts.sent(call.grant, call.sent + late, call.account)
+
+    @precondition(lambda self: self._mine(sent=True))
+    @rule(
+        data=st.data(),
+        lesson=st.sampled_from(["none", "none", "none", "rest", "park", "well"]),
+    )
+    def end(self, data: st.DataObject, lesson: str) -> None:
+        call = data.draw(st.sampled_from(self._mine(sent=True)))
+        rest, park = 4000 * (lesson == "rest"), {"park": 2500, "well": -1}.get(lesson, 0)
+        self._release(call, rest=rest, park=park)
+        if rest:
+            until = max(self.rests.get(call.account, 0), self.now + rest)
+            self.rests[call.account] = until
+        if park:
+            self.parked[call.token] = self.now + park
+
+    @precondition(lambda self: self._mine(sent=False))
+    @rule(data=st.data())
+    def give_back_unused(self, data: st.DataObject) -> None:
+        self._release(data.draw(st.sampled_from(self._mine(sent=False))), unused=True)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def freeze_or_thaw(self, worker: str) -> None:
+        self.workers[worker].frozen = not self.workers[worker].frozen
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def die(self, worker: str) -> None:
+        """Its connections are closed; nobody tells Redis. Another one starts under its name."""
+        self.workers[worker] = Worker()
+        self.calls = [call for call in self.calls if call.worker != worker]
+
+    @rule(ms=st.sampled_from([1, 50, GUARD - 1, GUARD, COOL_DOWN - GUARD, COOL_DOWN, 3000]))
+    def pass_time(self, ms: int) -> None:
+        self.scripts.now += ms
+        # A worker cuts its own calls before they are counted no longer.
+        self.calls = [call for call in self.calls if call.counted_until > self.now]
+
+    @invariant()
+    def no_account_was_used_beyond_its_limits(self) -> None:
+        for account, sends in self.sends.items():
+            for earlier, later in zip(sends, sends[1:], strict=False):
+                assert later - earlier >= COOL_DOWN
+            for n, instant in enumerate(sends, 1):
+                assert n - bisect_right(sends, instant - WINDOW) <= RATE
+            under_way = [c for c in self.calls if c.account == account and c.sent is not None]
+            assert len(under_way) <= MOST
+
+    def teardown(self) -> None:
+        """When all is quiet for long enough, every token can be had."""
+        self.scripts.now += 2 * (WINDOW + GRANT_LIFE)
+        fences = self.scripts.beat("last", BATCHES, life=LEASE_LIFE)
+        for token, account in {"t1": "a1", "t3": "a2"}.items():
+            assert self._ask(f"last-{token}", "last", token, fences[account])[0] == "granted"
+        self.scripts.now = self.start
+
+    def _ask(self, grant: str, worker: str, token: str, fence: int) -> list[object]:
+        account = ACCOUNT_OF[token]
+        return self.scripts.acquire(
+            grant,
+            worker=worker,
+            fence=fence,
+            batch=account,
+            token=token,
+            account=account,
+            rate=RATE,
+            window=WINDOW,
+            cool_down=COOL_DOWN,
+            most=MOST,
+            guard=GUARD,
+            life=GRANT_LIFE,
+        )
+
+    def _release(self, call: Call, *, unused: bool = False, rest: int = 0, park: int = 0) -> None:
+        self.calls.remove(call)
+        self.scripts.release(
+            call.grant,
+            token=call.token,
+            account=call.account,
+            unused=unused,
+            rest=rest,
+            park=park,
+        )
+
+
+@pytest.mark.timeout(120)
+def test_no_account_is_used_beyond_its_limits_whatever_happens(scripts: Scripts) -> None:
+    class OnThisRedis(Limits):
+        pass
+
+    OnThisRedis.scripts = scripts
+
+    run_state_machine_as_test(
+        OnThisRedis,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=60,
+            deadline=None,
+            # To shrink an example over a real Redis takes minutes.
+            phases=[Phase.generate],
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

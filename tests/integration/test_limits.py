@@ -1,0 +1,32 @@
+"""Limits are exact and shares fair, as the simulated Poe's own record has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.deployment import Deployment
+from tests.support.soak import Plan, soak
+
+
+@pytest.mark.timeout(120)
+async def test_four_overloaded_workers_break_no_limit_and_are_fair(deployment: Deployment) -> None:
+    plan = Plan(seconds=20, weights={"a": 1.0, "b": 2.0, "c": 4.0})
+
+    outcome = await soak(deployment, plan)
+
+    print(f"\n{outcome}")  # noqa: T201  # utilisation and shares are worth a look
+    assert outcome.violations == []
+    assert outcome.jain >= 0.95
+    assert set(outcome.statuses) == {200}
+
+
+@pytest.mark.timeout(120)
+async def test_killed_and_frozen_workers_break_no_limit(deployment: Deployment) -> None:
+    plan = Plan(seconds=35, kill_every=5, freeze_every=4)
+
+    outcome = await soak(deployment, plan)
+
+    print(f"\n{outcome}")  # noqa: T201  # utilisation and shares are worth a look
+    assert outcome.violations == []
+    assert outcome.kills >= 4
+    assert outcome.freezes >= 3

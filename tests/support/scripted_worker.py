@@ -1,0 +1,160 @@
+"""A worker without Poe: takes jobs as a real one does, and answers what a test tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from contract import keys, scripts
+from contract.messages import (
+    Catalogue,
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Job,
+    Record,
+    Started,
+    Text,
+    TokenCounts,
+    WorkerReport,
+    is_output,
+    is_terminal,
+)
+from tests.support.deployment import PATIENCE
+
+LIFE_MS = 600_000
+
+encode = msgspec.msgpack.encode
+_TOO_LATE = encode((Failed(FailureKind.QUEUE_TIMEOUT, "too late"),))
+
+
+class Answering:
+    """One job that the worker has taken."""
+
+    def __init__(self, worker: ScriptedWorker, job: Job, epoch: int) -> None:
+        self.job = job
+        self._worker = worker
+        self._epoch = epoch
+        self._seq = 0
+
+    def record(self, *events: Event) -> Record:
+        """The next record of this answer."""
+        self._seq += 1
+        return Record(self.job.id, self._epoch, self._seq, events)
+
+    async def begin(self) -> None:
+        await self.say(Started(self._worker.name, 1, self.job.model))
+
+    async def say(self, *events: Event) -> int:
+        """Append a record as a worker does, and return what append.lua says of it."""
+        return (await self._worker.append([self.record(*events)]))[0]
+
+    async def log_only(self, *events: Event) -> Record:
+        """Append a record whose frame is lost on its way to the gateway."""
+        record = self.record(*events)
+        redis, job = self._worker.redis, keys.job(self.job.id)
+        gateway = await redis.hget(job, "gateway")
+        await redis.hset(job, "gateway", "nobody")
+        await self._worker.append([record])
+        await redis.hset(job, "gateway", gateway)
+        return record
+
+    async def put_in_log(self, epoch: int, seq: int, entry: bytes) -> None:
+        """Append any bytes at all to the log."""
+        await self._worker.redis.xadd(keys.log(self.job.id), {"r": entry}, id=f"{epoch}-{seq}")
+
+    async def publish(self, frame: bytes) -> None:
+        """Send any bytes at all to the gateway that follows this job."""
+        gateway = await self._worker.redis.hget(keys.job(self.job.id), "gateway")
+        assert gateway is not None
+        await self._worker.redis.publish(keys.events(gateway.decode()), frame)
+
+    async def frame_only(self, *records: Record) -> None:
+        """Publish records without touching the log: again, or too early."""
+        await self.publish(encode(list(records)))
+
+
+Script = Callable[[Answering], Awaitable[Any]]
+
+
+class ScriptedWorker:
+    """One worker, alive as long as its one heartbeat lasts, which is longer than any test."""
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self.redis = redis
+        self.name = name
+        self.cancelled: asyncio.Queue[str] = asyncio.Queue()
+        """The jobs that it was told to stop, by its control channel."""
+        self._script = {
+            name: redis.register_script(scripts.source(name))
+            for name in ("beat", "dispatch", "append")
+        }
+
+    async def beat(self, tokens: TokenCounts | None = None, capacity: float = 100.0) -> None:
+        """Be alive, with these tokens."""
+        report = WorkerReport(self.name, "test", tokens or TokenCounts(free=1), 0, capacity)
+        await self._script["beat"](args=[0, self.name, LIFE_MS, 0, encode(report)])
+
+    async def take(self, script: Script | None = None) -> Answering:
+        """Wait for the next job and take it; `script` is run on it."""
+        async with asyncio.timeout(PATIENCE):
+            while not (taken := await self._dispatch(1)):
+                await self.redis.brpop([keys.BELL], timeout=1)
+        if script is not None:
+            await script(taken[0])
+        return taken[0]
+
+    async def append(self, records: Iterable[Record]) -> list[int]:
+        args: list[Any] = [0, LIFE_MS]
+        for record in records:
+            mark = 2 if is_terminal(record.events[-1]) else int(any(map(is_output, record.events)))
+            args += [record.job, record.epoch, record.seq, mark, encode(record)]
+        verdicts: list[int] = await self._script["append"](args=args)
+        return verdicts
+
+    async def told_to_stop(self) -> str:
+        """Wait until the control channel names a job."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.cancelled.get()
+
+    async def publish_catalogue(self, catalogue: Catalogue) -> None:
+        await self.redis.set(keys.CATALOGUE, encode(catalogue))
+
+    async def _dispatch(self, count: int) -> list[Answering]:
+        rows = await self._script["dispatch"](args=[0, self.name, count, LIFE_MS, _TOO_LATE])
+        return [Answering(self, msgspec.msgpack.decode(row[0], type=Job), row[1]) for row in rows]
+
+    async def _listen(self, pubsub: Any) -> None:
+        async for message in pubsub.listen():
+            self.cancelled.put_nowait(message["data"].decode())
+
+
+@asynccontextmanager
+async def scripted_worker(redis: Redis, name: str = "w-scripted") -> AsyncIterator[ScriptedWorker]:
+    """A worker that is alive and hears cancellations inside the block."""
+    worker = ScriptedWorker(redis, name)
+    await worker.beat()
+    # Under a name, so that a test can tell this subscription from a gateway's.
+    ears = Redis(**redis.connection_pool.connection_kwargs, client_name=name)
+    async with ears, ears.pubsub(ignore_subscribe_messages=True) as pubsub:
+        await pubsub.subscribe(keys.control(name))
+        listening = asyncio.create_task(worker._listen(pubsub))
+        try:
+            yield worker
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+
+async def words(answering: Answering, text: str = "one two three") -> None:
+    """Answer with these words, each in a record of its own."""
+    await answering.begin()
+    for word in text.split():
+        await answering.say(Text(f"{word} "))
+    await answering.say(Finished())

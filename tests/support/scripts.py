@@ -1,0 +1,247 @@
+"""The scripts of the contract, called as gateways and workers call them, at an instant of ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from redis import Redis
+
+from contract import keys, scripts
+from contract.messages import (
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Record,
+    Started,
+    Text,
+    is_output,
+    is_terminal,
+)
+
+START = 1_700_000_000_000
+"""What the clock says at first, in milliseconds."""
+
+LIFE = 600_000
+"""Milliseconds for which everything that ends stays readable."""
+
+NAMES = (
+    *("enqueue", "dispatch", "append", "cancel", "handback"),
+    *("reclaim", "beat", "acquire", "release"),
+)
+
+_encode = msgspec.msgpack.encode
+
+
+def _terminal(message: str) -> bytes:
+    return _encode((Failed(FailureKind.INTERRUPTED, message),))
+
+
+TOO_LATE, INTERRUPTED, DEADLY = (_terminal(m) for m in ("too late", "interrupted", "deadly"))
+
+
+@dataclass(frozen=True)
+class Given:
+    """A job as `dispatch` gives it."""
+
+    id: str
+    epoch: int
+    attempt: int
+    waited: int
+    tried: str
+    failures: int
+
+
+class Scripts:
+    """All scripts on one Redis; `now` is the clock that they see."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis: Any = redis
+        self.now = START
+        self._script = {name: redis.register_script(scripts.source(name)) for name in NAMES}
+
+    def _run(self, name: str, *args: Any) -> Any:
+        return self._script[name](args=[self.now, *args])
+
+    def enqueue(
+        self,
+        job: str,
+        client: str = "ann",
+        *,
+        gateway: str = "g1",
+        wait: int = 60_000,
+        weight: float = 1,
+        most: int = 1000,
+        most_in_all: int = 10_000,
+        unfinished: int | str = "",
+        per_minute: int | str = "",
+    ) -> list[Any]:
+        """Returns the reply, its first element as text. The payload is the job's id."""
+        reply = self._run(
+            *("enqueue", job, client, gateway, job, wait, weight),
+            *(most, most_in_all, 86_400_000, unfinished, per_minute),
+        )
+        return [reply[0].decode(), *reply[1:]]
+
+    def dispatch(self, n: int = 1, worker: str = "w1") -> list[Given]:
+        rows = self._run("dispatch", worker, n, LIFE, TOO_LATE)
+        return [Given(row[0].decode(), *row[1:4], row[4].decode(), row[5]) for row in rows]
+
+    def append(self, *records: Record) -> list[int]:
+        args: list[Any] = []
+        for record in records:
+            mark = 2 if is_terminal(record.events[-1]) else int(any(map(is_output, record.events)))
+            args += [record.job, record.epoch, record.seq, mark, _encode(record)]
+        verdicts: list[int] = self._run("append", LIFE, *args)
+        return verdicts
+
+    def cancel(self, job: str) -> str:
+        reply: str = self._run("cancel", job, LIFE).decode()
+        return reply
+
+    def handback(
+        self,
+        given: Given,
+        worker: str = "w1",
+        *,
+        delay: int = 0,
+        tried: str = "",
+        leave: bool = False,
+        failures: int = 0,
+    ) -> int:
+        reply: int = self._run(
+            *("handback", worker, given.id, given.epoch, delay, tried, LIFE),
+            *(worker if leave else "", failures),
+        )
+        return reply
+
+    def reclaim(self, most_deaths: int = 2) -> list[str]:
+        dead = self._run("reclaim", most_deaths, LIFE, INTERRUPTED, DEADLY, TOO_LATE)
+        return [worker.decode() for worker in dead]
+
+    def beat(
+        self,
+        worker: str = "w1",
+        batches: Iterable[str] = (),
+        *,
+        life: int = 6000,
+        leaving: bool = False,
+    ) -> dict[str, int]:
+        """The batches that the worker holds now, with their fences."""
+        rows = self._run("beat", worker, life, int(leaving), b"report", *batches)
+        return {batch.decode(): fence for batch, fence in rows}
+
+    def acquire(
+        self,
+        grant: str,
+        *,
+        worker: str = "w1",
+        fence: int = 1,
+        batch: str = "b",
+        token: str = "t",
+        account: str = "a",
+        rate: int = 100,
+        window: int = 60_000,
+        cool_down: int = 0,
+        most: int = 100,
+        guard: int = 200,
+        life: int = 60_000,
+        job: str = "j",
+    ) -> list[Any]:
+        reply = self._run(
+            *("acquire", worker, batch, fence, token, account, grant),
+            *(rate, window, cool_down, most, guard, life, job),
+        )
+        return [reply[0].decode(), *reply[1:]]
+
+    def sent(self, grant: str, at: int, account: str = "a") -> None:
+        """The one step of a call that needs no script; `Queue.sent` does the same."""
+        self.redis.zadd(keys.uses(account), {grant: at}, xx=True, lt=True)
+
+    def release(
+        self,
+        grant: str,
+        *,
+        token: str = "t",
+        account: str = "a",
+        unused: bool = False,
+        rest: int = 0,
+        park: int = 0,
+        strikes: int = 0,
+        unfit_model: str = "",
+        unfit: int = 0,
+    ) -> None:
+        self._run(
+            *("release", token, account, grant, int(unused), rest, park, "no points", "why"),
+            *(strikes, unfit_model, unfit),
+        )
+
+    @contextmanager
+    def heard(self, channel: str) -> Iterator[list[bytes]]:
+        """After the block, the list holds what was published to the channel within it."""
+        messages: list[bytes] = []
+        with self.redis.pubsub() as pubsub:
+            pubsub.subscribe(channel)
+            assert pubsub.get_message(timeout=5)["type"] == "subscribe"
+            yield messages
+            self.redis.publish(channel, b"over")
+            while (message := pubsub.get_message(timeout=5)["data"]) != b"over":
+                messages.append(message)
+
+    # What there is to see afterwards.
+
+    def state(self, job: str) -> str | None:
+        state: bytes | None = self.redis.hget(keys.job(job), "state")
+        return state.decode() if state else None
+
+    def log(self, job: str) -> list[Record]:
+        entries = self.redis.xrange(keys.log(job))
+        records = [msgspec.msgpack.decode(entry[b"r"], type=Record) for _, entry in entries]
+        assert [f"{r.epoch}-{r.seq}".encode() for r in records] == [id_ for id_, _ in entries]
+        return records
+
+    def events(self, job: str) -> list[Event]:
+        return [event for record in self.log(job) for event in record.events]
+
+    def ends(self, job: str) -> list[Event]:
+        return [event for event in self.events(job) if is_terminal(event)]
+
+    def waiting(self) -> int:
+        return int(self.redis.hget(keys.TOTALS, "waiting") or 0)
+
+    def tally(self, client: str = "ann") -> Counter[str]:
+        """A client's counters; those that are 0 are left out."""
+        names = ("waiting", "running", "open")
+        values = self.redis.hmget(keys.client(client), names)
+        counts = {name: int(value or 0) for name, value in zip(names, values, strict=True)}
+        return Counter({name: count for name, count in counts.items() if count})
+
+    def ring(self) -> dict[str, float]:
+        rows = self.redis.zrange(keys.RING, 0, -1, withscores=True)
+        return {client.decode(): turn for client, turn in rows}
+
+    def pending(self, client: str = "ann") -> int:
+        """Entries that a worker was given and that nobody acknowledged."""
+        count: int = self.redis.xpending(keys.jobs(client), keys.GROUP)["pending"]
+        return count
+
+    def lasting_keys(self) -> set[str]:
+        """Keys that do not expire by themselves."""
+        return {key.decode() for key in self.redis.scan_iter() if self.redis.pttl(key) < 0}
+
+
+def started(given: Given, seq: int = 1) -> Record:
+    return Record(given.id, given.epoch, seq, (Started("w1", given.attempt, "Bot"),))
+
+
+def text(given: Given, words: str = "word", seq: int = 1) -> Record:
+    return Record(given.id, given.epoch, seq, (Text(words),))
+
+
+def finished(given: Given, seq: int = 1) -> Record:
+    return Record(given.id, given.epoch, seq, (Text("end"), Finished()))

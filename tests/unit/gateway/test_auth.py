@@ -1,0 +1,78 @@
+"""Who asks, and with which key."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gateway.auth import OPEN, authenticate, key_of
+from gateway.config import AccessToken, access_token
+from gateway.openai.errors import ApiError
+
+NOW = 1_000.0
+ANNE = access_token("sk-anne", "Anne")
+BERT = msgspec.structs.replace(access_token("sk-bert", "Bert"), expires=NOW)
+CARL = msgspec.structs.replace(access_token("sk-carl", "Carl"), expires=NOW + 0.1)
+TOKENS = (ANNE, BERT, CARL)
+
+
+@pytest.mark.parametrize(
+    ("key", "who"),
+    [
+        pytest.param("sk-anne", ANNE, id="without an end"),
+        pytest.param("sk-carl", CARL, id="not yet expired"),
+    ],
+)
+def test_a_key_tells_whose_it_is(key: str, who: AccessToken) -> None:
+    assert authenticate(key, TOKENS, NOW) is who
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("", id="none"),
+        pytest.param("sk-ann", id="the beginning of one"),
+        pytest.param("sk-annex", id="more than one"),
+        pytest.param("SK-ANNE", id="another case"),
+        pytest.param(" sk-anne", id="with a space"),
+        pytest.param("sk-bert", id="expired"),
+        pytest.param("clé-ключ-🔑", id="not ASCII"),
+        pytest.param("\udcff", id="not UTF-8"),
+        pytest.param(ANNE.digest.hex(), id="the digest"),
+        pytest.param(ANNE.client, id="the fingerprint"),
+    ],
+)
+def test_any_other_key_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        authenticate(key, TOKENS, NOW)
+
+    assert (refused.value.status, refused.value.code) == (401, "invalid_api_key")
+    assert not key.strip() or key not in refused.value.message
+
+
+@pytest.mark.parametrize("key", ["", "anything", "sk-anne"])
+def test_without_access_tokens_everyone_is_the_same_client(key: str) -> None:
+    assert authenticate(key, (), NOW) is OPEN
+
+
+@pytest.mark.parametrize(
+    ("authorization", "others", "key"),
+    [
+        pytest.param("Bearer sk-1", [], "sk-1", id="as OpenAI's clients do"),
+        pytest.param("bearer sk-1", [], "sk-1", id="in lower case"),
+        pytest.param("BEARER   sk-1  ", [], "sk-1", id="in capitals, with spaces"),
+        pytest.param("", ["sk-2", ""], "sk-2", id="x-api-key"),
+        pytest.param("", ["", "sk-3"], "sk-3", id="api-key"),
+        pytest.param("Bearer sk-1", ["sk-2", "sk-3"], "sk-1", id="all: the bearer's"),
+        pytest.param("Basic dXNlcg==", ["sk-2", ""], "sk-2", id="a proxy's password beside it"),
+        pytest.param("Bearer", ["", "sk-3"], "sk-3", id="an empty bearer beside it"),
+        pytest.param("Bearer ", ["sk-2", ""], "sk-2", id="a blank bearer beside it"),
+        pytest.param("Basic dXNlcg==", ["", ""], "", id="a password only"),
+        pytest.param("sk-1", ["", ""], "", id="no scheme"),
+        pytest.param("", ["", ""], "", id="nothing"),
+    ],
+)
+def test_the_key_is_found_in_any_header_that_clients_use(
+    authorization: str, others: list[str], key: str
+) -> None:
+    assert key_of(authorization, *others) == key

@@ -1,0 +1,256 @@
+"""One HTTP request: its id, its body within bounds, and the headers of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.http import BODY_TIMEOUT, LINGER, ProtocolClosed, Request
+from gateway.openai.errors import ApiError, internal_error, unknown_route
+
+LIMIT = 1_000
+
+
+class Transport:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def send_bytes(self, data: bytes) -> None:
+        if self._client.left:
+            raise ProtocolClosed
+        self._client.body += data
+
+    def __del__(self) -> None:
+        self._client.ended = True
+
+
+class Client:
+    """The other end of one request, in place of Granian: what was sent to it."""
+
+    def __init__(self, pieces: Callable[[], AsyncIterator[bytes]] | None = None) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.left = False
+        self.ended = False
+        self._pieces = pieces
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        assert self._pieces is not None
+        return self._pieces()
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.response_empty(status, headers)
+        self.body = body
+
+    def response_empty(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self.status, self.headers = status, dict(headers)
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Transport:
+        self.response_empty(status, headers)
+        return Transport(self)
+
+
+def request_of(client: Client, headers: Mapping[str, str] | None = None) -> Request:
+    scope = SimpleNamespace(method="POST", path="/", headers=headers or {})
+    return Request(scope, client)  # type: ignore[arg-type]
+
+
+def sending(*pieces: bytes) -> Callable[[], AsyncIterator[bytes]]:
+    async def iterate() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    return iterate
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("req_1", id="ours"),
+        pytest.param("0b6d3c1e-7a4f-4f0e-9f4e-6a3f0b1c2d3e", id="a UUID"),
+        pytest.param("a.b:c-d_e", id="punctuation"),
+        pytest.param("x" * 128, id="long"),
+    ],
+)
+def test_a_sane_request_id_is_kept(given: str) -> None:
+    assert request_of(Client(), {"x-request-id": given}).id == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("x" * 129, id="too long"),
+        pytest.param("x" * 10_000, id="far too long"),
+        pytest.param("a\r\nset-cookie: b", id="a header of its own"),
+        pytest.param("a\n", id="a line of its own"),
+        pytest.param('a" status="200', id="quotes"),
+        pytest.param("é", id="not ASCII"),
+        pytest.param("٣", id="foreign digits"),
+    ],
+)
+def test_any_other_request_id_is_replaced(given: str) -> None:
+    first, second = (request_of(Client(), {"x-request-id": given}).id for _ in range(2))
+
+    assert first.startswith("req_")
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([b"a" * LIMIT], id="whole"),
+        pytest.param([b"a"] * LIMIT, id="byte by byte"),
+        pytest.param([b"", b"a" * 500, b"", b"b" * 500], id="with empty pieces"),
+    ],
+)
+async def test_a_body_within_its_limit_is_joined(pieces: list[bytes]) -> None:
+    request = request_of(Client(sending(*pieces)))
+
+    assert await request.body(LIMIT) == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces"),
+    [
+        pytest.param({}, [b"a" * (LIMIT + 1)], id="one byte too many"),
+        pytest.param({}, [b"a"] * (LIMIT + 1), id="byte by byte"),
+        pytest.param({}, [b"a" * LINGER] * 1_000, id="without end"),
+        pytest.param({"content-length": str(LIMIT + 1)}, [b"a" * (LIMIT + 1)], id="declared"),
+    ],
+)
+async def test_a_body_beyond_its_limit_is_refused(
+    headers: dict[str, str], pieces: list[bytes]
+) -> None:
+    request = request_of(Client(sending(*pieces)), headers)
+
+    with pytest.raises(ApiError) as refused:
+        await request.body(LIMIT)
+
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "read"),
+    [
+        pytest.param({}, 5, id="a little too much is read to its end, so that its sender hears"),
+        pytest.param({"content-length": "1200"}, 5, id="declared"),
+        pytest.param({"content-length": str(LIMIT + LINGER + 1)}, 0, id="far too much is not"),
+        pytest.param({"content-length": "1200", "expect": "100-continue"}, 0, id="who asks first"),
+    ],
+)
+async def test_what_is_read_of_a_body_that_is_too_large(headers: dict[str, str], read: int) -> None:
+    sent = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for n in range(5):
+            sent.append(n)
+            yield b"a" * 240
+
+    request = request_of(Client(pieces), headers)
+
+    with pytest.raises(ApiError):
+        await request.body(LIMIT)
+
+    assert len(sent) == read
+
+
+class HastyLoop(asyncio.SelectorEventLoop):
+    """Where nothing is to be done but wait, it is later at once."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        super().__init__(_Hasty(self))
+
+    def time(self) -> float:
+        return super().time() + self.skipped
+
+
+class _Hasty(selectors.SelectSelector):
+    def __init__(self, loop: HastyLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout:
+            self._loop.skipped += timeout
+        return super().select(0)
+
+
+def in_no_time(story: Coroutine[Any, Any, None]) -> float:
+    """Run `story` without its waits, and return how many seconds they would have taken."""
+    with asyncio.Runner(loop_factory=HastyLoop) as runner:
+        loop = runner.get_loop()
+        runner.run(story)
+        assert isinstance(loop, HastyLoop)
+        return loop.skipped
+
+
+def test_a_body_that_drips_is_given_up_after_a_minute() -> None:
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(1)
+            yield b"a"
+
+    async def story() -> None:
+        with pytest.raises(ApiError) as refused:
+            await request_of(Client(dripping)).body(LIMIT)
+        assert refused.value.status == 408
+
+    assert in_no_time(story()) == pytest.approx(BODY_TIMEOUT, abs=1)
+
+
+def test_an_error_before_a_stream_is_an_answer_of_its_own() -> None:
+    client = Client()
+    request = request_of(client, {"x-request-id": "r-1"})
+
+    request.respond_error(unknown_route("GET", "/x"))
+
+    assert client.status == request.status == 404
+    assert client.headers["x-request-id"] == "r-1"
+    assert client.headers["access-control-allow-origin"] == "*"
+    assert b"unknown_url" in client.body
+
+
+def test_an_error_within_a_stream_is_its_last_event() -> None:
+    client = Client()
+    request = request_of(client)
+    request.stream().write(b"data: 1\n\n")
+
+    request.respond_error(internal_error())
+    request.close()
+
+    assert client.status == 200
+    assert client.body.startswith(b'data: 1\n\ndata: {"error":{')
+    assert client.body.endswith(b"}\n\n")
+    assert client.ended
+
+
+def test_an_error_for_a_client_that_has_left_a_stream_is_nothing() -> None:
+    client = Client()
+    request = request_of(client)
+    request.stream()
+    client.left = True
+
+    request.respond_error(internal_error())
+    request.close()
+
+    assert client.body == b""
+
+
+def test_a_closed_sink_takes_nothing_and_holds_nothing() -> None:
+    client = Client()
+    sink = request_of(client).stream()
+
+    sink.close()
+    sink.write(b"late")
+
+    assert client.ended
+    assert client.body == b""

@@ -1,0 +1,50 @@
+"""Which path means what. Granian gives it decoded, so an encoded slash is a slash here."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.http import model_in, route_of
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        pytest.param("/v1/chat/completions", "/chat/completions", id="as documented"),
+        pytest.param("/chat/completions", "/chat/completions", id="without v1"),
+        pytest.param("/v1//chat/completions", "/chat/completions", id="base URL with a slash"),
+        pytest.param("//v1/chat//completions", "/chat/completions", id="slashes everywhere"),
+        pytest.param("/v1/chat/completions/", "/chat/completions", id="slash at the end"),
+        pytest.param("/v1/models", "/models", id="models"),
+        pytest.param("/v1", "/", id="v1 alone"),
+        pytest.param("/v1/", "/", id="v1 and a slash"),
+        pytest.param("/", "/", id="root"),
+        pytest.param("", "/", id="nothing"),
+        pytest.param("*", "/*", id="the server itself"),
+        pytest.param("/v1/v1/models", "/v1/models", id="v1 twice leads nowhere"),
+        pytest.param("/v1x/models", "/v1x/models", id="v1x is not v1"),
+        pytest.param("/v1beta", "/v1beta", id="v1beta is not v1"),
+        pytest.param("/V1/models", "/V1/models", id="a path has case"),
+        pytest.param("/v1/../metrics", "/../metrics", id="dots mean nothing"),
+    ],
+)
+def test_a_path_leads_to_a_route(path: str, route: str) -> None:
+    assert route_of(path) == route
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        pytest.param("/v1/models/Claude-Opus-4", "Claude-Opus-4", id="plain"),
+        pytest.param("/models/openai/gpt-4o", "openai/gpt-4o", id="with a slash"),
+        pytest.param("/v1/models/a/b/c/", "a/b/c", id="with a slash at the end"),
+        pytest.param("/v1/models/100%25", "100%25", id="decoded once only"),
+        pytest.param("/v1/models/GPT 4o é", "GPT 4o é", id="with spaces and letters"),
+        pytest.param("/v1/models", None, id="the list"),
+        pytest.param("/v1/models/", None, id="the list with a slash"),
+        pytest.param("/v1/modelsx/y", None, id="something else"),
+        pytest.param("/v1/v1/models/y", None, id="v1 twice"),
+    ],
+)
+def test_a_models_path_names_the_model(path: str, model: str | None) -> None:
+    assert model_in(route_of(path)) == model
