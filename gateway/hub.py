@@ -174,7 +174,7 @@ class Following:
             _log.warning("cannot read an answer's log: %s", fault or type(fault).__name__)
         except msgspec.DecodeError as error:
             _log.error("the log of job %s holds what no worker writes: %s", self.job, error)
-            self._end((_UNREADABLE,))
+            self._break_off(_UNREADABLE)
         finally:
             self._reading = False
 
@@ -183,7 +183,7 @@ class Following:
             self._take(record)
         elif (record.epoch, record.seq) > (self.epoch, self.seq):
             # Redis itself has lost something: to skip it would be to lie.
-            self._end((_LOST,))
+            self._break_off(_LOST)
 
     def _is_next(self, record: Record) -> bool:
         # Any first epoch but 1 means that there was another before it: the log knows.
@@ -212,6 +212,11 @@ class Following:
     def stop(self) -> None:
         """Deliver nothing more."""
         self._over = True
+
+    def _break_off(self, failed: Failed) -> None:
+        # Whatever the worker still appends can reach nobody.
+        self._hub.cancel(self.job)
+        self._end((failed,))
 
     def _end(self, events: Iterable[Event]) -> None:
         if not self._over:

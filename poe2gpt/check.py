@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import math
 
 import httpx
 import msgspec
 from redis.exceptions import RedisError, ResponseError
 
+from contract import keys
 from contract.config import Settings
 from gateway.config import gateway_config
 from poe2gpt import embedded
@@ -68,6 +70,8 @@ async def _check(worker: WorkerConfig, own_redis: bool) -> int:
     redis = _own_redis() if own_redis else await _given_redis(worker.redis_url)
     _print(redis)
     states = await token_states(worker)
+    if not own_redis:
+        states = with_verdicts(states, await _verdicts(worker))
     print(table(states))
     well = all(finding.well for finding in redis) and all(state.well for state in states)
     return 0 if well else 1
@@ -122,6 +126,40 @@ def redis_findings(place: str, info: dict[str, str], policy: str) -> list[Findin
     if info.get("aof_enabled") == "0":
         findings.append(Finding("hint", "appendonly is no: a restart of Redis loses the queue"))
     return findings
+
+
+async def _verdicts(worker: WorkerConfig) -> list[str]:
+    """Tell what the workers hold against each token, or nothing where Redis does not answer."""
+    try:
+        async with embedded.connect(worker.redis_url) as client:
+            seconds, micros = await client.time()
+            now = seconds * 1000 + micros // 1000
+            return [await _verdict(client, token, now) for token in worker.tokens]
+    except (RedisError, OSError):
+        return [""] * len(worker.tokens)
+
+
+async def _verdict(client: embedded.Client, token: PoeToken, now: int) -> str:
+    parked, reason = await client.hmget(keys.token(token.id), ["until", "reason"])
+    if (wait := float(parked or 0) - now) > 0:
+        return f"set aside for {_duration(wait)}: {reason!s}"
+    (rests,) = await client.hmget(keys.token(token.account), ["rests"])
+    if (wait := float(rests or 0) - now) > 0:
+        return f"rests for {_duration(wait)}: rate limited"
+    return ""
+
+
+def _duration(milliseconds: float) -> str:
+    seconds = math.ceil(milliseconds / 1000)
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
+def with_verdicts(states: list[TokenState], verdicts: list[str]) -> list[TokenState]:
+    """Put what the workers know in the place of an "ok" that only the balance gave."""
+    return [
+        msgspec.structs.replace(state, state=verdict) if state.well and verdict else state
+        for state, verdict in zip(states, verdicts, strict=True)
+    ]
 
 
 async def token_states(worker: WorkerConfig) -> list[TokenState]:

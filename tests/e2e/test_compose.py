@@ -110,7 +110,9 @@ def test_a_secret_is_where_it_is_needed_and_nowhere_else(
 
 
 def test_nginx_has_no_way_to_redis(stack: Stack) -> None:
-    found = stack.compose("exec", "-T", "nginx", "sh", "-c", "getent hosts gateway; getent hosts redis || true")
+    found = stack.compose(
+        "exec", "-T", "nginx", "sh", "-c", "getent hosts gateway; getent hosts redis || true"
+    )
 
     assert "gateway" in found
     assert "redis" not in found

@@ -273,19 +273,6 @@ async def test_a_post_is_never_sent_to_a_second_gateway(
     assert response.headers["X-Should-Retry"] == "false"
 
 
-async def test_a_post_with_an_idempotency_key_may_be_sent_again_by_the_client(
-    start_nginx: StartNginx, start_gateway: StartGateway, client: aiohttp.ClientSession
-) -> None:
-    edge = await start_nginx(await start_gateway(break_off))
-    headers = {"Idempotency-Key": "k"}
-
-    async with client.post(f"{edge.url}/v1/x", json={}, headers=headers) as response:
-        pass
-
-    assert response.status == 502
-    assert "X-Should-Retry" not in response.headers
-
-
 async def test_a_post_that_no_gateway_has_read_may_be_sent_again_by_the_client(
     start_nginx: StartNginx, client: aiohttp.ClientSession
 ) -> None:

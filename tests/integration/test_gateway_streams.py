@@ -7,6 +7,7 @@ import json
 import random
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import httpx
@@ -54,7 +55,7 @@ async def http(shared: House) -> AsyncIterator[httpx.AsyncClient]:
 
 def streaming(
     http: httpx.AsyncClient, text: str = "hello"
-) -> httpx._client.contextlib.AbstractAsyncContextManager[httpx.Response]:  # type: ignore[name-defined]
+) -> AbstractAsyncContextManager[httpx.Response]:
     return http.stream("POST", CHAT, json=asking(text, stream=True))
 
 
@@ -190,7 +191,8 @@ async def test_a_poisoned_log_ends_its_own_stream_only(
         jobs = [await shared.worker.take(), await shared.worker.take()]
         poisoned, well = sorted(jobs, key=lambda job: job.job.messages[0].content)
         await poisoned.say(Text("before "))
-        await poisoned.put_in_log(1, 2, encode(["x", 1, 2, [["unheard-of"]]]))
+        poison = poisoned.record()
+        await poisoned.put_in_log(poison.epoch, poison.seq, encode(["x", 1, 2, [["unheard-of"]]]))
         await well.publish(b"\xc1")
         await well.say(Text("fine"), Finished())
 
@@ -432,8 +434,10 @@ async def test_two_gateways_do_not_hear_each_others_answers(
     async def channels() -> int:
         return len(await shared.redis.pubsub_channels(keys.events("*")))
 
-    await eventually(lambda: shared.redis.zcard(keys.GATEWAYS), "both")
-    assert await channels() == 2
+    async def both() -> bool:
+        return await channels() == 2
+
+    await eventually(both, "both subscriptions")
     assert await other.child.stop() == 0
     assert await channels() == 1
     assert await shared.redis.zcard(keys.GATEWAYS) == 1

@@ -141,7 +141,8 @@ async def scripted_worker(redis: Redis, name: str = "w-scripted") -> AsyncIterat
     worker = ScriptedWorker(redis, name)
     await worker.beat()
     # Under a name, so that a test can tell this subscription from a gateway's.
-    ears = Redis(**redis.connection_pool.connection_kwargs, client_name=name)
+    place = {key: redis.get_connection_kwargs()[key] for key in ("host", "port", "db")}
+    ears = Redis(**place, protocol=2, client_name=name)
     async with ears, ears.pubsub(ignore_subscribe_messages=True) as pubsub:
         await pubsub.subscribe(keys.control(name))
         listening = asyncio.create_task(worker._listen(pubsub))

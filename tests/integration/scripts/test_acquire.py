@@ -56,7 +56,7 @@ def test_a_lease_that_was_let_go_is_lost(scripts: Scripts) -> None:
 
 
 def test_the_same_grant_is_given_again_after_a_lost_reply(scripts: Scripts) -> None:
-    limits = {"rate": 1, "cool_down": 3000, "most": 1}
+    limits: dict[str, Any] = {"rate": 1, "cool_down": 3000, "most": 1}
     first = scripts.acquire("g1", **limits)
     scripts.now += 50
 
@@ -150,7 +150,7 @@ def test_a_call_whose_worker_has_vanished_is_in_flight_for_the_life_of_its_grant
 
 
 def test_a_grant_that_was_not_used_costs_nothing(scripts: Scripts) -> None:
-    limits = {"rate": 1, "cool_down": 3000, "most": 1}
+    limits: dict[str, Any] = {"rate": 1, "cool_down": 3000, "most": 1}
     scripts.acquire("g1", **limits)
 
     scripts.release("g1", unused=True)

@@ -178,5 +178,3 @@ def test_no_batch_ever_has_two_holders_whoever_comes_and_goes(
     final = _settle(scripts, workers, batches)
     assert max(map(len, final.values())) - min(map(len, final.values())) <= 1
     _assert_each_has_one_owner(final, batches)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -68,7 +68,7 @@ class Seen:
 
 
 def _client(job: str) -> str:
-    return job.split("-")[0]
+    return job.partition("-")[0]
 
 
 def _assert_each_job_is_in_one_place(seen: Seen) -> None:
@@ -165,10 +165,10 @@ class Jobs(RuleBasedStateMachine):
             self.runs.append(Running(given, worker))
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), step=st.sampled_from([started, text, finished]))
-    def append(self, data: st.DataObject, step: type) -> None:
+    @rule(data=st.data(), step=st.sampled_from(["started", "text", "finished"]))
+    def append(self, data: st.DataObject, step: str) -> None:
         run = data.draw(st.sampled_from(self.runs))
-        self._append(run, step.__name__, len(run.records) + 1)
+        self._append(run, step, len(run.records) + 1)
 
     @precondition(lambda self: any(run.records for run in self.runs))
     @rule(data=st.data())
@@ -273,7 +273,7 @@ class Jobs(RuleBasedStateMachine):
             self.runs.remove(run)
 
 
-_STEPS = {"started": started, "text": text, "finished": finished}
+_STEPS: dict[str, Callable[..., Record]] = {"started": started, "text": text, "finished": finished}
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 

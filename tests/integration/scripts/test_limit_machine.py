@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -83,10 +86,26 @@ class Limits(RuleBasedStateMachine):
             if (call.sent is not None) is sent and not self.workers[call.worker].frozen
         ]
 
+    def _holders(self) -> list[tuple[str, str]]:
+        """Workers that can act, with the tokens that they believe to hold."""
+        return [
+            (name, token)
+            for name, worker in self.workers.items()
+            for token, account in ACCOUNT_OF.items()
+            if account in worker.fences and not worker.frozen
+        ]
+
+    @initialize()
+    def all_begin(self) -> None:
+        for worker in WORKERS:
+            self._beat(worker)
+
     @rule(worker=st.sampled_from(WORKERS), leaving=st.sampled_from([False, False, False, True]))
     def beat(self, worker: str, leaving: bool) -> None:
-        if self.workers[worker].frozen:
-            return
+        if not self.workers[worker].frozen:
+            self._beat(worker, leaving)
+
+    def _beat(self, worker: str, leaving: bool = False) -> None:
         fences = self.scripts.beat(worker, BATCHES, life=LEASE_LIFE, leaving=leaving)
         self.workers[worker].fences = fences
         for call in self.calls:
@@ -96,11 +115,41 @@ class Limits(RuleBasedStateMachine):
                     keys.grants(call.account), {call.grant: call.counted_until}, xx=True
                 )
 
-    @rule(worker=st.sampled_from(WORKERS), token=st.sampled_from(sorted(ACCOUNT_OF)))
-    def acquire(self, worker: str, token: str) -> None:
+    @precondition(lambda self: self._holders())
+    @rule(data=st.data())
+    def acquire(self, data: st.DataObject) -> None:
+        self._acquire(data)
+
+    @precondition(lambda self: self._holders())
+    @rule(data=st.data(), after=st.sampled_from([0, 1, 100, GUARD - 1]), told=st.booleans())
+    def acquire_and_send(self, data: st.DataObject, after: int, told: bool) -> None:
+        call = self._acquire(data)
+        if call is not None:
+            self._pass(after)
+            self._send(call)
+            if told:
+                self.scripts.sent(call.grant, self.now, call.account)
+
+    @precondition(lambda self: self._holders())
+    @rule(data=st.data())
+    def acquire_as_soon_as_told(self, data: st.DataObject) -> None:
+        worker, token = data.draw(st.sampled_from(self._holders()))
         account, fences = ACCOUNT_OF[token], self.workers[worker].fences
-        if self.workers[worker].frozen or account not in fences:
-            return
+        for _ in range(3):
+            self.count += 1
+            grant = f"g{self.count}"
+            reply = self._ask(grant, worker, token, fences[account])
+            if reply[0] == "wait":
+                self._pass(reply[1])
+                self._beat(worker)
+            elif reply[0] == "granted":
+                call = Call(grant, token, worker, self.now, self.now + GRANT_LIFE)
+                self.calls.append(call)
+                self._send(call)
+
+    def _acquire(self, data: st.DataObject) -> Call | None:
+        worker, token = data.draw(st.sampled_from(self._holders()))
+        account, fences = ACCOUNT_OF[token], self.workers[worker].fences
         self.count += 1
         grant = f"g{self.count}"
         reply = self._ask(grant, worker, token, fences[account])
@@ -108,9 +157,12 @@ class Limits(RuleBasedStateMachine):
             assert reply[1] == self.now
             assert self.rests.get(account, 0) <= self.now
             assert self.parked.get(token, 0) <= self.now
-            self.calls.append(Call(grant, token, worker, self.now, self.now + GRANT_LIFE))
-        elif reply[0] == "wait":
-            assert 0 < reply[1] <= max(WINDOW + GUARD, COOL_DOWN, 4000)
+            call = Call(grant, token, worker, self.now, self.now + GRANT_LIFE)
+            self.calls.append(call)
+            return call
+        if reply[0] == "wait":
+            assert 0 < reply[1] <= WINDOW + GUARD
+        return None
 
     @precondition(lambda self: self._mine(sent=False))
     @rule(data=st.data())
@@ -124,9 +176,12 @@ class Limits(RuleBasedStateMachine):
     @rule(data=st.data())
     def send(self, data: st.DataObject) -> None:
         call = data.draw(st.sampled_from(self._mine(sent=False)))
-        if self.now >= call.granted + GUARD:
+        if self.now < call.granted + GUARD:
+            self._send(call)
+        else:
             self._release(call, unused=True)
-            return
+
+    def _send(self, call: Call) -> None:
         call.sent = self.now
         self.sends[call.account].append(self.now)
 
@@ -140,7 +195,7 @@ class Limits(RuleBasedStateMachine):
     @precondition(lambda self: self._mine(sent=True))
     @rule(
         data=st.data(),
-        lesson=st.sampled_from(["none", "none", "none", "rest", "park", "well"]),
+        lesson=st.sampled_from(["none", "none", "rest", "park", "well"]),
     )
     def end(self, data: st.DataObject, lesson: str) -> None:
         call = data.draw(st.sampled_from(self._mine(sent=True)))
@@ -167,8 +222,17 @@ class Limits(RuleBasedStateMachine):
         self.workers[worker] = Worker()
         self.calls = [call for call in self.calls if call.worker != worker]
 
-    @rule(ms=st.sampled_from([1, 50, GUARD - 1, GUARD, COOL_DOWN - GUARD, COOL_DOWN, 3000]))
+    @rule(ms=st.sampled_from([1, 50, GUARD, COOL_DOWN - GUARD, COOL_DOWN - 1, COOL_DOWN, 3000]))
     def pass_time(self, ms: int) -> None:
+        self._pass(ms)
+
+    @rule(ms=st.sampled_from([COOL_DOWN, LEASE_LIFE - 1, LEASE_LIFE]))
+    def pass_time_and_beat(self, ms: int) -> None:
+        self._pass(ms)
+        for worker in WORKERS:
+            self.beat(worker, leaving=False)
+
+    def _pass(self, ms: int) -> None:
         self.scripts.now += ms
         # A worker cuts its own calls before they are counted no longer.
         self.calls = [call for call in self.calls if call.counted_until > self.now]
@@ -176,7 +240,7 @@ class Limits(RuleBasedStateMachine):
     @invariant()
     def no_account_was_used_beyond_its_limits(self) -> None:
         for account, sends in self.sends.items():
-            for earlier, later in zip(sends, sends[1:], strict=False):
+            for earlier, later in pairwise(sends):
                 assert later - earlier >= COOL_DOWN
             for n, instant in enumerate(sends, 1):
                 assert n - bisect_right(sends, instant - WINDOW) <= RATE
@@ -191,7 +255,7 @@ class Limits(RuleBasedStateMachine):
             assert self._ask(f"last-{token}", "last", token, fences[account])[0] == "granted"
         self.scripts.now = self.start
 
-    def _ask(self, grant: str, worker: str, token: str, fence: int) -> list[object]:
+    def _ask(self, grant: str, worker: str, token: str, fence: int) -> list[Any]:
         account = ACCOUNT_OF[token]
         return self.scripts.acquire(
             grant,
@@ -230,7 +294,7 @@ def test_no_account_is_used_beyond_its_limits_whatever_happens(scripts: Scripts)
     run_state_machine_as_test(
         OnThisRedis,
         settings=settings(
-            max_examples=150,
+            max_examples=120,
             stateful_step_count=60,
             deadline=None,
             # To shrink an example over a real Redis takes minutes.

@@ -31,7 +31,11 @@ class Log:
         self.records: list[Record] = []
         self.fault: Exception | None = None
         """What the next read raises."""
+        self.cancelled: list[str] = []
         self._reads: list[Coroutine[Any, Any, None]] = []
+
+    def cancel(self, job: str) -> None:
+        self.cancelled.append(job)
 
     def spawn(self, reading: Coroutine[Any, Any, None]) -> None:
         self._reads.append(reading)
@@ -161,6 +165,7 @@ def test_a_hole_in_the_log_itself_ends_the_answer_and_is_never_skipped(
         assert [type(e) for e in ended] == [Failed]
         assert ended[0].kind == FailureKind.INTERRUPTED
         assert ended[0].charged
+        assert JOB in reader.log.cancelled
 
 
 def test_frames_that_come_in_order_need_no_log() -> None:
@@ -219,6 +224,7 @@ def test_a_log_that_cannot_be_understood_ends_the_answer(error: Exception) -> No
 
     assert [type(event) for event in reader.delivered] == [Text, Failed]
     assert reader.delivered[1].kind == FailureKind.INTERNAL
+    assert reader.log.cancelled == [JOB]
 
 
 def test_a_record_without_events_does_no_harm() -> None:
