@@ -7,7 +7,7 @@ PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		&& echo $$python && break; done)
 
-.PHONY: help demo run test check fix lock clean
+.PHONY: help demo run test soak bench check fix lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ run: .venv/runtime  ## the service on this machine: POE_TOKENS=... make run
 
 test: .venv/dev  ## every test; those that lack nginx or Docker say so and are skipped
 	@exec $(BIN)/pytest
+
+soak: .venv/dev  ## limits and shares under pressure, for MINUTES=5
+	@$(BIN)/python -m bench.soak $(or $(MINUTES),5)
+
+bench: .venv/dev  ## what the scripts of the hot path cost Redis
+	@$(BIN)/python -m bench.scripts
 
 check: .venv/dev  ## style, types, who imports whom, nginx's configuration
 	$(BIN)/ruff check

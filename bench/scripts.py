@@ -2,15 +2,14 @@
 
     python -m bench.scripts
 
-`dispatch` and `acquire` are one round trip each. Their cost is Redis's own count (INFO
-commandstats, microseconds of CPU for each call), so a busy machine disturbs it little; what counts
-is the ratio to the smallest deployment, measured in the same run.
+`dispatch` and `acquire` are one round trip each. Their cost is the CPU time of Redis (INFO cpu) for
+each call, reading and replying included. What counts is the ratio to the smallest deployment: all
+sizes are measured in turn, several times over, and the least of each counts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
@@ -37,11 +36,10 @@ async def _table(
     sizes: list[tuple[int, int]],
     measure: Callable[[Redis, int, int], Awaitable[float]],
 ) -> None:
-    first = 0.0
-    for tokens, jobs in sizes:
-        cost = statistics.median([await measure(redis, tokens, jobs) for _ in range(ROUNDS)])
-        first = first or cost
-        print(f"{name:>10} {tokens:>8} {jobs:>12} {cost:>12.1f} {cost / first:>7.2f}")
+    rounds = [[await measure(redis, *size) for size in sizes] for _ in range(ROUNDS)]
+    costs = [min(costs) for costs in zip(*rounds, strict=True)]
+    for (tokens, jobs), cost in zip(sizes, costs, strict=True):
+        print(f"{name:>10} {tokens:>8} {jobs:>12} {cost:>12.1f} {cost / costs[0]:>7.2f}")
 
 
 async def _acquire(redis: Redis, tokens: int, _: int) -> float:
@@ -56,10 +54,10 @@ async def _acquire(redis: Redis, tokens: int, _: int) -> float:
         pipe.zadd(f"p2g:uses:{n}", {f"old:{k}": now - 59_000 + 1000 * k for k in range(50)})
     await pipe.execute()
     await acquire(args=_acquire_args(0, "warm", "job"))
-    await redis.config_resetstat()
+    before = await _cpu(redis)
     for call in range(CALLS):
         await acquire(args=_acquire_args(call % tokens, f"grant:{call}", f"job-{call}"))
-    return await _cost(redis)
+    return (await _cpu(redis) - before) / CALLS
 
 
 def _acquire_args(token: int, grant: str, job: str) -> list[str | int]:
@@ -79,10 +77,10 @@ async def _dispatch(redis: Redis, _: int, jobs: int) -> float:
             pipe.evalsha(enqueue.sha, 0, *_enqueue_args(n, clients))
         await pipe.execute()
     await dispatch(args=[0, "w", 1, 600_000, b""])
-    await redis.config_resetstat()
+    before = await _cpu(redis)
     for _ in range(CALLS - 1):
         await dispatch(args=[0, "w", 1, 600_000, b""])
-    return await _cost(redis)
+    return (await _cpu(redis) - before) / CALLS
 
 
 def _enqueue_args(n: int, clients: int) -> list[str | int]:
@@ -90,9 +88,9 @@ def _enqueue_args(n: int, clients: int) -> list[str | int]:
     return [0, f"job-{n}", client, "g", "x" * 500, 10**9, 1, 10**6, 10**6, 10**9, "", ""]
 
 
-async def _cost(redis: Redis) -> float:
-    stats = await redis.info("commandstats")
-    return float(stats["cmdstat_evalsha"]["usec_per_call"])
+async def _cpu(redis: Redis) -> float:
+    cpu = await redis.info("cpu")
+    return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"]) * 1e6
 
 
 if __name__ == "__main__":

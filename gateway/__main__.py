@@ -14,7 +14,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from contract import logs
+from contract import files, logs
 from contract.config import read_settings
 from contract.version import VERSION
 from gateway.app import App
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--settings-fd", type=int, required=True)
     config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
     logs.configure("gateway")
+    files.allow_many()
     uvloop.run(_serve(config))
 
 

@@ -99,6 +99,7 @@ class _Link(asyncio.Protocol):
             self._take(reply)
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None  # uvloop's raises when it is used after this
         self._lost.set()
 
     def _take(self, reply: Any) -> None:
@@ -128,7 +129,7 @@ class _Link(asyncio.Protocol):
         return self._subscribed
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def _close(self) -> None:

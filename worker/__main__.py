@@ -9,7 +9,7 @@ import signal
 
 import uvloop
 
-from contract import logs
+from contract import files, logs
 from contract.config import read_settings
 from contract.version import VERSION
 from worker.config import WorkerConfig
@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--settings-fd", type=int, required=True)
     config = read_settings(parser.parse_args().settings_fd, WorkerConfig)
     logs.configure("worker")
+    files.allow_many()
     uvloop.run(_work(config))
 
 

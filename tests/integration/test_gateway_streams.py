@@ -149,12 +149,16 @@ async def test_streams_do_not_notice_that_the_subscription_is_cut_again_and_agai
             await asyncio.sleep(0.01)
         await answering.say(Finished())
 
+    async def subscribed() -> bool:
+        return bool(await shared.redis.pubsub_channels(keys.events("*")))
+
     cutting = asyncio.create_task(cut())
     texts, *_ = await asyncio.gather(
         asyncio.gather(*map(one, range(count))), *(answer() for _ in range(count))
     )
     done.set()
     await cutting
+    await eventually(subscribed, "the subscription")
 
     assert texts == ["".join(f"{n}.{word} " for word in range(30)) for n in range(count)]
     await nothing_is_left(shared)
@@ -329,14 +333,16 @@ async def test_a_client_that_leaves_after_the_end_has_not_left(
 
 async def test_who_waits_is_told_the_place_in_line(shared: House) -> None:
     async with shared.gateway.http() as http, streaming(http) as first:
-        assert (await anext(first.aiter_raw())).startswith(b": keep-alive queued position=1")
+        said = first.aiter_raw()
+        assert (await anext(said)).startswith(b": keep-alive queued position=1")
 
         async def seen() -> bool:
             return await shared.metric("poe2gpt_queue_depth") == 1
 
         await eventually(seen, "a look at the queue")
         async with streaming(http) as second:
-            comment = await anext(second.aiter_raw())
+            said_then = second.aiter_raw()
+            comment = await anext(said_then)
 
             assert comment == b": keep-alive queued position=2 eta=1s\n\n"
     await nothing_is_left(shared)

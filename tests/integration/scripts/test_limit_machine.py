@@ -29,8 +29,26 @@ ACCOUNT_OF = {"t1": "a1", "t2": "a1", "t3": "a2"}
 BATCHES = ["a1", "a2"]
 WORKERS = ["w1", "w2", "w3"]
 
-RATE, WINDOW, COOL_DOWN, MOST = 3, 8000, 1000, 2
 GUARD, GRANT_LIFE, LEASE_LIFE = 500, 5000, 3000
+LESSONS = ["none", "none", "none", "rest", "park", "well"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The limits of all accounts; where one is loose, another is met more often."""
+
+    rate: int = 1000
+    cool_down: int = 0
+    most: int = 1000
+    window: int = 6000
+
+
+PROFILES = [
+    Profile(rate=3, cool_down=1000, most=2),
+    Profile(rate=3),
+    Profile(cool_down=1000),
+    Profile(most=2),
+]
 
 
 @dataclass
@@ -55,7 +73,7 @@ class Worker:
     """What a worker believes of its leases, and whether it can act."""
 
     fences: dict[str, int] = field(default_factory=dict)
-    frozen: bool = False
+    frozen_until: int = 0
 
 
 class Limits(RuleBasedStateMachine):
@@ -67,6 +85,7 @@ class Limits(RuleBasedStateMachine):
         super().__init__()
         self.scripts.redis.flushall()
         self.start = self.scripts.now
+        self.limits = PROFILES[0]
         self.workers = {name: Worker() for name in WORKERS}
         self.calls: list[Call] = []
         self.sends: dict[str, list[int]] = {account: [] for account in BATCHES}
@@ -78,12 +97,15 @@ class Limits(RuleBasedStateMachine):
     def now(self) -> int:
         return self.scripts.now
 
+    def _can_act(self, worker: str) -> bool:
+        return self.workers[worker].frozen_until <= self.now
+
     def _mine(self, *, sent: bool) -> list[Call]:
         """The calls that a worker which can act could do something about."""
         return [
             call
             for call in self.calls
-            if (call.sent is not None) is sent and not self.workers[call.worker].frozen
+            if (call.sent is not None) is sent and self._can_act(call.worker)
         ]
 
     def _holders(self) -> list[tuple[str, str]]:
@@ -92,17 +114,18 @@ class Limits(RuleBasedStateMachine):
             (name, token)
             for name, worker in self.workers.items()
             for token, account in ACCOUNT_OF.items()
-            if account in worker.fences and not worker.frozen
+            if account in worker.fences and self._can_act(name)
         ]
 
-    @initialize()
-    def all_begin(self) -> None:
+    @initialize(limits=st.sampled_from(PROFILES))
+    def all_begin(self, limits: Profile) -> None:
+        self.limits = limits
         for worker in WORKERS:
             self._beat(worker)
 
     @rule(worker=st.sampled_from(WORKERS), leaving=st.sampled_from([False, False, False, True]))
     def beat(self, worker: str, leaving: bool) -> None:
-        if not self.workers[worker].frozen:
+        if self._can_act(worker):
             self._beat(worker, leaving)
 
     def _beat(self, worker: str, leaving: bool = False) -> None:
@@ -121,14 +144,21 @@ class Limits(RuleBasedStateMachine):
         self._acquire(data)
 
     @precondition(lambda self: self._holders())
-    @rule(data=st.data(), after=st.sampled_from([0, 1, 100, GUARD - 1]), told=st.booleans())
-    def acquire_and_send(self, data: st.DataObject, after: int, told: bool) -> None:
+    @rule(
+        data=st.data(),
+        after=st.sampled_from([0, 1, 100, GUARD - 1]),
+        told=st.booleans(),
+        lesson=st.sampled_from([None, None, None, *LESSONS]),
+    )
+    def make_a_call(self, data: st.DataObject, after: int, told: bool, lesson: str | None) -> None:
         call = self._acquire(data)
         if call is not None:
             self._pass(after)
             self._send(call)
             if told:
                 self.scripts.sent(call.grant, self.now, call.account)
+            if lesson is not None:
+                self._end(call, lesson)
 
     @precondition(lambda self: self._holders())
     @rule(data=st.data())
@@ -146,6 +176,7 @@ class Limits(RuleBasedStateMachine):
                 call = Call(grant, token, worker, self.now, self.now + GRANT_LIFE)
                 self.calls.append(call)
                 self._send(call)
+                self._end(call, "none")
 
     def _acquire(self, data: st.DataObject) -> Call | None:
         worker, token = data.draw(st.sampled_from(self._holders()))
@@ -161,7 +192,7 @@ class Limits(RuleBasedStateMachine):
             self.calls.append(call)
             return call
         if reply[0] == "wait":
-            assert 0 < reply[1] <= WINDOW + GUARD
+            assert 0 < reply[1] <= self.limits.window + GUARD
         return None
 
     @precondition(lambda self: self._mine(sent=False))
@@ -193,13 +224,12 @@ class Limits(RuleBasedStateMachine):
         self.scripts.sent(call.grant, call.sent + late, call.account)
 
     @precondition(lambda self: self._mine(sent=True))
-    @rule(
-        data=st.data(),
-        lesson=st.sampled_from(["none", "none", "rest", "park", "well"]),
-    )
+    @rule(data=st.data(), lesson=st.sampled_from(LESSONS))
     def end(self, data: st.DataObject, lesson: str) -> None:
-        call = data.draw(st.sampled_from(self._mine(sent=True)))
-        rest, park = 4000 * (lesson == "rest"), {"park": 2500, "well": -1}.get(lesson, 0)
+        self._end(data.draw(st.sampled_from(self._mine(sent=True))), lesson)
+
+    def _end(self, call: Call, lesson: str) -> None:
+        rest, park = 1500 * (lesson == "rest"), {"park": 2500, "well": -1}.get(lesson, 0)
         self._release(call, rest=rest, park=park)
         if rest:
             until = max(self.rests.get(call.account, 0), self.now + rest)
@@ -212,9 +242,9 @@ class Limits(RuleBasedStateMachine):
     def give_back_unused(self, data: st.DataObject) -> None:
         self._release(data.draw(st.sampled_from(self._mine(sent=False))), unused=True)
 
-    @rule(worker=st.sampled_from(WORKERS))
-    def freeze_or_thaw(self, worker: str) -> None:
-        self.workers[worker].frozen = not self.workers[worker].frozen
+    @rule(worker=st.sampled_from(WORKERS), seconds=st.sampled_from([1, 4]))
+    def freeze_for_a_while(self, worker: str, seconds: int) -> None:
+        self.workers[worker].frozen_until = self.now + 1000 * seconds
 
     @rule(worker=st.sampled_from(WORKERS))
     def die(self, worker: str) -> None:
@@ -222,11 +252,11 @@ class Limits(RuleBasedStateMachine):
         self.workers[worker] = Worker()
         self.calls = [call for call in self.calls if call.worker != worker]
 
-    @rule(ms=st.sampled_from([1, 50, GUARD, COOL_DOWN - GUARD, COOL_DOWN - 1, COOL_DOWN, 3000]))
+    @rule(ms=st.sampled_from([1, 50, GUARD, 999, 1000, 3000]))
     def pass_time(self, ms: int) -> None:
         self._pass(ms)
 
-    @rule(ms=st.sampled_from([COOL_DOWN, LEASE_LIFE - 1, LEASE_LIFE]))
+    @rule(ms=st.sampled_from([999, LEASE_LIFE - 1, LEASE_LIFE]))
     def pass_time_and_beat(self, ms: int) -> None:
         self._pass(ms)
         for worker in WORKERS:
@@ -241,15 +271,15 @@ class Limits(RuleBasedStateMachine):
     def no_account_was_used_beyond_its_limits(self) -> None:
         for account, sends in self.sends.items():
             for earlier, later in pairwise(sends):
-                assert later - earlier >= COOL_DOWN
+                assert later - earlier >= self.limits.cool_down
             for n, instant in enumerate(sends, 1):
-                assert n - bisect_right(sends, instant - WINDOW) <= RATE
+                assert n - bisect_right(sends, instant - self.limits.window) <= self.limits.rate
             under_way = [c for c in self.calls if c.account == account and c.sent is not None]
-            assert len(under_way) <= MOST
+            assert len(under_way) <= self.limits.most
 
     def teardown(self) -> None:
         """When all is quiet for long enough, every token can be had."""
-        self.scripts.now += 2 * (WINDOW + GRANT_LIFE)
+        self.scripts.now += 2 * (self.limits.window + GRANT_LIFE)
         fences = self.scripts.beat("last", BATCHES, life=LEASE_LIFE)
         for token, account in {"t1": "a1", "t3": "a2"}.items():
             assert self._ask(f"last-{token}", "last", token, fences[account])[0] == "granted"
@@ -264,10 +294,10 @@ class Limits(RuleBasedStateMachine):
             batch=account,
             token=token,
             account=account,
-            rate=RATE,
-            window=WINDOW,
-            cool_down=COOL_DOWN,
-            most=MOST,
+            rate=self.limits.rate,
+            window=self.limits.window,
+            cool_down=self.limits.cool_down,
+            most=self.limits.most,
             guard=GUARD,
             life=GRANT_LIFE,
         )

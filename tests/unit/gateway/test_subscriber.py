@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from gateway.subscriber import Subscriber
 from tests.support.deployment import eventually
@@ -17,6 +18,12 @@ SUBSCRIBED = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
 
 def message(data: bytes) -> bytes:
     return b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$%d\r\n%b\r\n" % (len(data), data)
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The gateway's own: its transports are stricter than asyncio's."""
+    return uvloop.EventLoopPolicy()
 
 
 class Stage:
