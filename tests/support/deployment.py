@@ -163,7 +163,9 @@ class Deployment:
             env={"POE_TOKENS": tokens} if tokens else {},
         )
 
-    async def _command(self, *argv: str, config: str, env: Mapping[str, str] | None = None) -> Child:
+    async def _command(
+        self, *argv: str, config: str, env: Mapping[str, str] | None = None
+    ) -> Child:
         self._started += 1
         file = self.directory / f"config-{self._started}.toml"
         file.write_text(config)

@@ -8,7 +8,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai import APIError, OpenAI
 from openai.types.chat import ChatCompletion
-from tests.unit.gateway_openai.openai_wire import chunks, content, deltas, payloads
 
 from contract.messages import (
     Event,
@@ -24,6 +23,7 @@ from contract.messages import (
     Usage,
 )
 from gateway.openai.response import AnswerCollector, StreamRenderer, keep_alive
+from tests.unit.gateway_openai.openai_wire import chunks, content, deltas, payloads
 
 HEAD = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m"'
