@@ -167,7 +167,7 @@ class App:
             try:
                 await self._tick()
             except RedisFault as fault:
-                _log.warning("Redis: %s", fault or type(fault).__name__)
+                _log.warning("Redis: %r", fault)
             except Exception:
                 # A gateway that has stopped looking around would fail everyone in silence.
                 _log.exception("a look around failed by our own fault")

@@ -255,7 +255,7 @@ class Chat:
         except Full:
             raise queue_full(self._eta(exchange) or 5.0) from None
         except RedisFault as fault:
-            _log.warning("cannot queue a request: %s", fault or type(fault).__name__)
+            _log.warning("cannot queue a request: %r", fault)
             raise unavailable("The queue cannot be reached. Try again in a moment.", 1.0) from None
         wait = self._eta(exchange)
         if wait is not None and wait > exchange.patience:
@@ -345,7 +345,7 @@ class Chat:
         seen = line.position(client, ticket.seq, standings)
         # The line has moved on since the look.
         age = time.monotonic() - self._app.fleet.at
-        return max(1, round(seen - self._app.rate.rate() * age))
+        return max(1, round(seen - self._app.rate.pace() * age))
 
     def _eta(self, exchange: Exchange) -> float | None:
         return line.eta(self._position(exchange), self._app.rate.rate())

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from contract.messages import Catalogue, TokenCounts, WorkerReport
 from gateway.line import Standing
 
-RATE_WINDOW = 10.0
+RATE_WINDOW = 20.0
 """Seconds over which the rate of starts is measured."""
+
+SHORTEST = 8.0
+"""Seconds that a measurement takes at least."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,14 @@ class StartRate:
         if not self._looks:
             return 0.0
         first, last = self._looks[0], self._looks[-1]
-        seconds, starts = last.at - first.at, last.dispatched - first.dispatched
-        always_waiting = all(look.waiting for look in self._looks)
-        if always_waiting and starts > 0 and seconds >= RATE_WINDOW / 2:
-            return starts / seconds
-        return last.capacity
+        if not all(look.waiting for look in self._looks) or last.at - first.at < SHORTEST:
+            return last.capacity
+        return _pace(first, last) or last.capacity
+
+    def pace(self) -> float:
+        """Starts per second between the last two looks."""
+        return _pace(*self._looks[-2:]) if len(self._looks) > 1 else 0.0
+
+
+def _pace(first: Fleet, last: Fleet) -> float:
+    return (last.dispatched - first.dispatched) / (last.at - first.at)

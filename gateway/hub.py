@@ -171,7 +171,7 @@ class Following:
                 for record in records:
                     self._take_from_log(record)
         except RedisFault as fault:
-            _log.warning("cannot read an answer's log: %s", fault or type(fault).__name__)
+            _log.warning("cannot read an answer's log: %r", fault)
         except msgspec.DecodeError as error:
             _log.error("the log of job %s holds what no worker writes: %s", self.job, error)
             self._break_off(_UNREADABLE)
@@ -319,11 +319,7 @@ class Hub:
             try:
                 await self._cancel_all(page)
             except RedisFault as fault:
-                _log.warning(
-                    "cannot cancel %d jobs yet: %s",
-                    len(self._unwanted),
-                    fault or type(fault).__name__,
-                )
+                _log.warning("cannot cancel %d jobs yet: %r", len(self._unwanted), fault)
                 await asyncio.sleep(CANCEL_PAUSE)
                 now = time.monotonic()
                 page = [job for job in page if self._unwanted[job] <= now]

@@ -40,5 +40,8 @@ def position(client: str, seq: int, standings: Mapping[str, Standing]) -> int:
 
 
 def eta(position: int, rate: float) -> float | None:
-    """Seconds until the job at `position` starts, at `rate` starts a second; None: unknown."""
-    return position / rate if rate > 0 else None
+    """Seconds until the job at `position` starts, at `rate` starts a second; None: unknown.
+
+    The next start is half an interval away, on average.
+    """
+    return (position - 0.5) / rate if rate > 0 else None

@@ -48,7 +48,7 @@ class Subscriber:
                 async with asyncio.timeout(SILENCE):
                     link = await self._connect()
             except (OSError, TimeoutError) as error:
-                _log.warning("cannot subscribe: %s", error or "no answer")
+                _log.warning("cannot subscribe: %r", error)
             else:
                 if await link.watch():
                     pause = FIRST_PAUSE

@@ -27,6 +27,9 @@ FULL_PAUSE = 0.25
 OnEvents = Callable[[list[Event]], Coroutine[None, None, None]]
 
 
+LOST_PAUSE = 0.5
+"""Seconds before asking again for an account whose lease was not ours when we asked."""
+
 BRIEF = 0.1
 """Seconds for which a refused call waits here; for longer its job goes back to the queue."""
 
@@ -131,7 +134,8 @@ class Calls:
                 self._pool.cancel(token)
                 self._pool.park(token.id, time.monotonic() + wait, state)
             case Lost():
-                self._pool.cancel(token)
+                # The next beat tells what we own; until then there is no use in asking again.
+                self._pool.refuse(token, time.monotonic() + LOST_PAUSE)
         raise Unavailable
 
     async def _ask(

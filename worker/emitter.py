@@ -82,12 +82,12 @@ class Emitter:
 
     def __init__(self, append: Callable[[Sequence[Record]], Awaitable[list[int]]]) -> None:
         self._append = append
-        self._dirty: dict[str, Outbox] = {}
+        self._dirty: dict[Outbox, None] = {}
         self._wake = asyncio.Event()
 
     def wake(self, outbox: Outbox) -> None:
-        """Let the writer know that this job has something to send."""
-        self._dirty[outbox.job] = outbox
+        """Let the writer know that this outbox has something to send."""
+        self._dirty[outbox] = None
         self._wake.set()
 
     async def run(self) -> None:
@@ -95,12 +95,12 @@ class Emitter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            dirty, self._dirty = list(self._dirty.values()), {}
-            records = [outbox.take() for outbox in dirty if not outbox.ended]
+            # A job that came back to us while its first run was ending has an outbox for each.
+            dirty, self._dirty = [outbox for outbox in self._dirty if not outbox.ended], {}
+            records = [outbox.take() for outbox in dirty]
             verdicts = await self._until_appended(records) if records else []
-            by_job = {outbox.job: outbox for outbox in dirty}
-            for record, verdict in zip(records, verdicts, strict=True):
-                by_job[record.job].settle(record, verdict)
+            for outbox, record, verdict in zip(dirty, records, verdicts, strict=True):
+                outbox.settle(record, verdict)
 
     async def _until_appended(self, records: Sequence[Record]) -> list[int]:
         pause = FIRST_PAUSE

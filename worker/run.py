@@ -22,6 +22,12 @@ from worker.tokens import TokenPool
 
 _log = logging.getLogger("worker.run")
 
+FAULT_PAUSE = 0.5
+"""Seconds before a job is handed back again, after Redis has failed."""
+
+LONGEST_PAUSE = 1.0
+"""Seconds for which a job may be out of everybody's reach until a token of ours is ready."""
+
 _LEFT = Failed(FailureKind.CANCELLED, "The client has left.")
 _DRAINED = Failed(
     FailureKind.INTERRUPTED, "The answer was cut short: the worker had to stop.", charged=True
@@ -67,7 +73,9 @@ class JobRun:
     draining: bool = False
     """The worker must stop, and this job with it."""
     ended: bool = False
-    """Its last event is on its way; nothing may follow."""
+    """Its last event, or the job itself, is on its way; nothing may follow."""
+    running: bool = False
+    stopped: bool = False
     upstream_failures: int = 0
 
     def __post_init__(self) -> None:
@@ -87,11 +95,14 @@ class JobRun:
         self._cancel()
 
     def _cancel(self) -> None:
-        if self.task is not None and not self.ended:
+        self.stopped = True
+        # A task that is cancelled before its first step never gets to see it.
+        if self.task is not None and self.running and not self.ended:
             self.task.cancel()
 
     async def run(self, token: PoeToken) -> None:
         """See the job through, first with `token`, which the pool has acquired for it."""
+        self.running = True
         began = time.monotonic()
         outcome = await self._run(token)
         _log.info(
@@ -110,7 +121,7 @@ class JobRun:
     async def _run(self, token: PoeToken) -> str:
         end: Event | None = None
         try:
-            await self._until_answered(token)
+            await self._until_answered(self._suitable(token))
             # The stream's own last event has ended the job.
         except HandBack as back:
             return await self._hand_back(back)
@@ -132,19 +143,36 @@ class JobRun:
         return end.kind if isinstance(end, Failed) else "ok"
 
     async def _hand_back(self, back: HandBack) -> str:
-        try:
-            await self.worker.queue.hand_back(
-                self.taken.job.id,
-                self.outbox.epoch,
-                pause=back.pause,
-                tried=self.tried,
-                failures=self.upstream_failures,
-                to_others=back.to_others,
-            )
-        except RedisFault as fault:
-            # It stays ours in Redis; the next look for orphans hands it back.
-            _log.warning("could not hand a job back yet: %s", fault)
-        return "handed back"
+        self.ended = True
+        while True:
+            try:
+                await self.worker.queue.hand_back(
+                    self.taken.job.id,
+                    self.outbox.epoch,
+                    pause=back.pause,
+                    tried=self.tried,
+                    failures=self.upstream_failures,
+                    to_others=back.to_others,
+                )
+            except RedisFault as fault:
+                _log.warning("could not hand a job back yet: %s", fault)
+                await asyncio.sleep(FAULT_PAUSE)
+            else:
+                return "handed back"
+
+    def _suitable(self, token: PoeToken) -> PoeToken:
+        """Exchange a token that cannot serve this job for one that may."""
+        now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
+        if self.stopped:
+            pool.cancel(token)
+            raise asyncio.CancelledError
+        if token.id not in self.tried and pool.suits(token, model, now):
+            return token
+        if not pool.untried(now, model=model, tried=self.tried):
+            # There is no better one anywhere, and Poe says best why this one will not do.
+            return token
+        pool.cancel(token)
+        return self._untried_token()
 
     async def _until_answered(self, token: PoeToken) -> None:
         while True:
@@ -196,10 +224,16 @@ class JobRun:
 
     def _next_token(self, fault: Fault) -> PoeToken:
         now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
+        if not pool.untried(now, model=model, tried=self.tried):
+            raise fault
+        return self._untried_token()
+
+    def _untried_token(self) -> PoeToken:
+        now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
         found = pool.acquire(now, model=model, tried=self.tried)
         if isinstance(found, PoeToken):
             return found
-        if not pool.untried(now, model=model, tried=self.tried):
-            raise fault
         here = pool.untried(now, model=model, tried=self.tried, owned_only=True)
-        raise HandBack(to_others=not here)
+        # A free token that does not suit this job would bring it back here at once.
+        pause = min(found.until - now, LONGEST_PAUSE) if here and pool.counts(now).free else 0.0
+        raise HandBack(pause=pause, to_others=not here)

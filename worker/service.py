@@ -104,13 +104,17 @@ class Service:
             await asyncio.sleep(pause * random.uniform(0.9, 1.0))  # noqa: S311
 
     async def _take_jobs(self) -> None:
+        unheard = False
         while not self._draining.is_set():
             try:
+                if unheard:
+                    await self._return_orphans()
+                unheard = False
                 await self._take_some()
             except RedisFault as fault:
                 _log.warning("cannot take jobs: %s", fault)
+                unheard = True
                 await asyncio.sleep(FAULT_PAUSE)
-                await self._return_orphans()
 
     async def _take_some(self) -> None:
         self._changed.clear()
@@ -125,7 +129,7 @@ class Service:
             self._put_back(tokens)
             raise
         for job in taken:
-            self._start(job, tokens.pop())
+            self._start(job, tokens.pop(0))
         self._put_back(tokens)
         if tokens and not self._draining.is_set():
             await self.queue.wait_for_bell()
@@ -242,11 +246,8 @@ class Service:
 
     async def _return_orphans(self) -> None:
         """Hand back jobs that were dispatched to us in a reply that never came."""
-        try:
-            for job, epoch in await self.queue.orphans(self._runs.keys()):
-                await self.queue.hand_back(job, epoch)
-        except RedisFault as fault:
-            _log.warning("cannot look for lost jobs: %s", fault)
+        for job, epoch in await self.queue.orphans(self._runs.keys()):
+            await self.queue.hand_back(job, epoch)
 
     async def _look_at_the_parked(self) -> None:
         """See by its balance, which costs nothing, whether a token can come back already."""

@@ -123,11 +123,11 @@ class TokenPool:
         account.starts.append(now)
         if len(account.starts) > account.rate_limit:
             account.starts.popleft()
-        self._health[best.id].last_used = now
         return best
 
     def sent(self, token: PoeToken, now: float) -> None:
         """The call went out only now: its cooldown begins here."""
+        self._health[token.id].last_used = now
         starts = self._accounts[token.account].starts
         if starts:
             starts[-1] = max(starts[-1], now)
@@ -181,6 +181,10 @@ class TokenPool:
     def remember_strikes(self, token_id: str, strikes: int) -> None:
         """Take over what another worker has counted."""
         self._health[token_id].strikes = max(strikes, self._health[token_id].strikes)
+
+    def suits(self, token: PoeToken, model: str, now: float) -> bool:
+        """Tell whether nothing is known against this token's use of this model."""
+        return self._health[token.id].unfit.get(model, 0.0) <= now
 
     def untried(
         self, now: float, *, model: str, tried: Collection[str], owned_only: bool = False

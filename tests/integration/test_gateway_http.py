@@ -27,7 +27,7 @@ from tests.support.gateway_alone import (
     start_gateway,
     text_of,
 )
-from tests.support.scripted_worker import Answering, scripted_worker, words
+from tests.support.scripted_worker import Answering, answering_all, scripted_worker, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -517,15 +517,8 @@ async def refused_for_now(http: httpx.AsyncClient, **more: Any) -> None:
 
 async def answered(own: House, http: httpx.AsyncClient) -> bool:
     """Ask, and answer, and tell whether the two met."""
-    answering = asyncio.create_task(own.worker.take(words))
-    try:
-        answer = await http.post(CHAT, json=asking())
-        if answer.status_code == 200:
-            await answering
-        return answer.status_code == 200
-    finally:
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
+    async with answering_all(own.worker, words):
+        return (await http.post(CHAT, json=asking())).status_code == 200
 
 
 async def test_a_frozen_redis_is_a_503_and_then_it_goes_on(tmp_path: Path) -> None:

@@ -332,19 +332,23 @@ async def test_a_client_that_leaves_after_the_end_has_not_left(
 
 
 async def test_who_waits_is_told_the_place_in_line(shared: House) -> None:
+    await shared.worker.beat(TokenCounts(cooling=1), capacity=0.1)
+
     async with shared.gateway.http() as http, streaming(http) as first:
         said = first.aiter_raw()
         assert (await anext(said)).startswith(b": keep-alive queued position=1")
 
         async def seen() -> bool:
-            return await shared.metric("poe2gpt_queue_depth") == 1
+            tokens = await shared.metric("poe2gpt_tokens", {"state": "cooling"})
+            return (await shared.metric("poe2gpt_queue_depth"), tokens) == (1, 1)
 
         await eventually(seen, "a look at the queue")
         async with streaming(http) as second:
             said_then = second.aiter_raw()
             comment = await anext(said_then)
 
-            assert comment == b": keep-alive queued position=2 eta=1s\n\n"
+            assert comment == b": keep-alive queued position=2 eta=15s\n\n"
+    await shared.worker.beat()
     await nothing_is_left(shared)
 
 
@@ -404,26 +408,34 @@ async def test_a_full_queue_is_a_429(tmp_path: Path) -> None:
 # --- many, and the end
 
 
-async def test_each_of_many_streams_ends_with_its_last_write(
-    shared: House, http: httpx.AsyncClient
-) -> None:
+async def test_each_of_many_streams_ends_though_no_garbage_is_collected(tmp_path: Path) -> None:
+    """Granian ends a stream when its transport is freed: a cycle around one would hold it open."""
     count = 200
+    (tmp_path / "sitecustomize.py").write_text("import gc; gc.disable()")
 
-    async def one(n: int) -> str:
+    async def ask(http: httpx.AsyncClient, n: int) -> bytes:
         async with streaming(http, f"{n}") as stream:
-            return await text_of(stream)
+            return await stream.aread()
 
-    async def answer() -> None:
-        answering = await shared.worker.take()
-        await answering.say(Text(answering.job.messages[0].content))
-        await answering.say(Finished())
+    async def answer(own: House) -> None:
+        answering = await own.worker.take()
+        n = answering.job.messages[0].content
+        await answering.say(Text(f"answer {n}"))
+        failed = Failed(FailureKind.UPSTREAM_FAILED, f"failure {n}")
+        await answering.say(failed if int(n) % 2 else Finished())
 
-    asked = asyncio.gather(*map(one, range(count)))
-    for _ in range(count):
-        await answer()
+    async with (
+        house(tmp_path, CONFIG, env={"PYTHONPATH": str(tmp_path)}) as own,
+        own.gateway.http(limits=httpx.Limits(max_connections=None)) as http,
+    ):
+        asked = asyncio.gather(*(ask(http, n) for n in range(count)))
+        for _ in range(count):
+            await answer(own)
 
-    assert await asked == [f"{n}" for n in range(count)]
-    await nothing_is_left(shared)
+        for n, said in enumerate(await asked):
+            assert (b"failure %d" if n % 2 else b"answer %d") % n in said
+            assert said.endswith(b"[DONE]\n\n") is (n % 2 == 0)
+        await nothing_is_left(own)
 
 
 async def test_two_gateways_do_not_hear_each_others_answers(
@@ -508,7 +520,6 @@ async def test_what_outlasts_the_drain_ends_with_an_error(tmp_path: Path) -> Non
         assert events[-1]["error"]["code"] == "interrupted"
         assert await own.worker.told_to_stop() == answering.job.id
         assert await own.gateway.child.stop(0) == 0
-        assert "Traceback" not in own.gateway.child.output()
         writer.close()
 
 

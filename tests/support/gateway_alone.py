@@ -54,7 +54,9 @@ async def start_gateway(
     redis_url: str,
     config: str = "",
     key: str | None = KEY,
+    *,
     probe: str = "/healthz",
+    env: Mapping[str, str] | None = None,
 ) -> Gateway:
     """`poe2gpt gateway`, up as soon as `probe` says 200."""
     port = free_port()
@@ -64,7 +66,7 @@ async def start_gateway(
         directory / f"gateway-{port}.log",
         *(sys.executable, "-m", "poe2gpt", "gateway", "--config", str(file)),
         *("--host", "127.0.0.1", "--port", str(port), "--redis-url", redis_url),
-        env={"ACCESS_TOKENS": key or ""},
+        env={"ACCESS_TOKENS": key or "", **(env or {})},
     )
     gateway = Gateway(child, port)
     await eventually(lambda: gateway.answers(probe), "the gateway")
@@ -78,17 +80,24 @@ async def kill(gateway: Gateway) -> None:
 
 
 @asynccontextmanager
-async def house(directory: Path, config: str = "", key: str | None = KEY) -> AsyncIterator[House]:
+async def house(
+    directory: Path,
+    config: str = "",
+    key: str | None = KEY,
+    env: Mapping[str, str] | None = None,
+) -> AsyncIterator[House]:
     """A gateway with a Redis and a live worker of its own."""
     async with running_redis() as server:
         redis = Redis.from_url(server.url, protocol=2)
         async with scripted_worker(redis) as worker:
-            gateway = await start_gateway(directory, server.url, config, key, "/readyz")
+            gateway = await start_gateway(
+                directory, server.url, config, key, probe="/readyz", env=env
+            )
             try:
                 yield House(gateway, server, redis, worker)
             finally:
                 await kill(gateway)
-        await redis.aclose()
+                await redis.aclose()
 
 
 CHAT = "/v1/chat/completions"

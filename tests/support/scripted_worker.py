@@ -153,6 +153,22 @@ async def scripted_worker(redis: Redis, name: str = "w-scripted") -> AsyncIterat
             await asyncio.gather(listening, return_exceptions=True)
 
 
+@asynccontextmanager
+async def answering_all(worker: ScriptedWorker, script: Script) -> AsyncIterator[None]:
+    """Inside the block, the script is run on every job that comes."""
+
+    async def answer() -> None:
+        while True:
+            await script(await worker.take())
+
+    answering = asyncio.create_task(answer())
+    try:
+        yield
+    finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
 async def words(answering: Answering, text: str = "one two three") -> None:
     """Answer with these words, each in a record of its own."""
     await answering.begin()

@@ -138,7 +138,8 @@ def test_an_unfinished_log_lives_as_long_as_its_job_may(scripts: Scripts) -> Non
 
     scripts.append(started(given))
 
-    assert LIFE < scripts.redis.pttl("p2g:log:{j1}") <= scripts.redis.pttl("p2g:job:{j1}")
+    job = scripts.redis.pttl("p2g:job:{j1}")
+    assert LIFE < scripts.redis.pttl("p2g:log:{j1}") <= job
 
 
 def test_the_worker_learns_that_its_client_has_left(scripts: Scripts) -> None:

@@ -88,8 +88,8 @@ def test_one_flood_does_not_push_another_client_back() -> None:
 @pytest.mark.parametrize(
     ("place", "rate", "seconds"),
     [
-        pytest.param(1, 2.0, 0.5, id="next"),
-        pytest.param(10, 0.5, 20.0, id="one start in two seconds"),
+        pytest.param(1, 2.0, 0.25, id="next"),
+        pytest.param(10, 0.5, 19.0, id="one start in two seconds"),
         pytest.param(10, 0.0, None, id="nothing moves"),
     ],
 )
@@ -111,7 +111,7 @@ def look(at: float, dispatched: int, waiting: int = 5, capacity: float = 40.0) -
         pytest.param([look(t, 3 * t) for t in range(9)], 3.0, id="measured"),
         pytest.param([look(t, 7) for t in range(9)], 40.0, id="nothing started"),
         pytest.param([look(t, t, waiting=t) for t in range(9)], 40.0, id="once nobody waited"),
-        pytest.param([look(t, t * t) for t in range(31)], 50.0, id="the last ten seconds count"),
+        pytest.param([look(t, t * t) for t in range(41)], 60.0, id="the last looks count"),
     ],
 )
 def test_the_rate_is_measured_while_jobs_wait_and_promised_otherwise(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, ParamSpec
 
 import pytest
 import uvloop
@@ -20,10 +22,17 @@ def message(data: bytes) -> bytes:
     return b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$%d\r\n%b\r\n" % (len(data), data)
 
 
-@pytest.fixture(scope="module")
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The gateway's own: its transports are stricter than asyncio's."""
-    return uvloop.EventLoopPolicy()
+P = ParamSpec("P")
+
+
+def on_uvloop(story: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test on the gateway's own event loop: its transports are stricter than asyncio's."""
+
+    @functools.wraps(story)
+    def test(*args: P.args, **kwargs: P.kwargs) -> None:
+        uvloop.run(story(*args, **kwargs))
+
+    return test
 
 
 class Stage:
@@ -69,6 +78,7 @@ async def subscribed(path: Path, *lines: bytes, query: str = "") -> AsyncIterato
         await server.wait_closed()
 
 
+@on_uvloop
 async def test_messages_come_in_order_however_they_are_cut(tmp_path: Path) -> None:
     every = SUBSCRIBED + b"".join(message(b"%d" % n) for n in range(100))
 
@@ -92,6 +102,7 @@ async def test_messages_come_in_order_however_they_are_cut(tmp_path: Path) -> No
         pytest.param(SUBSCRIBED + message(b"bug"), id="says what our own code fails on"),
     ],
 )
+@on_uvloop
 async def test_whatever_goes_wrong_it_subscribes_again_and_tells_of_the_gap(
     tmp_path: Path, bad: bytes
 ) -> None:
@@ -114,6 +125,7 @@ async def test_whatever_goes_wrong_it_subscribes_again_and_tells_of_the_gap(
         ),
     ],
 )
+@on_uvloop
 async def test_it_says_who_it_is_before_it_subscribes(
     tmp_path: Path, query: str, auth: bytes
 ) -> None:
@@ -123,6 +135,7 @@ async def test_it_says_who_it_is_before_it_subscribes(
     assert stage.greetings == [auth + b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nc\r\n"]
 
 
+@on_uvloop
 async def test_no_password_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     url = f"unix://{tmp_path}/nobody-is-here?password=s3cret"
     subscriber = Subscriber(url, "c", print, print)
@@ -131,4 +144,5 @@ async def test_no_password_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFi
     await eventually(lambda: len(caplog.records) > 1)
 
     running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     assert "s3cret" not in caplog.text

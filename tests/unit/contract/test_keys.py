@@ -1,0 +1,40 @@
+"""The names of everything in Redis, as the Lua scripts spell them too."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from contract import keys, scripts
+
+SCRIPTS = (
+    *("enqueue", "dispatch", "append", "cancel", "handback"),
+    *("reclaim", "beat", "acquire", "release"),
+)
+
+KNOWN = {
+    key.removesuffix("x").removesuffix("{x}").removesuffix("x:x")
+    for key in (
+        *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS),
+        *(keys.jobs("x"), keys.client("x"), keys.events("x"), keys.control("x")),
+        *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
+        *(keys.unfit("x"), keys.uses("x"), keys.grants("x")),
+    )
+}
+ONLY_IN_SCRIPTS = {"p2g:asked:"}
+
+
+def test_the_keys_of_one_job_share_a_hash_tag() -> None:
+    tags = [re.findall(r"\{(.*?)\}", key) for key in (keys.log("j1"), keys.job("j1"))]
+
+    assert tags == [["j1"], ["j1"]]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_uses_no_key_that_the_contract_does_not_name(name: str) -> None:
+    used = set(re.findall(r"'(p2g:[a-z:]+)\{?'", scripts.source(name)))
+
+    assert used <= KNOWN | ONLY_IN_SCRIPTS | {"p2g:job:", "p2g:log:"}
+    assert used
+
