@@ -20,7 +20,9 @@ PLANS = {
     "one account, 4 workers": Plan(accounts=1, max_in_flight=5),
     "two keys an account": Plan(accounts=5, keys_per_account=2),
     "kills and freezes": Plan(accounts=14, kill_every=8, freeze_every=7),
-    "8 workers, slow answers": Plan(workers=8, accounts=9, answer="count to 60 every 50ms"),
+    "8 workers, slow answers": Plan(
+        workers=8, accounts=9, answer="count to 60 every 50ms", answer_seconds=3
+    ),
 }
 
 

@@ -55,7 +55,3 @@ class Leases:
         batch = self._batch_of[account]
         fence = self._fences.get(batch)
         return Lease(batch, fence) if fence is not None and now < self._until else None
-
-    def expired(self, now: float) -> bool:
-        """Tell whether everything we held has lapsed."""
-        return now >= self._until

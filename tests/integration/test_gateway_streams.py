@@ -331,25 +331,24 @@ async def test_a_client_that_leaves_after_the_end_has_not_left(
 # --- waiting
 
 
-async def test_who_waits_is_told_the_place_in_line(shared: House) -> None:
-    await shared.worker.beat(TokenCounts(cooling=1), capacity=0.1)
+async def test_who_waits_is_told_the_place_in_line(tmp_path: Path) -> None:
+    async with house(tmp_path, CONFIG) as own, own.gateway.http() as http:
+        await own.worker.beat(TokenCounts(cooling=1), capacity=0.1)
 
-    async with shared.gateway.http() as http, streaming(http) as first:
-        said = first.aiter_raw()
-        assert (await anext(said)).startswith(b": keep-alive queued position=1")
+        async def seen(depth: int) -> bool:
+            tokens = await own.metric("poe2gpt_tokens", {"state": "cooling"})
+            return (await own.metric("poe2gpt_queue_depth"), tokens) == (depth, 1)
 
-        async def seen() -> bool:
-            tokens = await shared.metric("poe2gpt_tokens", {"state": "cooling"})
-            return (await shared.metric("poe2gpt_queue_depth"), tokens) == (1, 1)
+        await eventually(lambda: seen(0), "a look at the worker")
+        async with streaming(http) as first:
+            told_first = first.aiter_raw()
+            assert await anext(told_first) == b": keep-alive queued position=1 eta=5s\n\n"
 
-        await eventually(seen, "a look at the queue")
-        async with streaming(http) as second:
-            said_then = second.aiter_raw()
-            comment = await anext(said_then)
-
-            assert comment == b": keep-alive queued position=2 eta=15s\n\n"
-    await shared.worker.beat()
-    await nothing_is_left(shared)
+            await eventually(lambda: seen(1), "a look at the queue")
+            async with streaming(http) as second:
+                told_second = second.aiter_raw()
+                assert await anext(told_second) == b": keep-alive queued position=2 eta=15s\n\n"
+        await nothing_is_left(own)
 
 
 async def test_a_silent_stream_is_kept_alive(shared: House, http: httpx.AsyncClient) -> None:
@@ -390,7 +389,7 @@ async def test_a_wait_that_is_hopeless_from_the_start_is_a_429_at_once(tmp_path:
         answer = await http.post(CHAT, json=asking())
 
         assert answer.status_code == 429
-        assert answer.headers["retry-after"] == "100"
+        assert answer.headers["retry-after"] == "50"
         await nothing_is_left(own)
 
 

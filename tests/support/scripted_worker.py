@@ -165,8 +165,10 @@ async def answering_all(worker: ScriptedWorker, script: Script) -> AsyncIterator
     try:
         yield
     finally:
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
+        # Again and again: redis-py on Python 3.11 may swallow a cancellation.
+        while not answering.done():
+            answering.cancel()
+            await asyncio.wait({answering}, timeout=0.1)
 
 
 async def words(answering: Answering, text: str = "one two three") -> None:

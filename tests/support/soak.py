@@ -38,6 +38,7 @@ class Plan:
     cool_down: float = 1.0
     max_in_flight: int = 2
     answer: str = "count to 10 every 50ms"
+    answer_seconds: float = 0.5
     overload: float = 3.0
     weights: Mapping[str, float] = field(default_factory=lambda: {"a": 1.0, "b": 1.0, "c": 1.0})
     kill_every: float | None = None
@@ -50,7 +51,8 @@ class Plan:
     @property
     def starts_per_second(self) -> float:
         """What the limits of all accounts allow."""
-        return self.accounts * min(self.rate_limit / 60, 1 / self.cool_down)
+        by_rate = min(self.rate_limit / 60, 1 / self.cool_down)
+        return self.accounts * min(by_rate, self.max_in_flight / self.answer_seconds)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ KNOWN = {
         *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS),
         *(keys.jobs("x"), keys.client("x"), keys.events("x"), keys.control("x")),
         *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
-        *(keys.unfit("x"), keys.uses("x"), keys.grants("x")),
+        *(keys.unfit("x"), keys.uses("x"), keys.grants("x"), keys.served("x"), keys.GATEWAYS),
     )
 }
 ONLY_IN_SCRIPTS = {"p2g:asked:"}
@@ -37,4 +37,3 @@ def test_a_script_uses_no_key_that_the_contract_does_not_name(name: str) -> None
 
     assert used <= KNOWN | ONLY_IN_SCRIPTS | {"p2g:job:", "p2g:log:"}
     assert used
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -148,7 +149,7 @@ def test_a_call_that_was_never_made_costs_nothing() -> None:
         pytest.param({"max_in_flight": 1}, id="in flight"),
     ],
 )
-def test_two_tokens_of_one_account_share_its_limits(limits: dict[str, int]) -> None:
+def test_two_tokens_of_one_account_share_its_limits(limits: dict[str, Any]) -> None:
     pool = _pool(token("a", "same", **limits), token("b", "same", **limits))
     pool.acquire(NOW)
 
@@ -200,7 +201,7 @@ def test_a_parked_token_is_well_again_in_time_or_when_it_is_said_so() -> None:
 
     assert before == (Wait(NOW + 100), [a], "no points", False)
     assert in_time == a
-    assert (pool.acquire(NOW), pool.parked(NOW), pool.is_well("a")) == (a, [], True)
+    assert (pool.acquire(NOW + 100), pool.parked(NOW), pool.is_well("a")) == (a, [], True)
 
 
 def test_a_token_that_may_not_use_a_model_is_left_out_for_that_model_alone() -> None:
@@ -229,9 +230,13 @@ def test_a_job_never_gets_a_token_that_it_has_tried() -> None:
 @pytest.mark.parametrize(
     ("spoil", "anywhere", "owned"),
     [
-        pytest.param(lambda pool: None, True, True, id="all is well"),
-        pytest.param(lambda pool: pool.park("b", NOW + 1, "bad key"), True, False, id="ours parked"),
-        pytest.param(lambda pool: pool.park("c", NOW + 1, "bad key"), True, True, id="theirs parked"),
+        pytest.param(repr, True, True, id="all is well"),
+        pytest.param(
+            lambda pool: pool.park("b", NOW + 1, "bad key"), True, False, id="ours parked"
+        ),
+        pytest.param(
+            lambda pool: pool.park("c", NOW + 1, "bad key"), True, True, id="theirs parked"
+        ),
         pytest.param(lambda pool: pool.mark_unfit("b", "M", NOW + 1), True, False, id="ours unfit"),
         pytest.param(lambda pool: pool.park("b", NOW, "no points"), True, True, id="well by now"),
         pytest.param(
@@ -296,7 +301,7 @@ def test_every_owned_token_is_counted_once() -> None:
     ],
 )
 def test_capacity_is_what_the_limits_of_healthy_accounts_allow(
-    limits: dict[str, int], capacity: float
+    limits: dict[str, Any], capacity: float
 ) -> None:
     pool = _pool(token("a", "same", **limits), token("b", "same", **limits), token("c", **limits))
     both = pool.capacity(NOW)

@@ -1,0 +1,157 @@
+"""A worker without a gateway: jobs are put into the queue and answers read from their logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from contract import keys, scripts
+from contract.messages import (
+    Event,
+    Failed,
+    Job,
+    Message,
+    Reasoning,
+    Record,
+    Replaced,
+    Started,
+    Text,
+    is_terminal,
+)
+from tests.support.deployment import eventually
+from worker.config import PoeToken, WorkerConfig
+from worker.poe.client import PoeClient
+from worker.queue import Queue
+from worker.service import Service
+
+LEASE_LIFE = 1.0
+"""Seconds; the shortest there may be, so that nobody waits long for the dead."""
+
+_ANSWER_MS, _JOB_MS = 600_000, 86_400_000
+
+
+def token(secret: str, **limits: Any) -> PoeToken:
+    """A token with an account of its own, which may start at once and as often as it likes."""
+    defaults: dict[str, Any] = {"account": secret, "rate_limit": 10_000, "cool_down": 0.0}
+    return PoeToken(id=f"id-{secret}", label=f"label-{secret}", secret=secret, **defaults | limits)
+
+
+@asynccontextmanager
+async def working(
+    redis_url: str, poe_url: str, *tokens: PoeToken, name: str = "w"
+) -> AsyncIterator[Service]:
+    """A worker in this very process; after the block it has drained."""
+    config = WorkerConfig(
+        redis_url=redis_url,
+        poe_url=poe_url,
+        tokens=tokens,
+        lease_life=LEASE_LIFE,
+        connect_timeout=5.0,
+        drain_timeout=10.0,
+    )
+    async with (
+        Queue(redis_url, name, lease_life=LEASE_LIFE, max_attempts=2) as queue,
+        PoeClient(poe_url, max_connections=100) as poe,
+    ):
+        service = Service(config, queue, poe, "test")
+        running = asyncio.create_task(service.run())
+        try:
+            yield service
+        finally:
+            service.drain()
+            service.drain()
+            await running
+
+
+class Asking:
+    """What gateways do, without one."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis: Any = redis
+        self._enqueue = redis.register_script(scripts.source("enqueue"))
+        self._cancel = redis.register_script(scripts.source("cancel"))
+        self._numbers = count()
+
+    async def ask(
+        self, bot: str, text: str = "hello", *, client: str = "ann", wait: float = 60.0
+    ) -> str:
+        """Queue a question; returns the job's id."""
+        job = Job(f"job-{next(self._numbers)}", client, bot, (Message("user", text),))
+        await self._enqueue(
+            args=[
+                *(0, job.id, client, "g1", msgspec.msgpack.encode(job), round(wait * 1000)),
+                *(1, 1000, 10_000, _JOB_MS, "", ""),
+            ]
+        )
+        return job.id
+
+    async def cancel(self, job: str) -> str:
+        told: bytes = await self._cancel(args=[0, job, _ANSWER_MS])
+        return told.decode()
+
+    async def records(self, job: str) -> list[Record]:
+        entries = await self.redis.xrange(keys.log(job))
+        return [msgspec.msgpack.decode(fields[b"r"], type=Record) for _, fields in entries]
+
+    async def events(self, job: str) -> list[Event]:
+        return [event for record in await self.records(job) for event in record.events]
+
+    async def answer(self, job: str) -> list[Event]:
+        """All events, when the job has ended."""
+
+        async def ended() -> list[Event]:
+            events = await self.events(job)
+            return events if events and is_terminal(events[-1]) else []
+
+        events: list[Event] = await eventually(ended, f"the end of {job}")
+        return events
+
+    async def begun(self, job: str) -> None:
+        """Wait for the first words."""
+
+        async def says_something() -> str:
+            return said(await self.events(job))
+
+        await eventually(says_something, f"the first words of {job}")
+
+    async def state(self, job: str) -> str:
+        state: bytes = await self.redis.hget(keys.job(job), "state")
+        return state.decode()
+
+    async def counts(self, client: str = "ann") -> dict[str, int]:
+        """The client's unfinished jobs, by what the counters say."""
+        names = ("waiting", "running", "open")
+        values = await self.redis.hmget(keys.client(client), names)
+        return {name: int(value or 0) for name, value in zip(names, values, strict=True)}
+
+
+def said(events: Collection[Event]) -> str:
+    """The text of an answer."""
+    text = ""
+    for event in events:
+        if isinstance(event, Text):
+            text += event.text
+        elif isinstance(event, Replaced):
+            text = event.text
+        assert not isinstance(event, Reasoning)
+    return text
+
+
+def tokens_of(events: Collection[Event]) -> list[str]:
+    """The tokens of all attempts, by their secrets."""
+    return [event.token.removeprefix("label-") for event in events if isinstance(event, Started)]
+
+
+def failure(events: list[Event]) -> Failed:
+    """The failure that is an answer's one end."""
+    ends = [event for event in events if is_terminal(event)]
+    assert len(ends) == 1
+    assert isinstance(ends[0], Failed), ends[0]
+    assert events[-1] is ends[0]
+    return ends[0]

@@ -1,0 +1,90 @@
+"""What a fault teaches all workers about its token."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker import lessons
+from worker.poe.faults import Fault, FaultKind
+from worker.queue import Note
+
+
+def _note(kind: FaultKind, *, strikes: int = 1, retry_after: float | None = None) -> Note | None:
+    fault = Fault(kind, retry_after=retry_after)
+    return lessons.note(fault, model="Bot", strikes=strikes, luck=0.5)
+
+
+TEACHES = {
+    FaultKind.RATE_LIMITED,
+    FaultKind.NO_POINTS,
+    FaultKind.BAD_KEY,
+    FaultKind.NOT_ENTITLED,
+}
+
+
+@pytest.mark.parametrize("kind", list(FaultKind), ids=lambda kind: kind.name)
+def test_only_faults_of_the_token_teach_anything(kind: FaultKind) -> None:
+    assert (_note(kind) is not None) is (kind in TEACHES)
+
+
+@pytest.mark.parametrize("strikes", [1, 2, 9])
+def test_poes_own_word_on_the_rest_counts(strikes: int) -> None:
+    note = _note(FaultKind.RATE_LIMITED, strikes=strikes, retry_after=2.0)
+
+    assert note == Note(rest=2.0, strikes=strikes)
+
+
+@pytest.mark.parametrize(("strikes", "rest"), [(1, 10), (2, 20), (3, 40), (6, 300), (1000, 300)])
+def test_without_it_the_rest_doubles_with_every_strike(strikes: int, rest: float) -> None:
+    note = _note(FaultKind.RATE_LIMITED, strikes=strikes)
+
+    assert note is not None
+    assert (note.rest, note.park, note.strikes) == pytest.approx((rest, 0, strikes))
+
+
+@pytest.mark.parametrize(("strikes", "park"), [(1, 900), (2, 1800), (5, 14_400), (99, 14_400)])
+def test_a_token_without_points_is_set_aside_ever_longer(strikes: int, park: float) -> None:
+    note = _note(FaultKind.NO_POINTS, strikes=strikes)
+
+    assert note is not None
+    assert (note.park, note.rest) == pytest.approx((park, 0.0))
+    assert note.state == lessons.NO_POINTS
+
+
+def test_a_key_that_poe_does_not_know_is_left_alone_for_a_day() -> None:
+    note = _note(FaultKind.BAD_KEY)
+
+    assert note is not None
+    assert (note.park, note.rest, note.state) == (86_400.0, 0.0, lessons.BAD_KEY)
+
+
+def test_a_refused_model_says_nothing_of_the_token_otherwise() -> None:
+    assert _note(FaultKind.NOT_ENTITLED) == Note(unfit_model="Bot", unfit=lessons.UNFIT_LIFE)
+
+
+@given(
+    first=st.floats(0.1, 1000),
+    factor=st.floats(1, 100),
+    strikes=st.integers(1, 10_000),
+    luck=st.floats(0, 1),
+)
+def test_a_backoff_never_shrinks_and_stays_within_a_tenth_of_its_bounds(
+    first: float, factor: float, strikes: int, luck: float
+) -> None:
+    longest = first * factor
+
+    now = lessons.backoff(first, longest, strikes, luck)
+    later = lessons.backoff(first, longest, strikes + 1, luck)
+
+    assert 0.9 * first <= now * (1 + 1e-9)
+    assert later >= now
+    assert later <= 1.1 * longest * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("state", [lessons.BAD_KEY, lessons.NO_POINTS])
+def test_the_balance_is_looked_at_more_often_than_the_token_comes_back(state: str) -> None:
+    parked = {lessons.BAD_KEY: lessons.BAD_KEY_PARK, lessons.NO_POINTS: lessons.NO_POINTS_PARK}
+
+    assert 0 < lessons.look_every(state) < parked[state]
