@@ -28,10 +28,9 @@ from tests.support.deployment import KEY, eventually
 from tests.support.gateway_alone import (
     CHAT,
     House,
+    another_gateway,
     asking,
     house,
-    kill,
-    start_gateway,
     text_of,
 )
 from tests.support.scripted_worker import Answering, encode, words
@@ -73,9 +72,6 @@ async def nothing_is_left(own: House) -> None:
         assert {tally.get(k, b"0") for k in (b"waiting", b"running", b"open")} == {b"0"}, tally
         client = name.decode().removeprefix(keys.client(""))
         assert await own.redis.xlen(keys.jobs(client)) == 0
-
-
-# --- what becomes of the frames
 
 
 async def test_a_stream_is_the_log_in_order(shared: House, http: httpx.AsyncClient) -> None:
@@ -231,9 +227,6 @@ async def events_of(stream: httpx.Response) -> list[dict]:  # type: ignore[type-
     return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
 
 
-# --- failures
-
-
 async def test_a_late_failure_is_an_event_without_choices_and_the_end(
     shared: House, http: httpx.AsyncClient
 ) -> None:
@@ -265,9 +258,6 @@ async def test_a_failure_after_output_is_an_error_for_who_wanted_it_whole(
     assert answer.status_code == 502
     assert answer.headers["x-should-retry"] == "false"
     assert "begun" not in answer.text
-
-
-# --- clients that leave
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
@@ -326,9 +316,6 @@ async def test_a_client_that_leaves_after_the_end_has_not_left(
     await nothing_is_left(shared)
     assert shared.worker.cancelled.empty()
     assert await shared.metric("poe2gpt_answers_total", {"outcome": "client left"}) == before
-
-
-# --- waiting
 
 
 async def test_who_waits_is_told_the_place_in_line(tmp_path: Path) -> None:
@@ -404,9 +391,6 @@ async def test_a_full_queue_is_a_429(tmp_path: Path) -> None:
         await nothing_is_left(own)
 
 
-# --- many, and the end
-
-
 async def test_each_of_many_streams_ends_though_no_garbage_is_collected(tmp_path: Path) -> None:
     """Granian ends a stream when its transport is freed: a cycle around one would hold it open."""
     count = 200
@@ -440,23 +424,22 @@ async def test_each_of_many_streams_ends_though_no_garbage_is_collected(tmp_path
 async def test_two_gateways_do_not_hear_each_others_answers(
     shared: House, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    other = await start_gateway(tmp_path, shared.server.url, CONFIG, probe="/readyz")
-    async with other.http() as there, streaming(http, "here") as a, streaming(there, "there") as b:
-        for _ in range(2):
-            answering = await shared.worker.take()
-            await answering.say(Text(answering.job.messages[0].content), Finished())
-
-        assert (await text_of(a), await text_of(b)) == ("here", "there")
-
-    async def channels() -> int:
-        return len(await shared.redis.pubsub_channels(keys.events("*")))
-
     async def both() -> bool:
-        return await channels() == 2
+        return len(await shared.redis.pubsub_channels(keys.events("*"))) == 2
 
-    await eventually(both, "both subscriptions")
-    assert await other.child.stop() == 0
-    assert await channels() == 1
+    async with (
+        another_gateway(tmp_path, shared.server.url, CONFIG, "/readyz") as other,
+        other.http() as there,
+    ):
+        await eventually(both, "both subscriptions")
+        async with streaming(http, "here") as a, streaming(there, "there") as b:
+            for _ in range(2):
+                answering = await shared.worker.take()
+                await answering.say(Text(answering.job.messages[0].content), Finished())
+
+            assert (await text_of(a), await text_of(b)) == ("here", "there")
+        assert await other.child.stop() == 0
+    assert not await both()
     assert await shared.redis.zcard(keys.GATEWAYS) == 1
 
 
@@ -523,13 +506,15 @@ async def test_what_outlasts_the_drain_ends_with_an_error(tmp_path: Path) -> Non
 
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    async with house(tmp_path, "statusHold = 0") as own, own.gateway.http() as http:
-        async with streaming(http) as stream:
-            await own.worker.take()
-            own.gateway.child.send(signal.SIGTERM)
-            await eventually(lambda: "draining" in own.gateway.child.output(), "the drain")
+    async with (
+        house(tmp_path, "statusHold = 0") as own,
+        own.gateway.http() as http,
+        streaming(http) as stream,
+    ):
+        await own.worker.take()
+        own.gateway.child.send(signal.SIGTERM)
+        await eventually(lambda: "draining" in own.gateway.child.output(), "the drain")
 
-            assert await own.gateway.child.stop() == 1
-            with pytest.raises(httpx.RemoteProtocolError):
-                await stream.aread()
-        await kill(own.gateway)
+        assert await own.gateway.child.stop() == 1
+        with pytest.raises(httpx.RemoteProtocolError):
+            await stream.aread()

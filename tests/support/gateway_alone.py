@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from tests.support.deployment import (
     KEY,
     PATIENCE,
+    Child,
     Gateway,
     RedisServer,
     eventually,
@@ -73,10 +74,33 @@ async def start_gateway(
     return gateway
 
 
-async def kill(gateway: Gateway) -> None:
-    if gateway.child.process.returncode is None:
-        gateway.child.process.kill()
-        await gateway.child.process.wait()
+async def kill(*children: Child | None) -> None:
+    for child in children:
+        if child is not None and child.process.returncode is None:
+            child.process.kill()
+            await child.process.wait()
+
+
+@asynccontextmanager
+async def another_gateway(
+    directory: Path, redis_url: str, config: str = "", probe: str = "/healthz"
+) -> AsyncIterator[Gateway]:
+    """A gateway on a Redis that need not be there."""
+    gateway = await start_gateway(directory, redis_url, config, probe=probe)
+    try:
+        yield gateway
+    finally:
+        await kill(gateway.child)
+
+
+@asynccontextmanager
+async def later_redis(directory: Path) -> AsyncIterator[RedisServer]:
+    """A Redis that the test starts when it wants to."""
+    server = RedisServer(directory)
+    try:
+        yield server
+    finally:
+        await kill(server.child)
 
 
 @asynccontextmanager
@@ -96,7 +120,7 @@ async def house(
             try:
                 yield House(gateway, server, redis, worker)
             finally:
-                await kill(gateway)
+                await kill(gateway.child)
                 await redis.aclose()
 
 

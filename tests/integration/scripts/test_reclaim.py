@@ -214,3 +214,31 @@ def test_a_job_that_was_handed_back_and_found_no_token_in_time_ends(scripts: Scr
     assert before == []
     assert _failed(scripts, "j1") == ["too late"]
     assert (scripts.tally(), scripts.redis.exists("p2g:again")) == ({}, 0)
+
+
+def test_a_dead_gateway_takes_its_clients_with_it(scripts: Scripts) -> None:
+    scripts.enqueue("running", gateway="dead")
+    (given,) = scripts.dispatch()
+    scripts.enqueue("queued", gateway="dead")
+    scripts.enqueue("ours", gateway="alive")
+    scripts.redis.zadd(keys.GATEWAYS, {"dead": scripts.now, "alive": scripts.now + 1})
+    scripts.beat("w1")
+
+    with scripts.heard(keys.control("w1")) as told:
+        scripts.reclaim()
+
+    assert told == [b"running"]
+    assert scripts.state("queued") == "done"
+    assert scripts.append(text(given)) == [1]
+    assert scripts.state("ours") == "queued"
+    assert scripts.redis.zrange(keys.GATEWAYS, 0, -1) == [b"alive"]
+    assert not scripts.redis.exists(keys.served("dead"))
+
+
+def test_a_gateway_whose_heartbeat_goes_on_keeps_its_clients(scripts: Scripts) -> None:
+    scripts.enqueue("j1")
+    scripts.redis.zadd(keys.GATEWAYS, {"g1": scripts.now + 1})
+
+    scripts.reclaim()
+
+    assert scripts.state("j1") == "queued"
