@@ -62,7 +62,7 @@ async def _acquire(redis: Redis, tokens: int, _: int) -> float:
 
 def _acquire_args(token: int, grant: str, job: str) -> list[str | int]:
     limits = [1000, 60_050, 0, 100_000, 10_500, 120_000]
-    return [0, "w", token, 1, token, token, grant, *limits, job]
+    return [0, "w", token, 1, token, token, grant, *limits, job, 1]
 
 
 async def _dispatch(redis: Redis, _: int, jobs: int) -> float:

@@ -4,6 +4,9 @@ PREFIX = "p2g:"
 GROUP = "workers"
 """The consumer group of every job stream."""
 
+GATEWAY_LIFE = 15.0
+"""Seconds for which a gateway counts as alive after each heartbeat; then its jobs are dropped."""
+
 RING = PREFIX + "ring"
 BELL = PREFIX + "bell"
 AGAIN = PREFIX + "again"

@@ -58,14 +58,15 @@ class Calls:
         """The tokens and grants of the calls under way."""
         return [(token, grant) for grant, token in self._in_flight.items()]
 
-    async def settled(self) -> None:
-        """Return when Redis knows of the end of all calls that have ended."""
-        while self._background:
-            await asyncio.wait(self._background)
+    async def settled(self, seconds: float) -> None:
+        """Return when Redis knows of the end of all calls that have ended, or after `seconds`."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=seconds)
 
     async def make(
         self,
         job: Job,
+        epoch: int,
         token: PoeToken,
         *,
         simulate_roles: int,
@@ -77,7 +78,7 @@ class Calls:
         Raises Unavailable or NotSent where no call was made, Fault where one failed.
         """
         grant = f"{job.id}:{token_hex(4)}"
-        granted = await self._granted(token, job.id, grant)
+        granted = await self._granted(token, (job.id, epoch), grant)
         sent = False
         note: Note | None = None
 
@@ -113,7 +114,7 @@ class Calls:
             (self._pool.release if sent else self._pool.cancel)(token)
             self._in_background(lambda: self._queue.release(token, grant, used=sent, note=note))
 
-    async def _granted(self, token: PoeToken, job: str, grant: str) -> Granted:
+    async def _granted(self, token: PoeToken, job: tuple[str, int], grant: str) -> Granted:
         try:
             reply = await self._ask(token, job, grant)
             while isinstance(reply, Refused) and reply.wait is not None and reply.wait < BRIEF:
@@ -139,7 +140,7 @@ class Calls:
         raise Unavailable
 
     async def _ask(
-        self, token: PoeToken, job: str, grant: str
+        self, token: PoeToken, job: tuple[str, int], grant: str
     ) -> Granted | Refused | Parked | Lost:
         lease = self._leases.lease(token.account, time.monotonic())
         if lease is None:

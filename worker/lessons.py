@@ -8,6 +8,9 @@ from worker.queue import Note
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
 """The rest of an account after a 429 that does not say how long, and the most it doubles to."""
 
+SHORTEST_REST = 1.0
+"""The rest of an account after a 429 that says "at once": it did not mean this one."""
+
 NO_POINTS_PARK, LONGEST_PARK = 900.0, 4 * 3600.0
 """For how long a token without points is set aside; its balance may bring it back before."""
 
@@ -34,7 +37,7 @@ def note(fault: Fault, *, model: str, strikes: int, luck: float) -> Note | None:
     """
     match fault.kind:
         case FaultKind.RATE_LIMITED if fault.retry_after is not None:
-            return Note(rest=fault.retry_after, strikes=strikes)
+            return Note(rest=max(fault.retry_after, SHORTEST_REST), strikes=strikes)
         case FaultKind.RATE_LIMITED:
             return Note(rest=backoff(RATE_LIMIT_REST, LONGEST_REST, strikes, luck), strikes=strikes)
         case FaultKind.NO_POINTS:

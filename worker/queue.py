@@ -7,6 +7,7 @@ after any fault there `orphans` finds the jobs that were given to us unheard.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -48,6 +49,8 @@ BELL_WAIT = 1.0
 
 CATALOGUE_LIFE = 7 * 24 * 3600
 """Seconds for which the last good catalogue is kept while Poe does not answer."""
+
+_log = logging.getLogger("worker.queue")
 
 RedisFault = (exceptions.RedisError, OSError, TimeoutError)
 """All that a broken or frozen Redis can raise here."""
@@ -159,7 +162,17 @@ class Queue:
     async def dispatch(self, count: int) -> list[Taken]:
         """Take up to `count` jobs, in fair order."""
         rows = await self._run("dispatch", self.worker, count, _ms(ANSWER_LIFE), _TOO_LATE)
-        return [_taken(row) for row in rows]
+        return [taken for row in rows if (taken := await self._readable(row))]
+
+    async def _readable(self, row: Sequence[Any]) -> Taken | None:
+        """Decode a job, or end one that a gateway of another version has written."""
+        try:
+            return _taken(row)
+        except msgspec.DecodeError as error:
+            job, epoch = row[-1].decode(), row[1]
+            _log.error("job %s cannot be read: %s", job, error)
+            await self.append([Record(job, epoch, 1, (_UNREADABLE,))])
+            return None
 
     async def append(self, records: Sequence[Record]) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
@@ -205,6 +218,8 @@ class Queue:
         """Jobs, with their epochs, that Redis holds to be ours and we do not know."""
         lost = [job for job in await self.owned() if job not in running]
         epochs = [await _await(self._redis.hget(keys.job(job), "epoch")) for job in lost]
+        if forgotten := [job for job, epoch in zip(lost, epochs, strict=True) if not epoch]:
+            await _await(self._redis.srem(keys.owned(self.worker), *forgotten))
         return [(job, int(epoch)) for job, epoch in zip(lost, epochs, strict=True) if epoch]
 
     async def beat(
@@ -224,9 +239,19 @@ class Queue:
         return [worker.decode() for worker in dead]
 
     async def acquire(
-        self, token: PoeToken, batch: str, fence: int, job: str, grant: str, *, guard: float
+        self,
+        token: PoeToken,
+        batch: str,
+        fence: int,
+        job: tuple[str, int],
+        grant: str,
+        *,
+        guard: float,
     ) -> Granted | Refused | Parked | Lost:
-        """Ask for one call with this token; a grant must be used within `guard` seconds."""
+        """Ask for one call with this token; a grant must be used within `guard` seconds.
+
+        `job` is the id of the job and the epoch in which it is ours.
+        """
         asked = time.monotonic()
         reply = await self._run(
             "acquire",
@@ -242,12 +267,12 @@ class Queue:
             token.max_in_flight,
             _ms(guard),
             _ms(GRANT_LIFE),
-            job,
+            *job,
         )
         match reply[0]:
             case b"granted":
                 return Granted(float(reply[1]), asked)
-            case b"lost":
+            case b"lost" | b"gone":
                 return Lost()
             case b"full":
                 return Refused(None)
@@ -314,25 +339,39 @@ class Queue:
             await pubsub.subscribe(keys.control(self.worker))
 
             async def ids() -> AsyncIterator[str]:
+                asked = False
                 while True:
-                    message = await pubsub.get_message(timeout=None)
+                    message = await pubsub.get_message(timeout=_SOCKET_TIMEOUT)
                     if message is not None:
-                        yield message["data"].decode()
+                        asked = False
+                        if message["type"] == "message":
+                            yield message["data"].decode()
+                    elif asked:
+                        raise exceptions.ConnectionError("the subscription is silent")
+                    else:
+                        # A connection that was lost without a word looks just as idle.
+                        await pubsub.ping()
+                        asked = True
 
             yield ids()
+
+    async def cancelled(self, jobs: Iterable[str]) -> list[str]:
+        """Those of these jobs whose clients have left."""
+        ids = list(jobs)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job in ids:
+                pipe.hget(keys.job(job), "cancelled")
+            return [job for job, left in zip(ids, await pipe.execute(), strict=True) if left]
 
     async def may_fetch_catalogue(self, life: float) -> bool:
         """Tell whether it falls to this worker to fetch the catalogue, once in `life` seconds."""
         lock = self._redis.set(keys.CATALOGUE_LOCK, self.worker, nx=True, px=_ms(life))
         return bool(await lock)
 
-    async def publish_catalogue(self, catalogue: Catalogue) -> None:
-        """Make a catalogue known to the gateways."""
+    async def publish_catalogue(self, catalogue: Catalogue, life: float) -> None:
+        """Make a catalogue known to the gateways, and let nobody fetch it for `life` seconds."""
         await self._redis.set(keys.CATALOGUE, _encode(catalogue), ex=CATALOGUE_LIFE)
-
-    async def retry_catalogue(self, after: float) -> None:
-        """The fetch failed: someone may try again after `after` seconds."""
-        await self._redis.pexpire(keys.CATALOGUE_LOCK, _ms(after))
+        await self._redis.pexpire(keys.CATALOGUE_LOCK, _ms(life))
 
     async def _now(self) -> float:
         seconds, micros = await self._redis.time()
@@ -377,7 +416,7 @@ def _mark(record: Record) -> int:
 
 
 def _taken(row: Sequence[Any]) -> Taken:
-    payload, epoch, attempt, waited, tried, failures = row
+    payload, epoch, attempt, waited, tried, failures, _ = row
     return Taken(
         _decode_job(payload),
         epoch,
@@ -402,6 +441,9 @@ def _failure(kind: FailureKind, message: str, *, charged: bool = False) -> bytes
     return _encode((Failed(kind, message, charged=charged),))
 
 
+_UNREADABLE = Failed(
+    FailureKind.INTERNAL, "The request cannot be read by the worker that was given it."
+)
 _TOO_LATE = _failure(
     FailureKind.QUEUE_TIMEOUT, "The request waited too long for a free Poe key. Try again later."
 )

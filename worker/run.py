@@ -180,12 +180,15 @@ class JobRun:
             try:
                 return await self.worker.calls.make(
                     self.taken.job,
+                    self.taken.epoch,
                     token,
                     simulate_roles=self.worker.simulate_roles,
                     on_start=self._on_start,
                     on_events=self._on_events,
                 )
             except (Unavailable, NotSent, *RedisFault):
+                if self.begun:
+                    raise
                 raise HandBack from None
             except Fault as fault:
                 token = await self._after(fault, token)

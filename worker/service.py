@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
+from contract import keys
 from contract.messages import Catalogue, WorkerReport
 from worker import lessons
 from worker.calls import Calls
@@ -36,6 +37,9 @@ MOST_AT_ONCE = 16
 GRANT_RESERVE = 10.0
 """Seconds before a grant's end at which its call is cut, should Redis not have heard of us."""
 
+LAST_WORDS = 5.0
+"""Seconds that the jobs of a worker that must stop have to say so to Redis."""
+
 FAULT_PAUSE = 0.5
 """Seconds before a loop that Redis has failed goes on."""
 
@@ -58,26 +62,31 @@ class Service:
         self._looked: dict[str, float] = {}
         """When a parked token's balance was last looked at."""
         self._last_beat = time.monotonic()
-        self._present_since = self._last_beat - config.lease_life
+        self._grace = max(config.lease_life, keys.GATEWAY_LIFE)
+        """Seconds that everyone has to come back after an outage of Redis."""
+        self._present_since = self._last_beat - self._grace
         """Since when no beat has failed."""
         self._draining = asyncio.Event()
+        self._hurried = False
         self._changed = asyncio.Event()
         """Set when a token may have become free."""
 
     def drain(self) -> None:
         """Take nothing new; `run` returns when what runs has ended. A second call ends it now."""
         if self._draining.is_set():
+            self._hurried = True
             for run in list(self._runs.values()):
                 run.drain()
         self._draining.set()
         self._changed.set()
 
     async def run(self) -> None:
-        """Serve until drained."""
+        """Serve until drained. Raises what no retry can mend."""
+        emitting = asyncio.create_task(self.emitter.run())
+        serving = asyncio.create_task(self._serve())
         background = [
             asyncio.create_task(loop)
             for loop in (
-                self.emitter.run(),
                 self._repeat(self._beat, self._config.lease_life / 3),
                 self._repeat(self._listen, 0.0),
                 self._repeat(self._cut_the_uncounted, 1.0),
@@ -86,12 +95,17 @@ class Service:
             )
         ]
         try:
-            await self._take_jobs()
-            await self._finish_jobs()
+            await asyncio.wait({emitting, serving}, return_when=asyncio.FIRST_COMPLETED)
+            await (serving if serving.done() else emitting)
         finally:
-            for task in background:
+            await self._abandon_jobs()
+            for task in (*background, emitting, serving):
                 task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await asyncio.gather(*background, emitting, serving, return_exceptions=True)
+
+    async def _serve(self) -> None:
+        await self._take_jobs()
+        await self._finish_jobs()
 
     async def _repeat(self, step: Callable[[], Awaitable[None]], pause: float) -> None:
         while True:
@@ -100,20 +114,25 @@ class Service:
             except RedisFault as fault:
                 _log.warning("Redis: %s", fault)
                 await asyncio.sleep(FAULT_PAUSE)
+            except Exception:
+                # A worker that has stopped beating or listening would fail everyone in silence.
+                _log.exception("a step failed by our own fault")
+                await asyncio.sleep(FAULT_PAUSE)
             # Workers that started together must not beat together.
             await asyncio.sleep(pause * random.uniform(0.9, 1.0))  # noqa: S311
 
     async def _take_jobs(self) -> None:
-        unheard = False
+        looked = time.monotonic()
         while not self._draining.is_set():
             try:
-                if unheard:
+                # A dispatch that we gave up may still arrive, long after.
+                if time.monotonic() - looked > self._config.lease_life:
                     await self._return_orphans()
-                unheard = False
+                    looked = time.monotonic()
                 await self._take_some()
             except RedisFault as fault:
                 _log.warning("cannot take jobs: %s", fault)
-                unheard = True
+                looked = -self._config.lease_life
                 await asyncio.sleep(FAULT_PAUSE)
 
     async def _take_some(self) -> None:
@@ -173,14 +192,26 @@ class Service:
         _log.info("draining: %d jobs still run", len(self._runs))
         await self._beat_once_more()
         give_up = time.monotonic() + self._config.drain_timeout
-        while self._runs and time.monotonic() < give_up:
-            await asyncio.wait([r.task for r in self._runs.values() if r.task], timeout=1)
+        while self._runs and not self._hurried and time.monotonic() < give_up:
+            await self._until_some_ended(1.0)
         for run in list(self._runs.values()):
             run.drain()
-        while self._runs:
-            await asyncio.wait([r.task for r in self._runs.values() if r.task], timeout=1)
-        await self.calls.settled()
+        give_up = time.monotonic() + LAST_WORDS
+        while self._runs and time.monotonic() < give_up:
+            await self._until_some_ended(1.0)
+        await self.calls.settled(LAST_WORDS)
         await self._beat_once_more()
+
+    async def _abandon_jobs(self) -> None:
+        """Stop runs whose last words nobody takes: Redis is gone, or the emitter is."""
+        while self._runs:
+            for run in self._runs.values():
+                if run.task:
+                    run.task.cancel()
+            await self._until_some_ended(0.1)
+
+    async def _until_some_ended(self, seconds: float) -> None:
+        await asyncio.wait([run.task for run in self._runs.values() if run.task], timeout=seconds)
 
     async def _beat_once_more(self) -> None:
         try:
@@ -191,16 +222,20 @@ class Service:
     async def _beat(self) -> None:
         asked = time.monotonic()
         leaving = self._draining.is_set()
-        fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
-        new = self.pool.own(self.leases.renew(fences, asked))
+        try:
+            fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
+        except RedisFault:
+            self._present_since = asked
+            raise
         if asked - self._last_beat > self._config.lease_life:
             await self._wake_from_absence(asked)
-        self._last_beat = asked
+        new = self.pool.own(self.leases.renew(fences, asked))
         await self._learn_states(new)
         if self.calls.in_flight:
             await self.queue.extend(self.calls.in_flight)
+        self._last_beat = asked
         # After an outage of Redis everyone's heartbeat has lapsed: leave them time to come back.
-        if asked - self._present_since > self._config.lease_life:
+        if asked - self._present_since > self._grace:
             for worker in await self.queue.reclaim():
                 _log.warning("worker %s has died; its jobs were seen to", worker)
         self._changed.set()
@@ -208,8 +243,10 @@ class Service:
     async def _wake_from_absence(self, now: float) -> None:
         """Redis was gone, or we were frozen: some of our jobs may be others' by now."""
         self._present_since = now
+        # First those that we know: one that is dispatched meanwhile is ours.
+        runs = list(self._runs.items())
         owned = await self.queue.owned()
-        for job, run in list(self._runs.items()):
+        for job, run in runs:
             if job not in owned:
                 run.stop(stale=True)
 
@@ -240,6 +277,9 @@ class Service:
 
     async def _listen(self) -> None:
         async with self.queue.cancellations() as ids:
+            for job in await self.queue.cancelled(self._runs):
+                if run := self._runs.get(job):
+                    run.stop()
             async for job in ids:
                 if run := self._runs.get(job):
                     run.stop()
@@ -269,15 +309,14 @@ class Service:
                 self._changed.set()
 
     async def _refresh_catalogue(self) -> None:
-        if not await self.queue.may_fetch_catalogue(CATALOGUE_AGE):
+        if not await self.queue.may_fetch_catalogue(CATALOGUE_RETRY):
             return
         try:
             models = await self._poe.models()
         except Fault as fault:
             _log.warning("Poe's list of models could not be fetched: %s", fault)
-            await self.queue.retry_catalogue(CATALOGUE_RETRY)
             return
-        await self.queue.publish_catalogue(Catalogue(time.time(), models))
+        await self.queue.publish_catalogue(Catalogue(time.time(), models), CATALOGUE_AGE)
 
 
 def new_name() -> str:

@@ -7,13 +7,17 @@
 -- wastes nothing. Grants in flight expire by themselves if their worker dies.
 --
 -- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
---       most in flight, guard ms, life ms of a grant, job
--- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why} or {'lost'}.
+--       most in flight, guard ms, life ms of a grant, job, epoch in which it is the worker's
+-- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why}, {'lost'}, or {'gone'}
+-- where the job's client has left or the job is another worker's by now.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
 local uses, grants = 'p2g:uses:' .. account, 'p2g:grants:' .. account
 
 local owner, fence, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[3], 'owner', 'fence', 'expires'))
 if owner ~= worker or fence ~= ARGV[4] or tonumber(expires) <= now then return { 'lost' } end
+
+local epoch, cancelled = unpack(redis.call('HMGET', job_key(ARGV[14]), 'epoch', 'cancelled'))
+if cancelled or (epoch and epoch ~= ARGV[15]) then return { 'gone' } end
 
 local parked, state = unpack(redis.call('HMGET', 'p2g:token:' .. ARGV[5], 'until', 'state'))
 if parked and tonumber(parked) > now then return { 'parked', parked - now, state } end

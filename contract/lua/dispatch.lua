@@ -7,7 +7,8 @@
 -- one back itself leaves it to others for two seconds.
 --
 -- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long
--- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream}.
+-- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream,
+-- job}.
 local now, worker, n = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local taken = {}
 
@@ -26,7 +27,7 @@ local function take(client, entry, id, payload)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
   redis.call('SADD', 'p2g:owned:' .. worker, id)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)
-  taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0 }
+  taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0, id }
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
@@ -56,5 +57,5 @@ while #taken < n do
   end
 end
 -- Nothing waits: the rings that are left over would only wake workers in vain.
-if #taken < n then redis.call('DEL', 'p2g:bell') end
+if #taken < n and redis.call('EXISTS', 'p2g:again') == 0 then redis.call('DEL', 'p2g:bell') end
 return taken

@@ -59,6 +59,11 @@ end
 -- it is told, here and by its next append.
 local function cancel(id, life)
   local state, owner = unpack(redis.call('HMGET', job_key(id), 'state', 'owner'))
+  if not state then
+    -- It may be on its way still, in an enqueue that its gateway gave up: let it find itself ended.
+    redis.call('HSET', job_key(id), 'state', 'done', 'seq', 0)
+    redis.call('PEXPIRE', job_key(id), life)
+  end
   if not state or state == 'done' then return 'gone' end
   if state ~= 'running' then
     finish(id, life)

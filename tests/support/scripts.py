@@ -152,10 +152,11 @@ class Scripts:
         guard: int = 200,
         life: int = 60_000,
         job: str = "j",
+        epoch: int = 1,
     ) -> list[Any]:
         reply = self._run(
             *("acquire", worker, batch, fence, token, account, grant),
-            *(rate, window, cool_down, most, guard, life, job),
+            *(rate, window, cool_down, most, guard, life, job, epoch),
         )
         return [reply[0].decode(), *reply[1:]]
 

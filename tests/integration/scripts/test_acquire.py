@@ -276,3 +276,18 @@ def test_nothing_without_an_end_is_kept_of_a_call(scripts: Scripts) -> None:
     _call(scripts, "g1", cool_down=3000)
 
     assert scripts.lasting_keys() == before
+
+
+@pytest.mark.parametrize(
+    "given_away", [pytest.param(True, id="another worker's"), pytest.param(False, id="cancelled")]
+)
+def test_no_call_is_granted_for_a_job_that_is_gone(scripts: Scripts, given_away: bool) -> None:
+    scripts.beat("w1", ["b"])
+    scripts.enqueue("j1")
+    (given,) = scripts.dispatch(1, "w1")
+    if given_away:
+        scripts.handback(given)
+    else:
+        scripts.cancel("j1")
+
+    assert scripts.acquire("g1", job="j1", epoch=1) == ["gone"]

@@ -71,3 +71,12 @@ def test_cancelling_twice_counts_once(scripts: Scripts) -> None:
 
     assert told == ["dropped", "gone"]
     assert scripts.tally() == {"waiting": 1, "open": 1}
+
+
+def test_an_enqueue_that_comes_after_its_cancel_queues_nothing(scripts: Scripts) -> None:
+    scripts.cancel("j1")
+
+    scripts.enqueue("j1")
+
+    assert scripts.dispatch(1, "w1") == []
+    assert scripts.redis.exists("p2g:jobs:c") == 0
