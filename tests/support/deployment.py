@@ -219,7 +219,8 @@ async def running_redis() -> AsyncIterator[RedisServer]:
             yield server
         finally:
             assert server.child is not None
-            server.child.process.kill()
+            if server.child.process.returncode is None:
+                server.child.process.kill()
             await server.child.process.wait()
 
 
