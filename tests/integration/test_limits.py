@@ -21,8 +21,10 @@ async def test_four_overloaded_workers_break_no_limit_and_are_fair(deployment: D
 
 
 @pytest.mark.timeout(120)
-async def test_killed_and_frozen_workers_break_no_limit(deployment: Deployment) -> None:
-    plan = Plan(seconds=35, kill_every=5, freeze_every=4)
+async def test_nothing_that_dies_freezes_or_restarts_breaks_a_limit(
+    deployment: Deployment,
+) -> None:
+    plan = Plan(seconds=35, kill_every=5, freeze_every=4, restart_redis_after=16)
 
     outcome = await soak(deployment, plan)
 

@@ -44,6 +44,8 @@ class Plan:
     kill_every: float | None = None
     freeze_every: float | None = None
     freeze_for: float = 8.0
+    restart_redis_after: float | None = None
+    """When to kill Redis and start it again with its AOF."""
     tolerance: float = 0.05
     """Seconds by which a start may seem early to a Poe that shares two cores with everything."""
     seed: int = 1
@@ -198,6 +200,8 @@ class _Troubles:
                 group.create_task(self._kill(self._plan.kill_every))
             if self._plan.freeze_every:
                 group.create_task(self._freeze(self._plan.freeze_every))
+            if self._plan.restart_redis_after:
+                group.create_task(self._restart_redis(self._plan.restart_redis_after))
 
     async def _kill(self, every: float) -> None:
         while True:
@@ -207,6 +211,13 @@ class _Troubles:
             victim.send(signal.SIGKILL)
             self.kills += 1
             self._workers.append(await _start_worker(self._deployment, self._plan, self._poe_url))
+
+    async def _restart_redis(self, after: float) -> None:
+        await asyncio.sleep(after)
+        redis = self._deployment.redis
+        assert redis.child is not None
+        await redis.child.stop(signal.SIGKILL)
+        await redis.start()
 
     async def _freeze(self, every: float) -> None:
         while True:
