@@ -59,6 +59,7 @@ clean:  ## back to a fresh clone
 
 # A stamp per set of requirements: what is already there is not looked at again.
 .venv/runtime: .venv/bin/python pyproject.toml requirements/build.txt requirements/runtime.txt
+	@echo "installing into .venv, about half a minute"
 	$(BIN)/pip install -q --require-hashes -r requirements/build.txt -r requirements/runtime.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@

@@ -2,7 +2,7 @@
 
 Values come from several sources (a file, the environment, the command line) under the names
 that they have in `config.toml`. Each source can tell where a value of it stands, so that a
-mistake is reported as "config.toml:12: `rateLimit` = 0: expected `int` >= 1".
+mistake is reported as "config.toml:12: `rateLimit` = 0: expected a whole number >= 1".
 
 Values under the keys in `_SECRETS` are never part of an error.
 """
@@ -18,7 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -33,6 +33,19 @@ _SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy"}
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+
+
+_MISMATCH = re.compile(r"Expected `(?P<expected>[a-z |]+)`(?:, got `\w+`| (?P<bound>[<>]=? .*))")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text in quotes",
+    "array": 'a list such as ["…"]',
+    "object": "a table",
+    "bool": "true or false",
+    "date": "a date such as 2027-12-31",
+}
+"""What msgspec calls types, as people who write TOML know them."""
 
 
 class ConfigError(Exception):
@@ -114,8 +127,8 @@ class Settings:
             # msgspec does not tell which of a map's values it was.
             key = (*key, next(k for k, v in value.items() if not v or not isinstance(v, str)))
             value = _at(self.values, key)
-        text = match["text"].replace("Object", "table").replace("object", "table")
-        return ConfigError(f"{self.where(key)}{_shown(key, value)}: {text[0].lower()}{text[1:]}")
+        text = _in_words(match["text"], key, type_)
+        return ConfigError(f"{self.where(key)}{_shown(key, value)}: {text}")
 
 
 def read_toml(path: Path) -> File:
@@ -261,6 +274,22 @@ def _at(values: Any, key: Key) -> Any:
 
 def _dotted(key: Key) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in key).lstrip(".")
+
+
+def _in_words(text: str, key: Key, type_: type) -> str:
+    """Say in a TOML file's words what msgspec found wrong."""
+    if text.startswith("Invalid enum value"):
+        types = {field.encode_name: field.type for field in msgspec.structs.fields(type_)}
+        *most, last = map(str, get_args(types[str(key[-1])]))
+        return f"expected {', '.join(most)} or {last}"
+    if match := _MISMATCH.fullmatch(text):
+        kinds = [kind for kind in match["expected"].split(" | ") if kind != "null"]
+        if kinds == ["int", "float"]:
+            kinds = ["float"]
+        bound = f" {match['bound']}" if match["bound"] else ""
+        return "expected " + ", or ".join(_WORDS.get(kind, kind) for kind in kinds) + bound
+    text = text.replace("Object", "table").replace("object", "table")
+    return f"{text[0].lower()}{text[1:]}"
 
 
 def _shown(key: Key, value: object) -> str:

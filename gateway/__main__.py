@@ -71,15 +71,23 @@ async def _serve(config: GatewayConfig) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    async with app.running():
+    async with app.running() as background:
         serving = asyncio.create_task(server.serve())
         _log.info("listening", extra={"host": config.host, "port": config.port})
         stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, stopped, *background}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             stopped.cancel()
             serving.result()
             return
+        for task in background:
+            if task.done():
+                # Half a gateway would keep its clients waiting for nothing.
+                fault = None if task.cancelled() else task.exception()
+                _log.critical("a background task has ended: %r", task, exc_info=fault)
+                app.interrupt()
+                await asyncio.wait({serving}, timeout=LAST_WORDS)
+                raise SystemExit(1)
         app.drain()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, os._exit, 1)

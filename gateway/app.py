@@ -81,12 +81,12 @@ class App:
         self._chat.interrupt()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Inside the block, requests can be answered."""
-        async with self._hub.running():
+    async def running(self) -> AsyncIterator[set[asyncio.Task[None]]]:
+        """Inside the block, requests can be answered, as long as none of the tasks ends."""
+        async with self._hub.running() as subscription:
             ticking = asyncio.create_task(self._tick_for_ever())
             try:
-                yield
+                yield {subscription, ticking}
             finally:
                 ticking.cancel()
                 await asyncio.gather(ticking, return_exceptions=True)
@@ -176,8 +176,9 @@ class App:
     async def _tick(self) -> None:
         # First, and within bounds: streams must be kept alive whatever becomes of Redis.
         self._chat.tick(time.monotonic())
-        await within(LOOK_TIMEOUT, self._hub.look_after_the_silent())
+        # The heartbeat before all that may take long: who misses it counts as dead.
         self._see(await within(LOOK_TIMEOUT, self._hub.look()))
+        await within(LOOK_TIMEOUT, self._hub.look_after_the_silent())
 
     def _see(self, fleet: Fleet) -> None:
         renewed = fleet.catalogue != self._fleet.catalogue

@@ -21,6 +21,7 @@ from gateway.hub import Admission, Full, Hub, Limited, RedisFault, Ticket
 from gateway.line import Standing
 from gateway.metrics import Metrics
 from gateway.openai.errors import (
+    ApiError,
     from_failed,
     invalid_request,
     model_not_found,
@@ -106,6 +107,11 @@ class Exchange:
         self.stream: Stream | None = None
         self.prompt_tokens = estimate_prompt(job.messages)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is in the queue, and no worker has begun with it."""
+        return bool(self.ticket.seq) and self.answer.started is None and self.answer.end is None
+
     def log(self) -> None:
         """Write the line that tells of the request when all is over."""
         answer, now = self.answer, time.monotonic()
@@ -162,18 +168,23 @@ class Chat:
             raise unsupported_encoding(encoding)
         asked = parse_chat(await request.body(self._config.max_body * 1024 * 1024))
         job = self._job(asked, client)
-        self._refuse_the_hopeless()
+        if hopeless := self._hopeless():
+            raise from_failed(hopeless)
         exchange = Exchange(request, client, asked, job)
         exchange.patience = self._patience(request)
         async with self._exchange(exchange):
-            if asked.stream:
-                await self._stream(exchange)
-            else:
-                await self._collect(exchange)
+            try:
+                await self._answer(exchange)
+            except ApiError as error:
+                # In here, so that the log tells the status.
+                request.respond_error(error)
 
     def tick(self, now: float) -> None:
-        """Comment into streams that have been silent for long."""
+        """Comment into streams that have been silent for long, and end what is hopeless."""
+        hopeless = self._hopeless()
         for exchange in list(self._exchanges):
+            if hopeless and exchange.is_waiting:
+                self._give_up(exchange, hopeless)
             stream, started = exchange.stream, exchange.answer.started
             if stream is None or exchange.answer.end is not None:
                 continue
@@ -198,18 +209,16 @@ class Chat:
             created=time.time(),
         )
 
-    def _refuse_the_hopeless(self) -> None:
+    def _hopeless(self) -> Failed | None:
+        """Return why no request can be answered, if none can."""
         tokens = self._app.fleet.tokens
         if tokens.free or tokens.cooling or tokens.busy:
-            return
+            return None
         if tokens.parked:
-            raise from_failed(
-                Failed(FailureKind.NO_POINTS, "No Poe key of this deployment has points left.")
-            )
+            return Failed(FailureKind.NO_POINTS, "No Poe key of this deployment has points left.")
         if tokens.disabled:
-            raise from_failed(
-                Failed(FailureKind.NO_TOKEN, "Poe refuses every key of this deployment.")
-            )
+            return Failed(FailureKind.NO_TOKEN, "Poe refuses every key of this deployment.")
+        return None
 
     @asynccontextmanager
     async def _exchange(self, exchange: Exchange) -> AsyncIterator[None]:
@@ -219,22 +228,25 @@ class Chat:
         watch = exchange.request.disconnected()
         watch.add_done_callback(lambda done: None if done.cancelled() else answer.leave())
         self._hub.follow(job.id, answer.take)
-        deadline: asyncio.TimerHandle | None = None
         try:
-            await self._submit(exchange)
-            deadline = asyncio.get_running_loop().call_later(
-                exchange.patience, self._give_up_waiting, exchange
-            )
             yield
         finally:
             watch.cancel()
-            if deadline:
-                deadline.cancel()
             self._hub.unfollow(job.id)
             if answer.end is None and exchange.ticket.seq:
                 self._hub.cancel(job.id)
             self._exchanges.discard(exchange)
             self._account_for(exchange)
+
+    async def _answer(self, exchange: Exchange) -> None:
+        await self._submit(exchange)
+        deadline = asyncio.get_running_loop().call_later(
+            exchange.patience, self._give_up_waiting, exchange
+        )
+        try:
+            await (self._stream if exchange.asked.stream else self._collect)(exchange)
+        finally:
+            deadline.cancel()
 
     async def _submit(self, exchange: Exchange) -> None:
         config = self._config
@@ -321,7 +333,7 @@ class Chat:
             raise from_failed(end, self._app.models.context_length(exchange.job.model))
 
     def _give_up_waiting(self, exchange: Exchange) -> None:
-        if exchange.answer.started is None and exchange.answer.end is None:
+        if exchange.is_waiting:
             message = "The request waited too long for a free Poe key."
             wait = self._eta(exchange) or 5.0
             self._give_up(exchange, Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))

@@ -73,4 +73,6 @@ class StartRate:
 
 
 def _pace(first: Fleet, last: Fleet) -> float:
-    return (last.dispatched - first.dispatched) / (last.at - first.at)
+    # A coarse clock may give two looks the same time.
+    seconds = last.at - first.at
+    return (last.dispatched - first.dispatched) / seconds if seconds > 0 else 0.0

@@ -76,6 +76,8 @@ class Request:
         given = self.header("x-request-id")
         self.id = given if _SANE_ID.fullmatch(given) else f"req_{token_hex(12)}"
         self.status = 0
+        self._cut_off = False
+        """Whether the client may still be sending what nobody will read."""
         self._sink: Sink | None = None
 
     def header(self, name: str) -> str:
@@ -88,6 +90,7 @@ class Request:
         length = self.header("content-length")
         patience = 0 if self.header("expect") else LINGER
         if length.isdecimal() and int(length) > limit + patience:
+            self._cut_off = True
             raise body_too_large(limit)
         pieces: list[bytes] = []
         size = 0
@@ -98,10 +101,12 @@ class Request:
                     if size <= limit:
                         pieces.append(bytes(piece))
                     elif size > limit + LINGER:
+                        self._cut_off = True
                         break
                     else:
                         pieces.clear()
         except TimeoutError:
+            self._cut_off = True
             message = f"The request's body did not come within {BODY_TIMEOUT:g} seconds."
             raise ApiError(408, "invalid_request_error", "request_timeout", message) from None
         if size > limit:
@@ -160,7 +165,9 @@ class Request:
         )
 
     def _common(self) -> list[tuple[str, str]]:
+        # Granian closes such a connection: a client that has sent all would use it again.
         return [
+            *([("connection", "close")] if self._cut_off else []),
             ("access-control-allow-origin", "*"),
             ("access-control-expose-headers", _EXPOSED),
             ("x-request-id", self.id),

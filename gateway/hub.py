@@ -61,9 +61,6 @@ CANCEL_PAUSE = 0.5
 JOB_LIFE = 24 * 3600.0
 """Seconds after which an unfinished job is forgotten."""
 
-HEARTBEAT_LIFE = 15.0
-"""Seconds for which this gateway counts as alive after each look; its jobs are dropped after."""
-
 SILENCE = 1.0
 LONGEST_SILENCE = 5.0
 """Seconds without a record after which the log is read; doubled for a job that stays silent."""
@@ -161,7 +158,8 @@ class Following:
         self._silence = min(2 * self._silence, LONGEST_SILENCE)
         self.look_at = now + self._silence
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """Read the log to its end; tell whether that was possible."""
         try:
             self._missed = True
             while self._missed and not self._over:
@@ -175,8 +173,15 @@ class Following:
         except msgspec.DecodeError as error:
             _log.error("the log of job %s holds what no worker writes: %s", self.job, error)
             self._break_off(_UNREADABLE)
+        else:
+            return True
         finally:
             self._reading = False
+        return False
+
+    async def _read_the_last(self) -> None:
+        if await self._read():
+            self._end((_LOST,))
 
     def _take_from_log(self, record: Record) -> None:
         if self._is_next(record) or (record.epoch > self.epoch and record.seq == 1):
@@ -206,8 +211,13 @@ class Following:
         return self._silence >= LONGEST_SILENCE
 
     def vanish(self) -> None:
-        """Redis no longer knows the job."""
-        self._end((_LOST,))
+        """Nothing more will be appended: deliver what the log still has, and end.
+
+        While the log is being read or cannot be read, nothing ends: the next look decides.
+        """
+        if not self._reading and not self._over:
+            self._reading = True
+            self._hub.spawn(self._read_the_last())
 
     def stop(self) -> None:
         """Deliver nothing more."""
@@ -232,9 +242,12 @@ class Hub:
         self.now = time.monotonic()
         """The monotonic clock, as of the last tick or frame: precise enough for silences."""
         self._live: dict[str, Following] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._unwanted: dict[str, float] = {}
         """Jobs to be cancelled, and until when (monotonic) it is worth trying."""
+        self._cancelling: asyncio.Task[None] | None = None
+        self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
+        """As it was last found, and what that means: it is large, and rarely another."""
         self._redis = _connect(url)
         self._enqueue = self._redis.register_script(scripts.source("enqueue"))
         self._cancel = self._redis.register_script(scripts.source("cancel"))
@@ -242,11 +255,11 @@ class Hub:
         self._decode = msgspec.msgpack.Decoder(Frame).decode
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Inside the block, stay subscribed."""
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Inside the block, stay subscribed: that is the task, which never ends by itself."""
         subscription = asyncio.create_task(self._subscriber.run())
         try:
-            yield
+            yield subscription
         finally:
             subscription.cancel()
             if self._tasks:
@@ -256,14 +269,16 @@ class Hub:
                 task.cancel()
             await asyncio.gather(subscription, *self._tasks, return_exceptions=True)
             with suppress(*RedisFault):
-                await self._redis.zrem(keys.GATEWAYS, self.gateway)
+                # Dead, not unheard of: whatever it has left behind is then reclaimed.
+                await self._redis.zadd(keys.GATEWAYS, {self.gateway: 0})
             await self._redis.aclose()
 
-    def spawn(self, coroutine: Any) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine beside everything else."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def follow(self, job: str, deliver: Callable[[Iterable[Event]], None]) -> Following:
         """Deliver the events of a job, from its first on."""
@@ -310,8 +325,8 @@ class Hub:
     def cancel(self, job: str) -> None:
         """Nobody is left to read this answer: see to it that no point is spent on it."""
         self._unwanted[job] = time.monotonic() + UNWANTED_LIFE
-        if len(self._unwanted) == 1:
-            self.spawn(self._cancel_the_unwanted())
+        if self._cancelling is None or self._cancelling.done():
+            self._cancelling = self.spawn(self._cancel_the_unwanted())
 
     async def _cancel_the_unwanted(self) -> None:
         # One task for all: each request that fails while Redis is gone leaves a job here.
@@ -324,7 +339,7 @@ class Hub:
                 now = time.monotonic()
                 page = [job for job in page if self._unwanted[job] <= now]
             for job in page:
-                del self._unwanted[job]
+                self._unwanted.pop(job, None)
 
     async def _cancel_all(self, jobs: Iterable[str]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -348,7 +363,7 @@ class Hub:
             replies: list[Any] = await pipe.execute()
         (seconds, micros), workers, totals, ring, catalogue = replies
         async with self._redis.pipeline(transaction=False) as pipe:
-            expiry = seconds * 1000 + micros // 1000 + _ms(HEARTBEAT_LIFE)
+            expiry = seconds * 1000 + micros // 1000 + _ms(keys.GATEWAY_LIFE)
             pipe.zadd(keys.GATEWAYS, {self.gateway: expiry})
             for name in workers:
                 pipe.get(keys.worker(name.decode()))
@@ -370,8 +385,13 @@ class Hub:
                     ring, rows[len(workers) :], strict=True
                 )
             },
-            catalogue=_readable(_decode_catalogue, catalogue),
+            catalogue=self._understood(catalogue),
         )
+
+    def _understood(self, catalogue: bytes | None) -> Catalogue | None:
+        if catalogue != self._catalogue[0]:
+            self._catalogue = catalogue, _readable(_decode_catalogue, catalogue)
+        return self._catalogue[1]
 
     async def look_after_the_silent(self) -> None:
         """Look into the logs of all jobs of which nothing was heard for long. Raises RedisFault."""
@@ -387,14 +407,21 @@ class Hub:
                 following.put_off(self.now)
                 if keys.log(following.job) in news:
                     following.read_log()
-            await self._see_that_they_exist([f for f in page if f.is_long_silent])
+            await self._see_that_they_exist(
+                [f for f in page if f.is_long_silent and keys.log(f.job) not in news]
+            )
 
     async def _see_that_they_exist(self, silent: list[Following]) -> None:
         # A Redis that was emptied, or lost its disk, knows nothing of them and never will. And
         # who counted this gateway as dead while it was frozen has ended its jobs.
-        for following in silent:
-            reply: Any = self._redis.hget(keys.job(following.job), "state")
-            if await reply in (None, b"done"):
+        if not silent:
+            return
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for following in silent:
+                pipe.hget(keys.job(following.job), "state")
+            states: list[Any] = await pipe.execute()
+        for following, state in zip(silent, states, strict=True):
+            if state in (None, b"done"):
                 following.vanish()
 
     def _on_frame(self, frame: bytes) -> None:

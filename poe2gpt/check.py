@@ -14,7 +14,7 @@ from contract import keys
 from contract.config import Settings
 from gateway.config import gateway_config
 from poe2gpt import embedded
-from poe2gpt.serve import with_tokens, without_password
+from poe2gpt.serve import unreachable, with_tokens, without_password
 from poe2gpt.terminal import Trouble
 from worker.config import PoeToken, WorkerConfig
 
@@ -92,14 +92,15 @@ def _own_redis() -> list[Finding]:
 
 
 async def _given_redis(url: str) -> list[Finding]:
-    place = without_password(url)
     try:
         async with embedded.connect(url) as client:
             info = await client.info()
             policy = await _eviction(client)
     except (RedisError, OSError) as error:
-        return [Finding("redis", f"{place} does not answer: {error}", well=False)]
-    return redis_findings(place, {key: str(value) for key, value in info.items()}, policy)
+        return [Finding("redis", unreachable(url, error), well=False)]
+    return redis_findings(
+        without_password(url), {key: str(value) for key, value in info.items()}, policy
+    )
 
 
 async def _eviction(client: embedded.Client) -> str:

@@ -17,6 +17,14 @@ COMMANDS = ("serve", "gateway", "worker", "demo", "check")
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
 """What a process's command line must not show, by the names in `config.toml`."""
 
+_SETTINGS_ONLY = {
+    "-x": "proxy",
+    "--proxy": "proxy",
+    "-s": "simulateRoles",
+    "--simulate-roles": "simulateRoles",
+}
+"""Flags that nicepkg/poe2gpt documents and never had."""
+
 _DESCRIPTION = """\
 An OpenAI-compatible API over a pool of Poe API keys.
 
@@ -50,6 +58,11 @@ class Flags(msgspec.Struct, frozen=True):
 
 
 class _Parser(argparse.ArgumentParser):
+    def _get_option_tuples(self, option_string: str) -> Any:
+        # argparse takes -s for -sk, whatever allow_abbrev says: what is no flag in full is none.
+        found = super()._get_option_tuples(option_string)
+        return [each for each in found if option_string.startswith(each[1])]
+
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see poe2gpt --help)")
 
@@ -63,7 +76,7 @@ def parse(arguments: Sequence[str]) -> Flags:
     # Intermixed: otherwise a flag before the command would end the search for the command.
     parsed, extra = parser.parse_known_intermixed_args(arguments)
     if extra:
-        parser.error(_unknown(extra[0].partition("=")[0], parser))
+        parser.error(_superfluous(extra[0].partition("=")[0], parser))
     values = {key: value for key, value in vars(parsed).items() if value is not None}
     command = values.pop("command", "serve")
     if command not in COMMANDS:
@@ -164,11 +177,19 @@ def _long_name(parser: argparse.ArgumentParser, key: str) -> str:
     return action.option_strings[-1]
 
 
+def _superfluous(word: str, parser: argparse.ArgumentParser) -> str:
+    if word in COMMANDS:
+        return f"{word} is one command too many"
+    if setting := _SETTINGS_ONLY.get(word):
+        return f"there is no flag {word}; set `{setting}` in config.toml"
+    return _unknown(word, parser)
+
+
 def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
     kind, known = "command", list(COMMANDS)
     if word.startswith("-"):
         kind, known = "flag", [o for each in parser._actions for o in each.option_strings]
     near = nearest(word, known)
     # What is like no flag and no command may be a secret that has lost its flag.
-    shown = f" {word}" if near or re.fullmatch(r"--[a-z][a-z_-]{0,19}", word) else ""
+    shown = f" {word}" if near or re.fullmatch(r"-[a-z]{1,2}|--[a-z][a-z_-]{0,19}", word) else ""
     return f"unknown {kind}{shown}" + (f"; did you mean {near}?" if near else "")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from contract.config import ConfigError, Settings
 from gateway.config import GatewayConfig, gateway_config
@@ -132,7 +132,20 @@ async def _say_if_unreachable(url: str) -> None:
         async with embedded.connect(url) as client:
             await client.ping()
     except (RedisError, OSError) as error:
-        say(f"Redis at {without_password(url)} does not answer ({error}); trying on")
+        say(f"{unreachable(url, error)}; trying on")
+
+
+def unreachable(url: str, error: Exception) -> str:
+    """Say what is the matter with a Redis, and what helps."""
+    place = without_password(url)
+    if isinstance(error, AuthenticationError):
+        return f"Redis at {place} asks for another user or password than redisUrl has"
+    if isinstance(error, ResponseError):
+        return f"Redis at {place} refuses to serve us: {error}"
+    return (
+        f"Redis at {place} does not answer: start it, or leave out redisUrl "
+        "(--redis-url, REDIS_URL) to get one started"
+    )
 
 
 async def _until_ready(url: str) -> None:

@@ -59,6 +59,7 @@ _OF_POE = (
         "GPT-5.4", "OpenAI", "reason", (_EFFORTS,), True, _ALL, context=400_000, reasoning=_EFFORT
     ),
     Model("GPT-5.4-Mini", "OpenAI", "echo", (_EFFORTS,), True, _ALL, reasoning=_EFFORT),
+    Model("GPT-4o", "OpenAI", "echo", (), True, _ALL, context=128_000),
     Model("GPT-4o-Mini", "OpenAI", "echo", (), True, _ALL, context=128_000),
     Model(
         "Claude-Opus-4.8",

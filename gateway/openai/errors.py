@@ -21,6 +21,10 @@ _DEFAULT_RETRY_AFTER = 5.0
 """Seconds, for a 429 or 503 that does not know: clients expect the header on both."""
 
 
+_NOT_OFFERED = {"responses", "messages", "embeddings", "completions", "images", "audio"}
+"""Routes of other APIs that clients try on a server like this one."""
+
+
 class _Shape(NamedTuple):
     status: int
     type: str
@@ -142,8 +146,22 @@ def invalid_api_key() -> ApiError:
 
 def unknown_route(method: str, path: str) -> ApiError:
     """404 for a path that this server does not know."""
-    message = f"Unknown request URL: {method[:16]} {path[:256]}. The base URL ends in /v1."
+    message = f"Unknown request URL: {method[:16]} {path[:256]}."
+    if advice := _advice([part for part in path.split("/") if part]):
+        message += f" {advice}"
     return ApiError(404, "invalid_request_error", "unknown_url", message)
+
+
+def _advice(parts: list[str]) -> str:
+    match parts:
+        case ["v1", "v1", *_]:
+            return "The base URL has /v1 twice."
+        case ["v1", name, *_] | [name, *_] if name in _NOT_OFFERED:
+            return f"/v1/{name} is not offered here; /v1/chat/completions is."
+        case ["v1", *_]:
+            return ""
+        case _:
+            return "The base URL ends in /v1."
 
 
 def model_not_found(message: str) -> ApiError:
@@ -159,7 +177,7 @@ def method_not_allowed(method: str, allow: str) -> ApiError:
 
 def body_too_large(limit: int) -> ApiError:
     """413. `limit` is in bytes."""
-    message = f"The request's body is larger than {limit} bytes."
+    message = f"The request's body is larger than {limit / 2**20:g} MiB (the setting `maxBody`)."
     return ApiError(413, "invalid_request_error", "request_too_large", message)
 
 

@@ -125,10 +125,10 @@ async def serving(
             yield process, f"http://127.0.0.1:{port}"
 
 
-async def ask(url: str) -> str:
-    body = {"model": "Echo", "messages": [{"role": "user", "content": "hello"}]}
+async def ask(url: str, model: str = "Echo", key: str = KEY) -> str:
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
-        headers = {"Authorization": f"Bearer {KEY}"}
+        headers = {"Authorization": f"Bearer {key}"}
         response = await client.post(f"{url}/v1/chat/completions", json=body, headers=headers)
     return str(response.json()["choices"][0]["message"]["content"])
 
@@ -140,6 +140,7 @@ async def ask(url: str) -> str:
         pytest.param("tokens = [", [], 2, "not TOML", id="broken file"),
         pytest.param("rateLimt = 3", ["-t", "a"], 2, "did you mean `rateLimit`?", id="unknown key"),
         pytest.param(None, ["--prt", "1"], 2, "did you mean --port?", id="unknown flag"),
+        pytest.param(None, ["-t", "a", "-s", "2"], 2, "no flag -s; set", id="no flag of ours"),
         pytest.param(None, ["-t", "a", "--host", "192.0.2.1"], 1, "cannot listen on", id="host"),
         pytest.param(None, ["--config", "."], 2, "Is a directory", id="a directory"),
     ],
@@ -356,7 +357,7 @@ async def test_a_check_tells_every_tokens_state(
 
     assert (well.returncode, unwell.returncode) == (0, 1)
     assert well.stdout.count(" ok ") >= 2
-    assert "redis://127.0.0.1:1 does not answer" in unwell.stdout
+    assert "redis://127.0.0.1:1 does not answer: start it" in unwell.stdout
     assert "refused: the key is wrong" in unwell.stdout
     assert "sim-a" not in well.stdout + unwell.stdout + well.stderr + unwell.stderr
 
@@ -364,15 +365,18 @@ async def test_a_check_tells_every_tokens_state(
 async def test_a_demo_answers_at_once_and_cleans_up(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    argv = (*COMMAND, "demo", "-p", str(ports.any_free()))
+    port = str(ports.any_free())
+    argv = (*COMMAND, "demo", "-p", port)
 
     async with running(*argv, env=environment, cwd=tmp_path) as process:
         answer = await line_with("19 20", process)
         await line_with("Ctrl-C ends the demo", process)
+        example = await ask(f"http://127.0.0.1:{port}", "gpt-4o", "sk-demo")
         started = children(process.pid)
         process.send_signal(signal.SIGINT)
         status = await process.wait()
 
     assert answer.split() == [str(n) for n in range(1, 21)]
+    assert example == "hello"
     assert status == 0
     assert not [pid for pid in started if alive(pid)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from redis.asyncio import Redis
 
 from contract import keys
 from contract.messages import Catalogue, Failed, FailureKind, Finished, Model, Text, TokenCounts
-from tests.support.deployment import KEY, eventually
+from tests.support.deployment import KEY, PATIENCE, eventually, free_port, spawn
 from tests.support.gateway_alone import (
     CHAT,
     House,
     another_gateway,
     asking,
     house,
+    kill,
     later_redis,
     spoken,
     text_of,
@@ -304,7 +306,9 @@ async def test_a_body_of_forty_megabytes_is_not_swallowed(shared: House, content
     async with shared.gateway.http() as http:
         # The client may be cut off before it reads why.
         with contextlib.suppress(httpx.TransportError):
-            assert_proper_error(await http.post(CHAT, content=content()), 413)
+            refused = await http.post(CHAT, content=content())
+            assert_proper_error(refused, 413)
+            assert refused.headers["connection"] == "close"
 
         assert (await http.get("/healthz")).status_code == 200
 
@@ -538,6 +542,26 @@ async def test_without_redis_it_starts_and_waits_for_it(tmp_path: Path) -> None:
             assert await answered(House(gateway, server, redis, worker), http)
 
 
+async def test_it_ends_rather_than_live_on_without_its_subscription(tmp_path: Path) -> None:
+    nowhere = f"redis://{'x' * 64}/0"  # no name in DNS may be so long: a fault of no network
+    file = tmp_path / "config.toml"
+    file.write_text("")
+    child = await spawn(
+        tmp_path / "gateway.log",
+        *(sys.executable, "-m", "poe2gpt", "gateway", "--config", str(file)),
+        *("--host", "127.0.0.1", "--port", str(free_port()), "--redis-url", nowhere),
+        env={"ACCESS_TOKENS": KEY},
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            status = await child.process.wait()
+    finally:
+        await kill(child)
+
+    assert status == 1
+    assert "a background task has ended" in child.output()
+
+
 async def test_streams_outlive_a_redis_that_dies_and_comes_back(tmp_path: Path) -> None:
     async with house(tmp_path, "statusHold = 0") as own, own.gateway.http() as http:
         async with http.stream("POST", CHAT, json=asking(stream=True)) as stream:
@@ -591,6 +615,30 @@ async def test_what_no_token_can_answer_is_refused_at_once(
         answer = await http.post(CHAT, json=asking())
 
         assert_proper_error(answer, status, code)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
+    tmp_path: Path, stream: bool
+) -> None:
+    async with house(tmp_path) as own, own.gateway.http() as http:
+        asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
+
+        async def waiting() -> bool:
+            return await own.redis.hget(keys.TOTALS, "waiting") == b"1"
+
+        await eventually(waiting, "the job in the queue")
+        await own.worker.beat(TokenCounts(disabled=2))
+        answer = await asked
+
+        assert "Poe refuses every key of this deployment." in answer.text
+        (told,) = (line for line in own.gateway.child.output().splitlines() if "no_token" in line)
+        assert f'"status": {answer.status_code}' in told
+
+        async def nothing_waits() -> bool:
+            return await own.redis.hget(keys.TOTALS, "waiting") == b"0"
+
+        await eventually(nothing_waits, "the cancellation")
 
 
 async def test_what_another_version_tells_does_not_stop_the_gateway(tmp_path: Path) -> None:

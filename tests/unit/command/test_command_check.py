@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from redis import exceptions
 
 from poe2gpt.check import TokenState, judged, redis_findings, table
+from poe2gpt.serve import unreachable
 
 GRANT = 1_893_456_000_000_000  # 2030-01-01 in microseconds
 
@@ -66,3 +68,24 @@ def test_a_redis_is_judged(info: dict[str, str], policy: str, well: bool, text: 
 
     assert all(finding.well for finding in findings) == well
     assert any(text in finding.text for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        pytest.param(exceptions.ConnectionError("Error 111"), "does not answer: start", id="off"),
+        pytest.param(OSError(113, "No route"), "does not answer: start", id="no way"),
+        pytest.param(
+            exceptions.AuthenticationError("WRONGPASS"), "another user or password", id="password"
+        ),
+    ],
+)
+def test_a_redis_out_of_reach_is_told_with_what_helps(
+    error: exceptions.RedisError | OSError, text: str
+) -> None:
+    said = unreachable("redis://u:s3cret@h:6379/0", error)
+
+    assert said.startswith("Redis at redis://h:6379/0 ")
+    assert text in said
+    assert str(error) not in said
+    assert "s3cret" not in said

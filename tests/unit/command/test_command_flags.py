@@ -48,6 +48,28 @@ def test_the_flags_of_the_seed_mean_what_they_meant() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(["-sk", "k"], id="apart"),
+        pytest.param(["-sk=k"], id="with ="),
+        pytest.param(["--access-tokens", "k"], id="in full"),
+        pytest.param(["--access-tokens=k"], id="in full with ="),
+    ],
+)
+def test_access_tokens_are_given_in_any_of_these_ways(line: list[str]) -> None:
+    flags = parse(line)
+
+    assert flags.given.values == {"accessTokens": ["k"]}
+
+
+@pytest.mark.parametrize("line", [["-t", "ab"], ["-tab"], ["-t=ab"]])
+def test_a_flag_of_one_letter_may_hold_its_value(line: list[str]) -> None:
+    flags = parse(line)
+
+    assert flags.given.values == {"tokens": ["ab"]}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_flags_stand_before_or_after_any_command(command: str) -> None:
     parts = [[command], ["--port", "1"], ["--redis-url=redis://h"]]
@@ -66,6 +88,19 @@ def test_flags_stand_before_or_after_any_command(command: str) -> None:
         ),
         pytest.param(["--rate_limit=3"], "did you mean --rate-limit?", id="underscore"),
         pytest.param(["srve"], "unknown command srve; did you mean serve?", id="command"),
+        pytest.param(["-s", "2"], "no flag -s; set `simulateRoles` in config.toml", id="roles"),
+        pytest.param(["-s=2"], "no flag -s; set `simulateRoles` in config.toml", id="roles with ="),
+        pytest.param(["--simulate-roles", "2"], "set `simulateRoles` in", id="roles in full"),
+        pytest.param(["-x", "http://u:s3cret@h"], "no flag -x; set `proxy` in", id="proxy"),
+        pytest.param(["--proxy=http://u:s3cret@h"], "set `proxy` in", id="proxy in full"),
+        pytest.param(["-a", "s3cret"], "unknown flag -a (see", id="a short flag"),
+        pytest.param(["-t", "a", "-i"], "unknown flag -i (see", id="a short flag at the end"),
+        pytest.param(["-at", "s3cret"], "unknown flag -at; did you mean -t?", id="two letters"),
+        pytest.param(["-as3cret"], "unknown flag (see", id="a short flag with its value"),
+        pytest.param(["demo", "demo"], "demo is one command too many", id="twice"),
+        pytest.param(
+            ["demo", "-p", "1", "check"], "check is one command too many", id="two commands"
+        ),
         pytest.param(["s3cret,other"], "unknown command (see", id="a stray secret"),
         pytest.param(["-p"], "expected one argument", id="no value"),
         pytest.param(["-b", "{s3cret"], "not JSON", id="no JSON"),

@@ -47,7 +47,7 @@ def test_lists_in_variables_are_split_at_commas() -> None:
 def test_a_wrong_variable_is_named() -> None:
     merged, _ = settings(parse([]), {"PORT": "http"})
 
-    with pytest.raises(ConfigError, match="`PORT` = 'http': expected `int`, got `str`"):
+    with pytest.raises(ConfigError, match="`PORT` = 'http': expected a whole number"):
         gateway_config(merged)
 
 

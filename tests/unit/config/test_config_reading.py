@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -18,6 +18,8 @@ from contract.config import ConfigError, File, Given, Settings, read_settings, r
 
 class Sample(msgspec.Struct, frozen=True, rename="camel"):
     rate_limit: Annotated[int, Meta(ge=1)] = 60
+    cool_down: float = 3.0
+    simulate_roles: Literal[0, 1, 2] = 0
     proxy: str = ""
     bot: dict[str, str] = {}
 
@@ -38,20 +40,32 @@ def read(tmp_path: Path, text: str) -> Settings:
     [
         pytest.param(
             "# c\n\nrateLimit = 0\n",
-            "config.toml:3: `rateLimit` = 0: expected `int` >= 1",
+            "config.toml:3: `rateLimit` = 0: expected a whole number >= 1",
             id="out of range",
         ),
         pytest.param(
             'rateLimit = "many"',
-            "config.toml:1: `rateLimit` = 'many': expected `int`, got `str`",
+            "config.toml:1: `rateLimit` = 'many': expected a whole number",
             id="wrong type",
         ),
         pytest.param(
-            "proxy = 12345", "config.toml:1: `proxy`: expected `str`, got `int`", id="a secret"
+            'coolDown = "long"',
+            "config.toml:1: `coolDown` = 'long': expected a number",
+            id="no number",
+        ),
+        pytest.param(
+            "simulateRoles = 5",
+            "config.toml:1: `simulateRoles` = 5: expected 0, 1 or 2",
+            id="none of a few",
+        ),
+        pytest.param(
+            "proxy = 12345",
+            "config.toml:1: `proxy`: expected text in quotes",
+            id="a secret",
         ),
         pytest.param(
             '[bot]\n"a" = "A"\n"b" = 5\n',
-            "config.toml:3: `bot.b` = 5: expected `str`, got `int`",
+            "config.toml:3: `bot.b` = 5: expected text in quotes",
             id="one value of a map",
         ),
     ],
@@ -75,12 +89,12 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, text: str, message
         ),
         pytest.param(
             '[[tokens]]\ntoken = "a"\n[[tokens]]\ntoken = "b"\nrateLimit = -1\n',
-            "config.toml:5: `tokens[1].rateLimit` = -1: expected `int` >= 1",
+            "config.toml:5: `tokens[1].rateLimit` = -1: expected a whole number >= 1",
             id="an array of tables",
         ),
         pytest.param(
             "tokens = [\n  987654321,\n]",
-            "config.toml:2: `tokens[0]`: expected `str | table`, got `int`",
+            "config.toml:2: `tokens[0]`: expected text in quotes, or a table",
             id="a secret without quotes",
         ),
         pytest.param(
@@ -90,7 +104,7 @@ def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, text: str, message
         ),
         pytest.param(
             'tokens = "hidden"',
-            "config.toml:1: `tokens`: expected `array`, got `str`",
+            'config.toml:1: `tokens`: expected a list such as ["…"]',
             id="no list",
         ),
     ],
@@ -147,7 +161,7 @@ def test_the_last_source_wins_and_answers_for_its_values() -> None:
     with pytest.raises(ConfigError) as caught:
         settings.struct(Sample)
 
-    assert str(caught.value) == "`--rate-limit` = 0: expected `int` >= 1"
+    assert str(caught.value) == "`--rate-limit` = 0: expected a whole number >= 1"
 
 
 @given(st.lists(st.sampled_from(["# x", "", "a = 1", "b = [\n1,\n2\n]", "c = '''\nq\n'''"])))

@@ -109,7 +109,7 @@ def test_a_list_of_bots_is_closed_unless_said_otherwise(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        pytest.param({"port": 0}, "`port` = 0: expected `int` >= 1", id="port"),
+        pytest.param({"port": 0}, "`port` = 0: expected a whole number >= 1", id="port"),
         pytest.param({"maxBody": 10**6}, "`maxBody`", id="body"),
         pytest.param({"keepAlive": float("nan")}, "`keepAlive`", id="not a number"),
         pytest.param({"keepAlive": float("inf")}, "`keepAlive`", id="infinite"),

@@ -236,6 +236,39 @@ def test_a_record_without_events_does_no_harm() -> None:
     assert reader.delivered == [Finished()]
 
 
+def test_an_answer_that_is_done_is_read_to_its_end_before_it_counts_as_lost() -> None:
+    reader = Reader()
+    reader.log.records = [record(1, 1), record(1, 2, Finished())]
+
+    reader.following.vanish()
+    reader.log.settle()
+
+    assert reader.delivered == events_of(reader.log.records)
+
+
+def test_an_answer_whose_end_is_not_in_the_log_is_lost() -> None:
+    reader = Reader()
+    reader.log.records = [record(1, 1)]
+
+    reader.following.vanish()
+    reader.log.settle()
+
+    assert [type(event) for event in reader.delivered] == [Text, Failed]
+
+
+def test_nothing_is_lost_while_the_log_is_read_or_cannot_be() -> None:
+    reader = Reader()
+
+    reader.following.read_log()
+    reader.following.vanish()
+    reader.log.settle()
+    reader.log.fault = ConnectionError("gone")
+    reader.following.vanish()
+    reader.log.settle()
+
+    assert reader.delivered == []
+
+
 def test_a_job_that_stays_silent_is_looked_after_less_and_less() -> None:
     reader = Reader()
     pauses = []

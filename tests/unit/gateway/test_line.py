@@ -125,6 +125,15 @@ def test_the_rate_is_measured_while_jobs_wait_and_promised_otherwise(
     assert math.isclose(measured.rate(), rate)
 
 
+def test_two_looks_at_the_same_time_tell_no_pace() -> None:
+    measured = StartRate()
+
+    measured.observe(look(1, 0))
+    measured.observe(look(1, 5))
+
+    assert measured.pace() == 0.0
+
+
 def test_the_rate_keeps_no_more_looks_than_its_window() -> None:
     measured = StartRate()
 

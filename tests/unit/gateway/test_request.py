@@ -162,6 +162,29 @@ async def test_what_is_read_of_a_body_that_is_too_large(headers: dict[str, str],
     assert len(sent) == read
 
 
+@pytest.mark.parametrize(
+    ("headers", "pieces", "cut_off"),
+    [
+        pytest.param({}, [b"a" * (LIMIT + 1)], False, id="read to its end"),
+        pytest.param({}, [b"a" * LINGER] * 3, True, id="too much"),
+        pytest.param({"content-length": str(LIMIT + LINGER + 1)}, [], True, id="declared too much"),
+        pytest.param({"content-length": "1200", "expect": "100-continue"}, [], True, id="asked"),
+    ],
+)
+async def test_who_is_cut_off_is_told_not_to_use_the_connection_again(
+    headers: dict[str, str], pieces: list[bytes], cut_off: bool
+) -> None:
+    client = Client(sending(*pieces))
+    request = request_of(client, headers)
+
+    with pytest.raises(ApiError) as refused:
+        await request.body(LIMIT)
+    request.respond_error(refused.value)
+
+    assert client.status == 413
+    assert (client.headers.get("connection") == "close") is cut_off
+
+
 class HastyLoop(asyncio.SelectorEventLoop):
     """Where nothing is to be done but wait, it is later at once."""
 

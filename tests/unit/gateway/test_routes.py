@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.http import model_in, route_of
+from gateway.openai.errors import unknown_route
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,25 @@ def test_a_path_leads_to_a_route(path: str, route: str) -> None:
 )
 def test_a_models_path_names_the_model(path: str, model: str | None) -> None:
     assert model_in(route_of(path)) == model
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        pytest.param("/chat", "/chat. The base URL ends in /v1.", id="without v1"),
+        pytest.param("/v1/chat", "/chat.", id="with v1"),
+        pytest.param("/v1/v1/models", "The base URL has /v1 twice.", id="v1 twice"),
+        pytest.param(
+            "/v1/responses",
+            "/v1/responses is not offered here; /v1/chat/completions is.",
+            id="another API",
+        ),
+        pytest.param(
+            "/images/edits",
+            "/v1/images is not offered here; /v1/chat/completions is.",
+            id="another API without v1",
+        ),
+    ],
+)
+def test_an_unknown_path_is_answered_with_what_is_wrong_about_it(path: str, advice: str) -> None:
+    assert str(unknown_route("POST", path)).endswith(advice)

@@ -1,0 +1,52 @@
+"""The hub's canceller: one task for all that nobody wants, as long as there is any."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from gateway.hub import Hub
+
+
+class Canceller(Hub):
+    """A hub without a Redis: what it would cancel there is kept instead."""
+
+    def __init__(self, *faults: Exception) -> None:
+        super().__init__("redis://127.0.0.1:1", "g")
+        self.cancelled: list[str] = []
+        self._faults = list(faults)
+
+    async def _cancel_all(self, jobs: Iterable[str]) -> None:
+        await asyncio.sleep(0)
+        if self._faults:
+            raise self._faults.pop()
+        self.cancelled += jobs
+
+    async def settled(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def test_a_job_that_is_cancelled_twice_is_cancelled_by_one_task() -> None:
+    hub = Canceller()
+
+    hub.cancel("a")
+    hub.cancel("a")
+    alone = len(hub._tasks)
+    await hub.settled()
+
+    assert alone == 1
+    assert hub.cancelled == ["a"]
+
+
+@pytest.mark.parametrize("fault", [ValueError("ours"), KeyError("ours")])
+async def test_a_fault_of_our_own_does_not_end_all_cancelling(fault: Exception) -> None:
+    hub = Canceller(fault)
+    hub.cancel("a")
+    await hub.settled()
+
+    hub.cancel("b")
+    await hub.settled()
+
+    assert hub.cancelled == ["a", "b"]
