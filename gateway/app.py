@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from contract import tasks
 from gateway.auth import authenticate, key_of
 from gateway.chat import Chat
 from gateway.config import AccessToken, GatewayConfig
@@ -88,8 +89,7 @@ class App:
             try:
                 yield {subscription, ticking}
             finally:
-                ticking.cancel()
-                await asyncio.gather(ticking, return_exceptions=True)
+                await tasks.end([ticking])
 
     async def __rsgi__(self, scope: Any, protocol: HTTPProtocol) -> None:
         """Answer one request."""

@@ -23,7 +23,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from contract import keys, scripts
+from contract import keys, scripts, tasks
 from contract.messages import (
     Catalogue,
     Event,
@@ -261,13 +261,10 @@ class Hub:
         try:
             yield subscription
         finally:
-            subscription.cancel()
             if self._tasks:
                 # The last clients to leave may just have left.
                 await asyncio.wait(self._tasks, timeout=PATIENCE)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(subscription, *self._tasks, return_exceptions=True)
+            await tasks.end([subscription, *self._tasks])
             with suppress(*RedisFault):
                 # Dead, not unheard of: whatever it has left behind is then reclaimed.
                 await self._redis.zadd(keys.GATEWAYS, {self.gateway: 0})

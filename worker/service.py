@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
-from contract import keys
+from contract import keys, tasks
 from contract.messages import Catalogue, WorkerReport
 from worker import lessons
 from worker.calls import Calls
@@ -99,9 +99,7 @@ class Service:
             await (serving if serving.done() else emitting)
         finally:
             await self._abandon_jobs()
-            for task in (*background, emitting, serving):
-                task.cancel()
-            await asyncio.gather(*background, emitting, serving, return_exceptions=True)
+            await tasks.end([*background, emitting, serving])
 
     async def _serve(self) -> None:
         await self._take_jobs()
@@ -204,11 +202,7 @@ class Service:
 
     async def _abandon_jobs(self) -> None:
         """Stop runs whose last words nobody takes: Redis is gone, or the emitter is."""
-        while self._runs:
-            for run in self._runs.values():
-                if run.task:
-                    run.task.cancel()
-            await self._until_some_ended(0.1)
+        await tasks.end([run.task for run in self._runs.values() if run.task])
 
     async def _until_some_ended(self, seconds: float) -> None:
         await asyncio.wait([run.task for run in self._runs.values() if run.task], timeout=seconds)

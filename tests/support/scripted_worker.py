@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from contract import keys, scripts
+from contract import keys, scripts, tasks
 from contract.messages import (
     Catalogue,
     Event,
@@ -149,8 +149,7 @@ async def scripted_worker(redis: Redis, name: str = "w-scripted") -> AsyncIterat
         try:
             yield worker
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await tasks.end([listening])
 
 
 @asynccontextmanager
@@ -165,10 +164,7 @@ async def answering_all(worker: ScriptedWorker, script: Script) -> AsyncIterator
     try:
         yield
     finally:
-        # Again and again: redis-py on Python 3.11 may swallow a cancellation.
-        while not answering.done():
-            answering.cancel()
-            await asyncio.wait({answering}, timeout=0.1)
+        await tasks.end([answering])
 
 
 async def words(answering: Answering, text: str = "one two three") -> None:
