@@ -49,9 +49,6 @@ RedisFault = (exceptions.RedisError, OSError, TimeoutError)
 PATIENCE = 0.9
 """Seconds that a client's request may wait for Redis before it gets a 503."""
 
-ANSWER_LIFE = 600.0
-"""Seconds for which a cancelled job's log stays."""
-
 UNWANTED_LIFE = 3600.0
 """Seconds for which it is tried to cancel a job, should Redis be away for that long."""
 
@@ -341,7 +338,7 @@ class Hub:
     async def _cancel_all(self, jobs: Iterable[str]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
-                await self._cancel(args=[0, job, _ms(ANSWER_LIFE)], client=pipe)
+                await self._cancel(args=[0, job, _ms(keys.ANSWER_LIFE)], client=pipe)
             await pipe.execute()
 
     async def read(self, job: str, after: str) -> list[Record]:

@@ -13,7 +13,7 @@ from contract.messages import Event, Job
 from worker import lessons
 from worker.config import PoeToken
 from worker.leases import Leases
-from worker.poe.client import NotSent, PoeClient
+from worker.poe.client import PoeClient
 from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Granted, Lost, Note, Parked, Queue, RedisFault, Refused
@@ -189,6 +189,3 @@ async def _until_done(call: Callable[[], Coroutine[None, None, None]]) -> None:
                 return None
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
-
-
-__all__ = ["Calls", "NotSent", "Unavailable"]

@@ -34,9 +34,6 @@ from contract.messages import (
 from worker.config import PoeToken
 from worker.tokens import WINDOW, margin
 
-ANSWER_LIFE = 600.0
-"""Seconds for which a finished answer stays readable."""
-
 GRANT_LIFE = 120.0
 """Seconds after which a call in flight no longer counts when its worker has stopped beating.
 
@@ -161,7 +158,7 @@ class Queue:
 
     async def dispatch(self, count: int) -> list[Taken]:
         """Take up to `count` jobs, in fair order."""
-        rows = await self._run("dispatch", self.worker, count, _ms(ANSWER_LIFE), _TOO_LATE)
+        rows = await self._run("dispatch", self.worker, count, _ms(keys.ANSWER_LIFE), _TOO_LATE)
         return [taken for row in rows if (taken := await self._readable(row))]
 
     async def _readable(self, row: Sequence[Any]) -> Taken | None:
@@ -176,7 +173,7 @@ class Queue:
 
     async def append(self, records: Sequence[Record]) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
-        args: list[Any] = [_ms(ANSWER_LIFE)]
+        args: list[Any] = [_ms(keys.ANSWER_LIFE)]
         for record in records:
             args += [record.job, record.epoch, record.seq, _mark(record), _encode(record)]
         verdicts: list[int] = await self._run("append", *args)
@@ -203,7 +200,7 @@ class Queue:
             epoch,
             _ms(pause),
             ",".join(tried),
-            _ms(ANSWER_LIFE),
+            _ms(keys.ANSWER_LIFE),
             self.worker if to_others else "",
             failures,
         )
@@ -234,7 +231,7 @@ class Queue:
     async def reclaim(self) -> list[str]:
         """See to the jobs of workers that have died; return those workers."""
         dead = await self._run(
-            "reclaim", self._max_deaths, _ms(ANSWER_LIFE), _INTERRUPTED, _DEADLY, _TOO_LATE
+            "reclaim", self._max_deaths, _ms(keys.ANSWER_LIFE), _INTERRUPTED, _DEADLY, _TOO_LATE
         )
         return [worker.decode() for worker in dead]
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from contract.messages import Event, Failed, FailureKind, Started, is_output, is_terminal
-from worker.calls import Calls, NotSent, Unavailable
+from worker.calls import Calls, Unavailable
 from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
+from worker.poe.client import NotSent
 from worker.poe.faults import Blame, Fault, FaultKind, blame, to_failure
 from worker.queue import Queue, RedisFault, Taken
 from worker.retry import Step, decide
