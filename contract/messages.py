@@ -10,7 +10,7 @@ One answer is a sequence of events that ends with exactly one `Finished` or `Fai
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -77,6 +77,12 @@ class ToolCallDelta(msgspec.Struct, frozen=True, array_like=True, tag="tool"):
     arguments: str = ""
 
 
+class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
+    """Why there is no answer of the form that was asked for; `Finished` follows."""
+
+    text: str
+
+
 class File(msgspec.Struct, frozen=True, array_like=True, tag="file"):
     """A file that the upstream made. `inline_ref` is how the text refers to it, if it does."""
 
@@ -110,7 +116,18 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
     """Poe may have charged points for the attempt, so a blind retry may cost them twice."""
 
 
-Event = Started | Text | Replaced | Reasoning | ToolCallDelta | File | Usage | Finished | Failed
+Event = (
+    Started
+    | Text
+    | Replaced
+    | Reasoning
+    | ToolCallDelta
+    | Refusal
+    | File
+    | Usage
+    | Finished
+    | Failed
+)
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -134,22 +151,88 @@ class ToolCall(msgspec.Struct, frozen=True, array_like=True):
     arguments: str
 
 
+class TextPart(msgspec.Struct, frozen=True, array_like=True, tag="text"):
+    """A block of text within a message."""
+
+    text: str
+
+
+class MediaPart(msgspec.Struct, frozen=True, array_like=True, tag="media"):
+    """An image, a recording or another file within a message."""
+
+    kind: Literal["image", "audio", "file"]
+    url: str
+    """`https:`, `http:` or `data:`."""
+    media_type: str = ""
+    """As MIME names it. Empty: not known."""
+    name: str = ""
+    detail: str = ""
+    """How closely an image is to be looked at, in OpenAI's words."""
+
+
+Part = TextPart | MediaPart
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
-    """One message of the conversation, its content as plain text."""
+    """One message of the conversation; its content is a string unless more than text is in it."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: str
+    content: str | tuple[Part, ...]
     name: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
 
+    @property
+    def text(self) -> str:
+        """All text of the content, its blocks on lines of their own."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def media(self) -> tuple[MediaPart, ...]:
+        """All of the content that is not text."""
+        if isinstance(self.content, str):
+            return ()
+        return tuple(part for part in self.content if isinstance(part, MediaPart))
+
+
+class Tool(msgspec.Struct, frozen=True, array_like=True):
+    """A function that the model may call."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    """A JSON schema of its arguments. None: it takes none."""
+    strict: bool = False
+    """Whether the arguments must match the schema."""
+
+
+class Format(msgspec.Struct, frozen=True, array_like=True):
+    """The answer must be a JSON object, and match `schema` if there is one."""
+
+    name: str = ""
+    schema: dict[str, Any] | None = None
+
 
 class Options(msgspec.Struct, frozen=True, array_like=True):
-    """What the client asked of the model, in neutral terms. None: not asked."""
+    """What the client asked of the model, in neutral terms. None or empty: not asked."""
 
     temperature: float | None = None
     stop: tuple[str, ...] = ()
     logit_bias: dict[str, float] | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str = ""
+    """`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`."""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: Literal["", "auto", "none", "required"] = ""
+    tool_name: str = ""
+    """The one tool that must be called; `tool_choice` is then `required`."""
+    parallel_tool_calls: bool | None = None
+    format: Format | None = None
+    extra: dict[str, Any] = {}
+    """Fields of the request that OpenAI does not know: parameters of the model's own."""
 
 
 class Job(msgspec.Struct, frozen=True, array_like=True):
@@ -164,6 +247,10 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     options: Options = Options()
     created: float = 0.0
     """Unix time in seconds at which the gateway accepted the request."""
+    stream: bool = False
+    """Whether the client reads along."""
+    usage: bool = False
+    """Whether the client asked for token counts; without a stream it always gets them."""
 
 
 class TokenCounts(msgspec.Struct, frozen=True, array_like=True):
@@ -198,6 +285,13 @@ class Model(msgspec.Struct, frozen=True, array_like=True):
     context_length: int | None = None
     input_modalities: tuple[str, ...] = ()
     output_modalities: tuple[str, ...] = ()
+    max_output_tokens: int | None = None
+    endpoints: tuple[str, ...] = ()
+    """Paths such as `/v1/chat/completions` that the upstream lists for it: most have none."""
+    features: tuple[str, ...] = ()
+    """Such as `tools` and `web_search`."""
+    parameters: dict[str, dict[str, Any]] = {}
+    """The parameters that it declares, each with its JSON schema as the upstream tells it."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, array_like=True):

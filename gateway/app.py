@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from contract import tasks
+from contract.store import RedisFault
 from gateway.auth import authenticate, key_of
 from gateway.chat import Chat
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import HTTPProtocol, Request, model_in, route_of
-from gateway.hub import PATIENCE, Hub, RedisFault, within
+from gateway.hub import PATIENCE, Hub, within
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.openai.errors import (
     ApiError,

@@ -12,12 +12,13 @@ from secrets import token_hex
 from typing import Protocol
 
 from contract.messages import Event, Failed, FailureKind, Job
+from contract.store import RedisFault
 from gateway import line
 from gateway.answer import Answer
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import ProtocolClosed, Request, Sink
-from gateway.hub import Admission, Full, Hub, Limited, RedisFault, Ticket
+from gateway.hub import Admission, Full, Hub, Limited, Ticket
 from gateway.line import Standing
 from gateway.metrics import Metrics
 from gateway.openai.errors import (

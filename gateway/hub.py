@@ -18,33 +18,25 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
-from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from contract import keys, scripts, tasks
 from contract.messages import (
     Catalogue,
     Event,
-    Failed,
-    FailureKind,
     Frame,
     Job,
     Record,
     WorkerReport,
-    is_terminal,
 )
+from contract.store import RedisFault, connect, milliseconds
 from gateway.fleet import Fleet
+from gateway.following import PAGE, SILENCE, Following
 from gateway.line import Standing
 from gateway.subscriber import Subscriber
 
 _log = logging.getLogger("gateway.hub")
 
 T = TypeVar("T")
-
-RedisFault = (exceptions.RedisError, OSError, TimeoutError)
-"""All that a broken or frozen Redis can raise here."""
 
 PATIENCE = 0.9
 """Seconds that a client's request may wait for Redis before it gets a 503."""
@@ -58,24 +50,8 @@ CANCEL_PAUSE = 0.5
 JOB_LIFE = 24 * 3600.0
 """Seconds after which an unfinished job is forgotten."""
 
-SILENCE = 1.0
-LONGEST_SILENCE = 5.0
-"""Seconds without a record after which the log is read; doubled for a job that stays silent."""
-
-PAGE = 200
-"""Records read from a log at a time."""
-
 MAX_STANDINGS = 1000
 """Clients that an estimate of the wait takes into account."""
-
-_LOST = Failed(
-    FailureKind.INTERRUPTED, "A part of the answer was lost in the gateway's storage.", charged=True
-)
-
-
-_UNREADABLE = Failed(
-    FailureKind.INTERNAL, "A part of the answer could not be understood.", charged=True
-)
 
 
 class Full(Exception):
@@ -112,125 +88,6 @@ class Ticket:
     place: int
 
 
-class Following:
-    """One job that is followed; `deliver` gets all its events, once and in order."""
-
-    def __init__(self, hub: Hub, job: str, deliver: Callable[[Iterable[Event]], None]) -> None:
-        self.job = job
-        self.epoch = 0
-        self.seq = 0
-        self.look_at = 0.0
-        """When to look into the log unless something is heard before."""
-        self._silence = SILENCE
-        self._deliver = deliver
-        self._hub = hub
-        self._reading = False
-        self._missed = False
-        self._over = False
-
-    @property
-    def last_id(self) -> str:
-        """The log id up to which all is delivered."""
-        return f"{self.epoch}-{self.seq}"
-
-    def heard(self, record: Record) -> None:
-        """A record came over the subscription."""
-        if self._reading:
-            self._missed = True
-        elif self._is_next(record):
-            self._take(record)
-        elif (record.epoch, record.seq) > (self.epoch, self.seq):
-            self.read_log()
-
-    def read_log(self) -> None:
-        """Deliver what the log has beyond what was delivered."""
-        if self._reading:
-            self._missed = True
-        elif not self._over:
-            self._reading = True
-            self._hub.spawn(self._read())
-
-    def put_off(self, now: float) -> None:
-        """Nothing new was in the log: look again later."""
-        self._silence = min(2 * self._silence, LONGEST_SILENCE)
-        self.look_at = now + self._silence
-
-    async def _read(self) -> bool:
-        """Read the log to its end; tell whether that was possible."""
-        try:
-            self._missed = True
-            while self._missed and not self._over:
-                self._missed = False
-                records = await self._hub.read(self.job, self.last_id)
-                self._missed = self._missed or len(records) == PAGE
-                for record in records:
-                    self._take_from_log(record)
-        except RedisFault as fault:
-            _log.warning("cannot read an answer's log: %r", fault)
-        except msgspec.DecodeError as error:
-            _log.error("the log of job %s holds what no worker writes: %s", self.job, error)
-            self._break_off(_UNREADABLE)
-        else:
-            return True
-        finally:
-            self._reading = False
-        return False
-
-    async def _read_the_last(self) -> None:
-        if await self._read():
-            self._end((_LOST,))
-
-    def _take_from_log(self, record: Record) -> None:
-        if self._is_next(record) or (record.epoch > self.epoch and record.seq == 1):
-            self._take(record)
-        elif (record.epoch, record.seq) > (self.epoch, self.seq):
-            # Redis itself has lost something: to skip it would be to lie.
-            self._break_off(_LOST)
-
-    def _is_next(self, record: Record) -> bool:
-        # Any first epoch but 1 means that there was another before it: the log knows.
-        return record.epoch == max(self.epoch, 1) and record.seq == self.seq + 1
-
-    def _take(self, record: Record) -> None:
-        if self._over:
-            return
-        self.epoch, self.seq = record.epoch, record.seq
-        self._silence = SILENCE
-        self.look_at = self._hub.now + SILENCE
-        if record.events and is_terminal(record.events[-1]):
-            self._end(record.events)
-        else:
-            self._deliver(record.events)
-
-    @property
-    def is_long_silent(self) -> bool:
-        """Tell whether nothing has been heard for as long as we ever wait between two looks."""
-        return self._silence >= LONGEST_SILENCE
-
-    def vanish(self) -> None:
-        """Nothing more will be appended: deliver what the log still has, and end.
-
-        While the log is being read or cannot be read, nothing ends: the next look decides.
-        """
-        if not self._reading and not self._over:
-            self._reading = True
-            self._hub.spawn(self._read_the_last())
-
-    def stop(self) -> None:
-        """Deliver nothing more."""
-        self._over = True
-
-    def _break_off(self, failed: Failed) -> None:
-        # Whatever the worker still appends can reach nobody.
-        self._hub.cancel(self.job)
-        self._end((failed,))
-
-    def _end(self, events: Iterable[Event]) -> None:
-        if not self._over:
-            self._over = True
-            self._deliver(events)
-
-
 class Hub:
     """One gateway's connection to everything else."""
 
@@ -245,7 +102,7 @@ class Hub:
         self._cancelling: asyncio.Task[None] | None = None
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
         """As it was last found, and what that means: it is large, and rarely another."""
-        self._redis = _connect(url)
+        self._redis = connect(url, connections=32, timeout=5.0)
         self._enqueue = self._redis.register_script(scripts.source("enqueue"))
         self._cancel = self._redis.register_script(scripts.source("cancel"))
         self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
@@ -294,11 +151,11 @@ class Hub:
             job.client,
             self.gateway,
             _encode(job),
-            _ms(terms.wait),
+            milliseconds(terms.wait),
             terms.weight,
             terms.max_queued,
             terms.max_queued_total,
-            _ms(terms.wait + JOB_LIFE),
+            milliseconds(terms.wait + JOB_LIFE),
             terms.max_concurrent or "",
             terms.rate_limit or "",
         ]
@@ -338,7 +195,7 @@ class Hub:
     async def _cancel_all(self, jobs: Iterable[str]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
-                await self._cancel(args=[0, job, _ms(keys.ANSWER_LIFE)], client=pipe)
+                await self._cancel(args=[0, job, milliseconds(keys.ANSWER_LIFE)], client=pipe)
             await pipe.execute()
 
     async def read(self, job: str, after: str) -> list[Record]:
@@ -357,7 +214,7 @@ class Hub:
             replies: list[Any] = await pipe.execute()
         (seconds, micros), workers, totals, ring, catalogue = replies
         async with self._redis.pipeline(transaction=False) as pipe:
-            expiry = seconds * 1000 + micros // 1000 + _ms(keys.GATEWAY_LIFE)
+            expiry = seconds * 1000 + micros // 1000 + milliseconds(keys.GATEWAY_LIFE)
             pipe.zadd(keys.GATEWAYS, {self.gateway: expiry})
             for name in workers:
                 pipe.get(keys.worker(name.decode()))
@@ -451,25 +308,6 @@ async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
     if not done:
         raise TimeoutError
     return calling.result()
-
-
-def _connect(url: str) -> Redis:
-    # redis-py repeats every command ten times by default, and its plain pool raises when it is
-    # empty. Here nothing is repeated unseen, and a call waits for a connection.
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=32,
-        timeout=5,
-        protocol=2,
-        socket_timeout=5,
-        socket_connect_timeout=5,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis.from_pool(pool)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _readable(decode: Callable[[bytes], T], data: bytes | None) -> T | None:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Coroutine
 from secrets import token_hex
 
 from contract.messages import Event, Job
+from contract.store import RedisFault
 from worker import lessons
 from worker.config import PoeToken
 from worker.leases import Leases
 from worker.poe.client import PoeClient
 from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.limits import RateLimits
-from worker.queue import GRANT_LIFE, Granted, Lost, Note, Parked, Queue, RedisFault, Refused
+from worker.queue import GRANT_LIFE, Queue
+from worker.replies import Granted, Lost, Note, Parked, Refused
 from worker.tokens import TokenPool
 
 _log = logging.getLogger("worker.calls")

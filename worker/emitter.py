@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from contract.messages import Event, Reasoning, Record, Text, is_terminal
-from worker.queue import RedisFault
+from contract.store import RedisFault
 
 _log = logging.getLogger("worker.emitter")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.poe.faults import Fault, FaultKind
-from worker.queue import Note
+from worker.replies import Note
 
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
 """The rest of an account after a 429 that does not say how long, and the most it doubles to."""

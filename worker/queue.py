@@ -11,14 +11,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from contract import keys, scripts
 from contract.messages import (
@@ -31,7 +27,9 @@ from contract.messages import (
     is_output,
     is_terminal,
 )
+from contract.store import RedisFault, connect, milliseconds
 from worker.config import PoeToken
+from worker.replies import Granted, Lost, Note, Parked, Refused, Taken, TokenState
 from worker.tokens import WINDOW, margin
 
 GRANT_LIFE = 120.0
@@ -49,84 +47,8 @@ CATALOGUE_LIFE = 7 * 24 * 3600
 
 _log = logging.getLogger("worker.queue")
 
-RedisFault = (exceptions.RedisError, OSError, TimeoutError)
-"""All that a broken or frozen Redis can raise here."""
-
 _SOCKET_TIMEOUT = 5.0
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A job that was dispatched to this worker."""
-
-    job: Job
-    epoch: int
-    attempt: int
-    waited: float
-    """Seconds between its arrival and the dispatch."""
-    tried: frozenset[str]
-    """Tokens that have already failed it in their own right."""
-    failures: int = 0
-    """Attempts that the upstream has failed."""
-
-
-@dataclass(frozen=True)
-class Granted:
-    """The call may start."""
-
-    at: float
-    """When it was granted, by Redis's clock in milliseconds."""
-    asked: float
-    """When it was asked for, by our monotonic clock in seconds: before it was granted."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The call may not start before `wait` seconds have passed; None: until a call ends."""
-
-    wait: float | None
-
-
-@dataclass(frozen=True)
-class Parked:
-    """The token is set aside for `wait` seconds: another worker has learned why."""
-
-    wait: float
-    state: str
-
-
-@dataclass(frozen=True)
-class Lost:
-    """This worker no longer owns the token."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """What the end of a call says of its token, for all workers to know."""
-
-    rest: float = 0.0
-    """Seconds for which the account starts nothing."""
-    park: float = 0.0
-    """Seconds for which the token is set aside; negative: it is well again."""
-    state: str = ""
-    reason: str = ""
-    strikes: int = 0
-    """Failures of the token in its own right, in a row."""
-    unfit_model: str = ""
-    unfit: float = 0.0
-    """Seconds for which the token cannot have `unfit_model`."""
-
-
-@dataclass(frozen=True)
-class TokenState:
-    """What Redis knows of a token."""
-
-    parked: float
-    """Seconds for which it is still set aside."""
-    state: str
-    strikes: int
-    unfit: dict[str, float]
-    """The models that it cannot have, with the seconds for which that is remembered."""
+_ANSWER_MS = milliseconds(keys.ANSWER_LIFE)
 
 
 class Queue:
@@ -136,9 +58,9 @@ class Queue:
         self.worker = worker
         self._lease_ms = round(lease_life * 1000)
         self._max_deaths = max_attempts
-        self._redis = _connect(url, connections=32, timeout=_SOCKET_TIMEOUT)
+        self._redis = connect(url, connections=32, timeout=_SOCKET_TIMEOUT)
         # A read that blocks needs a longer timeout than its block, and a connection of its own.
-        self._bell = _connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
+        self._bell = connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
         self._script = {
             name: self._redis.register_script(scripts.source(name))
             for name in ("dispatch", "append", "handback", "reclaim", "beat", "acquire", "release")
@@ -158,7 +80,7 @@ class Queue:
 
     async def dispatch(self, count: int) -> list[Taken]:
         """Take up to `count` jobs, in fair order."""
-        rows = await self._run("dispatch", self.worker, count, _ms(keys.ANSWER_LIFE), _TOO_LATE)
+        rows = await self._run("dispatch", self.worker, count, _ANSWER_MS, _TOO_LATE)
         return [taken for row in rows if (taken := await self._readable(row))]
 
     async def _readable(self, row: Sequence[Any]) -> Taken | None:
@@ -173,7 +95,7 @@ class Queue:
 
     async def append(self, records: Sequence[Record]) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
-        args: list[Any] = [_ms(keys.ANSWER_LIFE)]
+        args: list[Any] = [_ANSWER_MS]
         for record in records:
             args += [record.job, record.epoch, record.seq, _mark(record), _encode(record)]
         verdicts: list[int] = await self._run("append", *args)
@@ -198,9 +120,9 @@ class Queue:
             self.worker,
             job,
             epoch,
-            _ms(pause),
+            milliseconds(pause),
             ",".join(tried),
-            _ms(keys.ANSWER_LIFE),
+            _ANSWER_MS,
             self.worker if to_others else "",
             failures,
         )
@@ -231,7 +153,12 @@ class Queue:
     async def reclaim(self) -> list[str]:
         """See to the jobs of workers that have died; return those workers."""
         dead = await self._run(
-            "reclaim", self._max_deaths, _ms(keys.ANSWER_LIFE), _INTERRUPTED, _DEADLY, _TOO_LATE
+            "reclaim",
+            self._max_deaths,
+            _ANSWER_MS,
+            _INTERRUPTED,
+            _DEADLY,
+            _TOO_LATE,
         )
         return [worker.decode() for worker in dead]
 
@@ -259,11 +186,11 @@ class Queue:
             token.account,
             grant,
             token.rate_limit,
-            _ms(WINDOW + margin(WINDOW)),
-            _ms(token.cool_down + margin(token.cool_down)),
+            milliseconds(WINDOW + margin(WINDOW)),
+            milliseconds(token.cool_down + margin(token.cool_down)),
             token.max_in_flight,
-            _ms(guard),
-            _ms(GRANT_LIFE),
+            milliseconds(guard),
+            milliseconds(GRANT_LIFE),
             *job,
         )
         match reply[0]:
@@ -285,7 +212,7 @@ class Queue:
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            expiry = await self._now() + _ms(GRANT_LIFE)
+            expiry = await self._now() + milliseconds(GRANT_LIFE)
             for token, grant in grants:
                 pipe.zadd(keys.grants(token.account), {grant: expiry}, xx=True)
             await pipe.execute()
@@ -301,13 +228,13 @@ class Queue:
             token.account,
             grant,
             int(not used),
-            _ms(note.rest),
-            _ms(note.park),
+            milliseconds(note.rest),
+            milliseconds(note.park),
             note.state,
             note.reason,
             note.strikes,
             note.unfit_model,
-            _ms(note.unfit),
+            milliseconds(note.unfit),
         )
 
     async def states(self, tokens: Sequence[PoeToken]) -> dict[str, TokenState]:
@@ -362,13 +289,13 @@ class Queue:
 
     async def may_fetch_catalogue(self, life: float) -> bool:
         """Tell whether it falls to this worker to fetch the catalogue, once in `life` seconds."""
-        lock = self._redis.set(keys.CATALOGUE_LOCK, self.worker, nx=True, px=_ms(life))
+        lock = self._redis.set(keys.CATALOGUE_LOCK, self.worker, nx=True, px=milliseconds(life))
         return bool(await lock)
 
     async def publish_catalogue(self, catalogue: Catalogue, life: float) -> None:
         """Make a catalogue known to the gateways, and let nobody fetch it for `life` seconds."""
         await self._redis.set(keys.CATALOGUE, _encode(catalogue), ex=CATALOGUE_LIFE)
-        await self._redis.pexpire(keys.CATALOGUE_LOCK, _ms(life))
+        await self._redis.pexpire(keys.CATALOGUE_LOCK, milliseconds(life))
 
     async def _now(self) -> float:
         seconds, micros = await self._redis.time()
@@ -378,28 +305,9 @@ class Queue:
         return await self._script[name](args=[0, *args])
 
 
-def _connect(url: str, *, connections: int, timeout: float) -> Redis:
-    # redis-py repeats every command ten times by default, and its plain pool raises when it is
-    # empty. Here nothing is repeated unseen, and a call waits for a connection.
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=timeout,
-        protocol=2,
-        socket_timeout=timeout,
-        socket_connect_timeout=_SOCKET_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis.from_pool(pool)
-
-
 async def _await(reply: Any) -> Any:
     # redis-py types the replies of its hash and set commands as "awaitable or not".
     return await reply
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from contract.messages import Event, Failed, FailureKind, Started, is_output, is_terminal
+from contract.store import RedisFault
 from worker.calls import Calls, Unavailable
 from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
 from worker.poe.client import NotSent
 from worker.poe.faults import Blame, Fault, FaultKind, blame, to_failure
-from worker.queue import Queue, RedisFault, Taken
+from worker.queue import Queue
+from worker.replies import Taken
 from worker.retry import Step, decide
 from worker.tokens import TokenPool
 

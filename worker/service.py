@@ -12,6 +12,7 @@ from secrets import token_hex
 
 from contract import keys, tasks
 from contract.messages import Catalogue, WorkerReport
+from contract.store import RedisFault
 from worker import lessons
 from worker.calls import Calls
 from worker.config import PoeToken, WorkerConfig
@@ -19,7 +20,8 @@ from worker.emitter import Emitter
 from worker.leases import Leases
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
-from worker.queue import GRANT_LIFE, Note, Queue, RedisFault, Taken
+from worker.queue import GRANT_LIFE, Queue
+from worker.replies import Note, Taken
 from worker.run import JobRun
 from worker.tokens import TokenPool, Wait
 

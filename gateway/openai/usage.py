@@ -83,7 +83,7 @@ def estimate_prompt(messages: Iterable[Message]) -> int:
     framing = _ANSWER_START
     for message in messages:
         framing += _PER_MESSAGE
-        counter.add(message.content)
+        counter.add(message.text)
         counter.add(message.name)
         for call in message.tool_calls:
             counter.add(call.name)

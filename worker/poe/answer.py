@@ -11,11 +11,11 @@ from typing import Self
 import httpx
 
 from contract.messages import Event
+from worker.bot.stream import AnswerStream
 from worker.poe.body import is_event_stream, refusal
 from worker.poe.connections import FOREIGN, Gate, translated
 from worker.poe.limits import RateLimits, limits_from
 from worker.poe.sse import EventDecoder
-from worker.poe.stream import AnswerStream
 
 _LINGER = 0.5
 """Seconds after `done` in which the body may end, so that its connection can be used again."""

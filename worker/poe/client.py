@@ -14,12 +14,12 @@ import httpx
 import msgspec
 
 from contract.messages import Job, Model
+from worker.bot.query import query_of
 from worker.poe.answer import Answer
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.connections import Gate, NotSent, translated, transport
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.query import query_of
 
 __all__ = ["Answer", "NotSent", "PoeClient"]
 

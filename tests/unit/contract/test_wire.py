@@ -16,17 +16,22 @@ from contract.messages import (
     FailureKind,
     File,
     Finished,
+    Format,
     Frame,
     Job,
+    MediaPart,
     Message,
     Model,
     Options,
     Reasoning,
     Record,
+    Refusal,
     Replaced,
     Started,
     Text,
+    TextPart,
     TokenCounts,
+    Tool,
     ToolCall,
     ToolCallDelta,
     Usage,
@@ -49,6 +54,7 @@ EVENTS = [
         b"\x95\xa4tool\x00\xa2c1\xa1f\xa2{}",
         id="ToolCallDelta",
     ),
+    pytest.param(Refusal("no"), b"\x92\xa7refusal\xa2no", id="Refusal"),
     pytest.param(
         File("https://x/y", "y.png", "image/png", "ref"),
         b"\x95\xa4file\xabhttps://x/y\xa5y.png\xa9image/png\xa3ref",
@@ -70,6 +76,23 @@ EVENTS = [
 
 MESSAGES = [
     pytest.param(
+        Message("user", (TextPart("see"), MediaPart("image", "data:,x", "image/png", "n", "low"))),
+        b"\x95\xa4user\x92\x92\xa4text\xa3see"
+        b"\x96\xa5media\xa5image\xa7data:,x\xa9image/png\xa1n\xa3low\xa0\x90\xa0",
+        id="Message of parts",
+    ),
+    pytest.param(
+        Options(tools=(Tool("f", "", {"type": "object"}, True),), tool_choice="auto"),
+        b"\x9c\xc0\x90\xc0\xc0\xc0\xa0\x91\x94\xa1f\xa0\x81\xa4type\xa6object\xc3"
+        b"\xa4auto\xa0\xc0\xc0\x80",
+        id="Options with tools",
+    ),
+    pytest.param(
+        Options(max_tokens=9, format=Format("n", {}), extra={"a": 1}),
+        b"\x9c\xc0\x90\xc0\xc0\x09\xa0\x90\xa0\xa0\xc0\x92\xa1n\x80\x81\xa1a\x01",
+        id="Options with a format",
+    ),
+    pytest.param(
         Record("j1", 3, 7, (Text("a"), Finished())),
         b"\x94\xa2j1\x03\x07\x92\x92\xa4text\xa1a\x92\xa8finished\xa4stop",
         id="Record",
@@ -87,14 +110,15 @@ MESSAGES = [
             Options(0.5, ("end",), {"50256": -100.0}),
             1000.0,
         ),
-        b"\x96\xa2j1\xa6client\xa6GPT-4o"
+        b"\x98\xa2j1\xa6client\xa6GPT-4o"
         b"\x93"
         b"\x95\xa6system\xa2be\xa0\x90\xa0"
         b"\x95\xa9assistant\xa0\xa0\x91\x93\xa1c\xa1f\xa2{}\xa0"
         b"\x95\xa4tool\xa242\xa1f\x90\xa1c"
-        b"\x93\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\x91\xa3end"
+        b"\x9c\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\x91\xa3end"
         b"\x81\xa550256\xcb\xc0\x59\x00\x00\x00\x00\x00\x00"
-        b"\xcb\x40\x8f\x40\x00\x00\x00\x00\x00",
+        b"\xc0\xc0\xa0\x90\xa0\xa0\xc0\xc0\x80"
+        b"\xcb\x40\x8f\x40\x00\x00\x00\x00\x00\xc2\xc2",
         id="Job",
     ),
     pytest.param(
@@ -105,7 +129,8 @@ MESSAGES = [
     pytest.param(
         Catalogue(0.5, (Model("Bot", 9, "poe", "A Bot", 128, ("text",), ("image",)),)),
         b"\x92\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"
-        b"\x91\x97\xa3Bot\x09\xa3poe\xa5A Bot\xcc\x80\x91\xa4text\x91\xa5image",
+        b"\x91\x9b\xa3Bot\x09\xa3poe\xa5A Bot\xcc\x80\x91\xa4text\x91\xa5image"
+        b"\xc0\x90\x90\x80",
         id="Catalogue",
     ),
 ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from worker import lessons
 from worker.poe.faults import Fault, FaultKind
-from worker.queue import Note
+from worker.replies import Note
 
 
 def _note(kind: FaultKind, *, strikes: int = 1, retry_after: float | None = None) -> Note | None:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import io
 
 from contract.messages import Event, Replaced, Text
+from worker.bot.placeholders import Standing, judge, last_line_begins, may_become_one
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.placeholders import Standing, judge, last_line_begins, may_become_one
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer. Poe bounds a bot's answer to 100,000; models that stream for

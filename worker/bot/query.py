@@ -86,6 +86,6 @@ def _content(message: Message) -> str:
     Poe's own lists for them hold one round only and need the tools' definitions beside them.
     """
     if message.role == "tool":
-        return f"Result of the tool call {message.tool_call_id}:\n{message.content}"
+        return f"Result of the tool call {message.tool_call_id}:\n{message.text}"
     calls = [f"Tool call {c.id}: {c.name}({c.arguments})" for c in message.tool_calls]
-    return "\n".join([message.content, *calls] if message.content else calls)
+    return "\n".join([message.text, *calls] if message.text else calls)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.poe.placeholders import Standing, judge, last_line_begins, may_become_one
+from worker.bot.placeholders import Standing, judge, last_line_begins, may_become_one
 
 PLACEHOLDERS = [
     "Thinking...",

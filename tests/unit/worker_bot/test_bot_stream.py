@@ -18,9 +18,9 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
+from worker.bot.stream import AnswerStream
 from worker.poe.faults import FaultKind
 from worker.poe.sse import EventDecoder, ServerSentEvent
-from worker.poe.stream import AnswerStream
 
 
 def event(name: str, /, **data: object) -> ServerSentEvent:

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from contract.messages import Job, Message, Options, ToolCall
+from worker.bot.query import query_of
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.query import query_of
 
 SYSTEM = Message("system", "Be brief.")
 USER = Message("user", "Hi")

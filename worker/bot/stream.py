@@ -15,11 +15,11 @@ from __future__ import annotations
 import msgspec
 
 from contract.messages import Event, File, Finished
-from worker.poe.chunks import FinishReason, read_chunk
+from worker.bot.chunks import FinishReason, read_chunk
+from worker.bot.transcript import MAX_TEXT, Transcript
 from worker.poe.errors import from_error_event
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.sse import ServerSentEvent
-from worker.poe.transcript import MAX_TEXT, Transcript
 
 
 class _TextData(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,163 @@
+"""One job that is followed: its log is the truth, the frames of the subscription a fast copy of it.
+
+A record with the next id is delivered at once; one that is not above the last was delivered
+before; anything else means: read on from the log. So nothing is lost, doubled or buffered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from contract.messages import Event, Failed, FailureKind, Record, is_terminal
+from contract.store import RedisFault
+
+_log = logging.getLogger("gateway.following")
+
+SILENCE = 1.0
+LONGEST_SILENCE = 5.0
+"""Seconds without a record after which the log is read; doubled for a job that stays silent."""
+
+PAGE = 200
+"""Records read from a log at a time."""
+
+_LOST = Failed(
+    FailureKind.INTERRUPTED, "A part of the answer was lost in the gateway's storage.", charged=True
+)
+
+
+_UNREADABLE = Failed(
+    FailureKind.INTERNAL, "A part of the answer could not be understood.", charged=True
+)
+
+
+class Source(Protocol):
+    """Where a log is read."""
+
+    now: float
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> object: ...
+    def cancel(self, job: str) -> None: ...
+    async def read(self, job: str, after: str) -> list[Record]: ...
+
+
+class Following:
+    """One job that is followed; `deliver` gets all its events, once and in order."""
+
+    def __init__(self, hub: Source, job: str, deliver: Callable[[Iterable[Event]], None]) -> None:
+        self.job = job
+        self.epoch = 0
+        self.seq = 0
+        self.look_at = 0.0
+        """When to look into the log unless something is heard before."""
+        self._silence = SILENCE
+        self._deliver = deliver
+        self._hub = hub
+        self._reading = False
+        self._missed = False
+        self._over = False
+
+    @property
+    def last_id(self) -> str:
+        """The log id up to which all is delivered."""
+        return f"{self.epoch}-{self.seq}"
+
+    def heard(self, record: Record) -> None:
+        """A record came over the subscription."""
+        if self._reading:
+            self._missed = True
+        elif self._is_next(record):
+            self._take(record)
+        elif (record.epoch, record.seq) > (self.epoch, self.seq):
+            self.read_log()
+
+    def read_log(self) -> None:
+        """Deliver what the log has beyond what was delivered."""
+        if self._reading:
+            self._missed = True
+        elif not self._over:
+            self._reading = True
+            self._hub.spawn(self._read())
+
+    def put_off(self, now: float) -> None:
+        """Nothing new was in the log: look again later."""
+        self._silence = min(2 * self._silence, LONGEST_SILENCE)
+        self.look_at = now + self._silence
+
+    async def _read(self) -> bool:
+        """Read the log to its end; tell whether that was possible."""
+        try:
+            self._missed = True
+            while self._missed and not self._over:
+                self._missed = False
+                records = await self._hub.read(self.job, self.last_id)
+                self._missed = self._missed or len(records) == PAGE
+                for record in records:
+                    self._take_from_log(record)
+        except RedisFault as fault:
+            _log.warning("cannot read an answer's log: %r", fault)
+        except msgspec.DecodeError as error:
+            _log.error("the log of job %s holds what no worker writes: %s", self.job, error)
+            self._break_off(_UNREADABLE)
+        else:
+            return True
+        finally:
+            self._reading = False
+        return False
+
+    async def _read_the_last(self) -> None:
+        if await self._read():
+            self._end((_LOST,))
+
+    def _take_from_log(self, record: Record) -> None:
+        if self._is_next(record) or (record.epoch > self.epoch and record.seq == 1):
+            self._take(record)
+        elif (record.epoch, record.seq) > (self.epoch, self.seq):
+            # Redis itself has lost something: to skip it would be to lie.
+            self._break_off(_LOST)
+
+    def _is_next(self, record: Record) -> bool:
+        # Any first epoch but 1 means that there was another before it: the log knows.
+        return record.epoch == max(self.epoch, 1) and record.seq == self.seq + 1
+
+    def _take(self, record: Record) -> None:
+        if self._over:
+            return
+        self.epoch, self.seq = record.epoch, record.seq
+        self._silence = SILENCE
+        self.look_at = self._hub.now + SILENCE
+        if record.events and is_terminal(record.events[-1]):
+            self._end(record.events)
+        else:
+            self._deliver(record.events)
+
+    @property
+    def is_long_silent(self) -> bool:
+        """Tell whether nothing has been heard for as long as we ever wait between two looks."""
+        return self._silence >= LONGEST_SILENCE
+
+    def vanish(self) -> None:
+        """Nothing more will be appended: deliver what the log still has, and end.
+
+        While the log is being read or cannot be read, nothing ends: the next look decides.
+        """
+        if not self._reading and not self._over:
+            self._reading = True
+            self._hub.spawn(self._read_the_last())
+
+    def stop(self) -> None:
+        """Deliver nothing more."""
+        self._over = True
+
+    def _break_off(self, failed: Failed) -> None:
+        # Whatever the worker still appends can reach nobody.
+        self._hub.cancel(self.job)
+        self._end((failed,))
+
+    def _end(self, events: Iterable[Event]) -> None:
+        if not self._over:
+            self._over = True
+            self._deliver(events)
