@@ -74,13 +74,7 @@ EVENTS = [
     ),
 ]
 
-MESSAGES = [
-    pytest.param(
-        Message("user", (TextPart("see"), MediaPart("image", "data:,x", "image/png", "n", "low"))),
-        b"\x95\xa4user\x92\x92\xa4text\xa3see"
-        b"\x96\xa5media\xa5image\xa7data:,x\xa9image/png\xa1n\xa3low\xa0\x90\xa0",
-        id="Message of parts",
-    ),
+OPTIONS = [
     pytest.param(
         Options(tools=(Tool("f", "", {"type": "object"}, True),), tool_choice="auto"),
         b"\x9c\xc0\x90\xc0\xc0\xc0\xa0\x91\x94\xa1f\xa0\x81\xa4type\xa6object\xc3"
@@ -91,6 +85,15 @@ MESSAGES = [
         Options(max_tokens=9, format=Format("n", {}), extra={"a": 1}),
         b"\x9c\xc0\x90\xc0\xc0\x09\xa0\x90\xa0\xa0\xc0\x92\xa1n\x80\x81\xa1a\x01",
         id="Options with a format",
+    ),
+]
+
+MESSAGES = [
+    pytest.param(
+        Message("user", (TextPart("see"), MediaPart("image", "data:,x", "image/png", "n", "low"))),
+        b"\x95\xa4user\x92\x92\xa4text\xa3see"
+        b"\x96\xa5media\xa5image\xa7data:,x\xa9image/png\xa1n\xa3low\xa0\x90\xa0",
+        id="Message of parts",
     ),
     pytest.param(
         Record("j1", 3, 7, (Text("a"), Finished())),
@@ -145,7 +148,7 @@ def _array(message: Any) -> list[Any]:
     return array
 
 
-@pytest.mark.parametrize(("message", "data"), [*EVENTS, *MESSAGES])
+@pytest.mark.parametrize(("message", "data"), [*EVENTS, *OPTIONS, *MESSAGES])
 def test_the_bytes_are_these(message: Any, data: bytes) -> None:
     assert msgspec.msgpack.encode(message) == data
     assert _decode(data, message) == message
@@ -156,7 +159,7 @@ def test_an_event_is_known_by_its_tag(event: Event, data: bytes) -> None:
     assert msgspec.msgpack.decode(data, type=Event) == event
 
 
-@pytest.mark.parametrize(("message", "data"), [*EVENTS, *MESSAGES])
+@pytest.mark.parametrize(("message", "data"), [*EVENTS, *OPTIONS, *MESSAGES])
 def test_what_a_newer_peer_adds_is_ignored(message: Any, data: bytes) -> None:
     newer = msgspec.msgpack.encode([*_array(message), "new", {"and": ["nested"]}])
 
