@@ -14,10 +14,15 @@ RING = PREFIX + "ring"
 BELL = PREFIX + "bell"
 AGAIN = PREFIX + "again"
 TOTALS = PREFIX + "totals"
+ABANDONED = PREFIX + "abandoned"
 WORKERS = PREFIX + "workers"
 GATEWAYS = PREFIX + "gateways"
 CATALOGUE = PREFIX + "catalogue"
+CATALOGUE_VERSION = PREFIX + "catalogue:version"
+"""Another value with every catalogue, for those who look whether there is a new one."""
 CATALOGUE_LOCK = PREFIX + "catalogue:lock"
+CATALOGUE_ASKED = PREFIX + "catalogue:asked"
+"""Set for a while after somebody has asked for a model that the catalogue does not have."""
 
 
 def jobs(client: str) -> str:
@@ -26,6 +31,14 @@ def jobs(client: str) -> str:
 
 def client(client: str) -> str:
     return f"{PREFIX}client:{client}"
+
+
+def idempotency(client: str, digest: str) -> str:
+    return f"{PREFIX}idem:{client}:{digest}"
+
+
+def readers(job: str) -> str:
+    return f"{PREFIX}readers:{{{job}}}"
 
 
 def log(job: str) -> str:
@@ -58,6 +71,10 @@ def worker(worker: str) -> str:
 
 def owned(worker: str) -> str:
     return f"{PREFIX}owned:{worker}"
+
+
+def upload(account: str, digest: str) -> str:
+    return f"{PREFIX}upload:{account}:{digest}"
 
 
 def lease(batch: str) -> str:

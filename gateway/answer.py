@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from contract.messages import (
@@ -12,47 +12,65 @@ from contract.messages import (
     Failed,
     Finished,
     Reasoning,
+    Record,
     Replaced,
     Started,
     Text,
     is_output,
 )
 
-Writer = Callable[[Iterable[Event]], None]
+Writer = Callable[[int, Record], None]
+"""Takes the number of a choice, from 0, and its next record."""
 
 
 class Answer:
-    """What has been heard of one job, and by whom it is still wanted.
+    """What has been heard of one request's jobs, one for each choice, and if it is still wanted.
 
-    Events are held until `flow_to` says where they go; from then on they are written in the very
+    Records are held until `flow_to` says where they go; from then on they are written in the very
     call that brought them, with no task or future for each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, choices: int = 1) -> None:
         self.began = time.monotonic()
         self.started: Started | None = None
         self.first_text_at: float | None = None
         self.end: Finished | Failed | None = None
+        """The failure of any choice, or the end of the last."""
+        self.is_ours = False
+        """Whether the end is by words of our own."""
         self.client_left = False
-        self._held: list[Event] = []
+        self._unfinished = set(range(choices))
+        self._held: list[tuple[int, Record]] = []
         self._writer: Writer | None = None
         self._fault: Exception | None = None
         self._decided = asyncio.Event()
         self._over = asyncio.Event()
 
-    def take(self, events: Iterable[Event]) -> None:
-        """The hub has heard these events. What follows the end is ignored."""
+    @property
+    def unfinished(self) -> set[int]:
+        """The choices that have not ended."""
+        return self._unfinished
+
+    def take(self, choice: int, record: Record) -> None:
+        """The hub has heard this record. What follows the end is ignored."""
         if self._over.is_set():
             return
-        events = tuple(events)
-        for event in events:
-            self._note(event)
+        for event in record.events:
+            self._note(choice, event)
         if self._writer is None:
-            self._held.extend(events)
+            self._held.append((choice, record))
         else:
-            self._write(self._writer, events)
+            self._write(self._writer, choice, record)
         if self.end is not None:
             self._over.set()
+
+    def fail(self, failed: Failed) -> None:
+        """End it with words of our own, unless it has ended."""
+        if self.end is None:
+            self.is_ours = True
+            choice = min(self._unfinished)
+            self.take(choice, Record("", 0, 0, (failed,)))
+            self._unfinished.add(choice)
 
     def leave(self) -> None:
         """The client is gone."""
@@ -73,25 +91,28 @@ class Answer:
             raise self._fault
 
     def flow_to(self, writer: Writer) -> None:
-        """Send all events, those held and those to come, to `writer`."""
+        """Send all records, those held and those to come, to `writer`."""
         self._writer = writer
         held, self._held = self._held, []
-        writer(held)
+        for choice, record in held:
+            writer(choice, record)
 
-    def _write(self, writer: Writer, events: Iterable[Event]) -> None:
+    def _write(self, writer: Writer, choice: int, record: Record) -> None:
         try:
-            writer(events)
+            writer(choice, record)
         except Exception as fault:
             # It concerns the request that waits in `over`, not the hub, which serves them all.
             self._fault = fault
             self._over.set()
 
-    def _note(self, event: Event) -> None:
+    def _note(self, choice: int, event: Event) -> None:
         if isinstance(event, Started):
             self.started = event
         if self.first_text_at is None and isinstance(event, Text | Replaced | Reasoning):
             self.first_text_at = time.monotonic()
         if isinstance(event, Finished | Failed):
-            self.end = event
+            self._unfinished.discard(choice)
+            if isinstance(event, Failed) or not self._unfinished:
+                self.end = event
         if is_output(event):
             self._decided.set()

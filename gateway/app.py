@@ -14,7 +14,7 @@ import msgspec
 from contract import tasks
 from contract.store import RedisFault
 from gateway.auth import authenticate, key_of
-from gateway.chat import Chat
+from gateway.chat import CHAT, Chat
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import HTTPProtocol, Request, model_in, route_of
@@ -128,7 +128,7 @@ class App:
         return authenticate(key, self._config.access_tokens, time.time())
 
     async def _complete_chat(self, request: Request) -> None:
-        await self._chat.complete(request, self.authenticated(request))
+        await self._chat.complete(CHAT, request, self.authenticated(request))
 
     async def _list_models(self, request: Request) -> None:
         self.authenticated(request)

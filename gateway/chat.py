@@ -1,4 +1,4 @@
-"""Chat completions: from a request to a job, and from its events to a response."""
+"""Requests for answers: from a request to its jobs, and from their records to a response."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from secrets import token_hex
 from typing import Protocol
 
+import msgspec
+
+from contract import keys
 from contract.messages import Event, Failed, FailureKind, Job
 from contract.store import RedisFault
 from gateway import line
 from gateway.answer import Answer
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
-from gateway.http import ProtocolClosed, Request, Sink
-from gateway.hub import Admission, Full, Hub, Limited, Ticket
+from gateway.following import Following
+from gateway.http import Request
+from gateway.hub import Admission, Full, Hub, Limited, Mismatch, Resumable, Ticket
 from gateway.line import Standing
 from gateway.metrics import Metrics
 from gateway.openai.errors import (
     ApiError,
     from_failed,
+    idempotency_mismatch,
     invalid_request,
     model_not_found,
     queue_full,
@@ -34,8 +42,11 @@ from gateway.openai.errors import (
 )
 from gateway.openai.models import ModelTable
 from gateway.openai.request import ChatRequest, parse_chat
-from gateway.openai.response import AnswerCollector, StreamRenderer, keep_alive
+from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
 from gateway.openai.usage import estimate_prompt
+from gateway.pace import Pace
+from gateway.resuming import Cursor, Place, idempotency_key, places, refusal_of
+from gateway.stream import Renderer, Stream
 
 _log = logging.getLogger("gateway.chat")
 
@@ -63,50 +74,62 @@ class Surroundings(Protocol):
     def fleet(self) -> Fleet: ...
 
 
-class Stream:
-    """One committed stream: writes events as they come, and comments when none do."""
+class Collector(Protocol):
+    """What makes one body of events."""
 
-    def __init__(self, sink: Sink, renderer: StreamRenderer, answer: Answer) -> None:
-        self._sink = sink
-        self._renderer = renderer
-        self._answer = answer
-        self._wrote = 0.0
+    def feed(self, choice: int, events: Collection[Event]) -> None: ...
+    def body(self) -> bytes: ...
 
-    def write(self, events: Iterable[Event]) -> None:
-        """Write what these events add."""
-        if data := self._renderer.feed(events):
-            self._send(data)
 
-    def comment(self, data: bytes) -> None:
-        """Write a comment."""
-        self._send(data)
+@dataclass(frozen=True)
+class Route:
+    """One of the ways to ask for an answer."""
 
-    def silent_since(self) -> float:
-        """When something was last written, on the monotonic clock."""
-        return self._wrote
+    name: str
+    parse: Callable[[bytes], ChatRequest]
+    renderer: Callable[[Head], Renderer]
+    collector: Callable[[Head], Collector]
 
-    def _send(self, data: bytes) -> None:
-        self._wrote = time.monotonic()
-        try:
-            self._sink.write(data)
-        except ProtocolClosed:
-            self._answer.leave()
+
+CHAT = Route("chat.completions", parse_chat, StreamRenderer, AnswerCollector)
 
 
 class Exchange:
-    """One accepted request, its job and its answer."""
+    """One accepted request, its jobs (one for each choice) and its answer."""
 
-    def __init__(self, request: Request, client: AccessToken, asked: ChatRequest, job: Job) -> None:
+    def __init__(
+        self,
+        route: Route,
+        request: Request,
+        client: AccessToken,
+        asked: ChatRequest,
+        jobs: list[Job],
+    ) -> None:
+        self.route = route
         self.request = request
         self.client = client
         self.asked = asked
-        self.job = job
-        self.answer = Answer()
+        self.jobs = jobs
+        self.answer = Answer(len(jobs))
+        self.followings: list[Following] = []
+        self.resumable: Resumable | None = None
+        self.seen: list[Place] = []
+        """What the client has of an answer that it comes back to."""
+        self.attached = False
+        """Whether another request had begun it."""
+        self.queued = 0
+        """How many of its jobs are in the queue, or beyond."""
+        self.ends_now = False
+        """Whether its jobs shall not wait for a client that may come back."""
         self.ticket = Ticket(0, 0)
         self.patience = 0.0
         """Seconds for which it may wait in the queue."""
         self.stream: Stream | None = None
-        self.prompt_tokens = estimate_prompt(job.messages)
+
+    @property
+    def job(self) -> Job:
+        """The job that names the whole."""
+        return self.jobs[0]
 
     @property
     def is_waiting(self) -> bool:
@@ -130,6 +153,7 @@ class Exchange:
                 "worker": started.worker if started else None,
                 "attempts": started.attempt if started else 0,
                 "stream": self.asked.stream,
+                "attached": self.attached,
                 "status": self.request.status,
                 "queue_wait": round(started.waited, 3) if started else None,
                 "first_text": round(first - answer.began, 3) if first else None,
@@ -150,29 +174,30 @@ class Exchange:
 
 
 class Chat:
-    """The chat completions route."""
+    """Everything that is asked of models."""
 
     def __init__(self, app: Surroundings, config: GatewayConfig, hub: Hub) -> None:
         self._app = app
         self._config = config
         self._hub = hub
         self._exchanges: set[Exchange] = set()
+        self._pace = Pace(config.port)
 
     @property
     def active(self) -> int:
         """Accepted requests that are not answered yet."""
         return len(self._exchanges)
 
-    async def complete(self, request: Request, client: AccessToken) -> None:
+    async def complete(self, route: Route, request: Request, client: AccessToken) -> None:
         """Answer one request. Raises ApiError before anything was sent."""
         if encoding := request.header("content-encoding").replace("identity", ""):
             raise unsupported_encoding(encoding)
-        asked = parse_chat(await request.body(self._config.max_body * 1024 * 1024))
-        job = self._job(asked, client)
-        if hopeless := self._hopeless():
-            raise from_failed(hopeless)
-        exchange = Exchange(request, client, asked, job)
+        asked = route.parse(await request.body(self._config.max_body * 1024 * 1024))
+        exchange = Exchange(route, request, client, asked, self._jobs(asked, client))
         exchange.patience = self._patience(request)
+        await self._name(exchange)
+        if (hopeless := self._hopeless()) and not exchange.attached:
+            raise from_failed(hopeless)
         async with self._exchange(exchange):
             try:
                 await self._answer(exchange)
@@ -189,6 +214,7 @@ class Chat:
             stream, started = exchange.stream, exchange.answer.started
             if stream is None or exchange.answer.end is not None:
                 continue
+            stream.drop_if_stalled(now)
             pause = self._config.keep_alive if started else QUEUED_EVERY
             if now - stream.silent_since() >= pause:
                 stream.comment(keep_alive() if started else self._place_in_line(exchange))
@@ -196,18 +222,47 @@ class Chat:
     def interrupt(self) -> None:
         """End every answer that is still under way: the process has to stop."""
         for exchange in list(self._exchanges):
-            self._give_up(exchange, _INTERRUPTED)
+            exchange.answer.fail(_INTERRUPTED)
 
-    def _job(self, asked: ChatRequest, client: AccessToken) -> Job:
+    def _jobs(self, asked: ChatRequest, client: AccessToken) -> list[Job]:
         if client.models and asked.model.casefold() not in map(str.casefold, client.models):
             raise model_not_found(f"The model {asked.model!r} is not available to this API key.")
-        return Job(
+        job = Job(
             id=token_hex(12),
             client=client.client,
             model=self._app.models.resolve(asked.model),
             messages=asked.messages,
             options=asked.options,
             created=time.time(),
+            stream=asked.stream,
+            usage=asked.include_usage,
+        )
+        return _numbered(job, asked.n)
+
+    async def _name(self, exchange: Exchange) -> None:
+        """Find the answer that this request has a name for. Raises ApiError."""
+        given = exchange.request.header("idempotency-key")
+        event_id = exchange.request.header("last-event-id")
+        if event_id and not given:
+            raise refusal_of(event_id)
+        if not given:
+            return
+        exchange.seen = places(event_id or "0", exchange.asked.n)
+        job = exchange.job
+        key = keys.idempotency(exchange.client.client, idempotency_key(given))
+        body = _digest(exchange.route, exchange.asked)
+        try:
+            name, created = await self._hub.claim(key, body, job.id, int(job.created))
+        except Mismatch:
+            raise idempotency_mismatch() from None
+        except RedisFault as fault:
+            raise _no_queue(fault) from None
+        exchange.attached = name != job.id
+        if exchange.attached:
+            first = msgspec.structs.replace(job, id=name, created=float(created))
+            exchange.jobs = _numbered(first, exchange.asked.n)
+        exchange.resumable = Resumable(
+            key, token_hex(6), self._config.resume_grace, self._config.resume_window
         )
 
     def _hopeless(self) -> Failed | None:
@@ -223,19 +278,25 @@ class Chat:
 
     @asynccontextmanager
     async def _exchange(self, exchange: Exchange) -> AsyncIterator[None]:
-        answer, job = exchange.answer, exchange.job
+        answer, hub = exchange.answer, self._hub
         self._exchanges.add(exchange)
         self._app.metrics.active.inc()
         watch = exchange.request.disconnected()
         watch.add_done_callback(lambda done: None if done.cancelled() else answer.leave())
-        self._hub.follow(job.id, answer.take)
+        exchange.followings = [
+            hub.follow(job.id, partial(answer.take, choice))
+            for choice, job in enumerate(exchange.jobs)
+        ]
         try:
             yield
         finally:
             watch.cancel()
-            self._hub.unfollow(job.id)
-            if answer.end is None and exchange.ticket.seq:
-                self._hub.cancel(job.id)
+            for following in exchange.followings:
+                hub.unfollow(following)
+            # Without the others, what is left of an answer is nothing.
+            at_once = exchange.ends_now or (isinstance(answer.end, Failed) and not answer.is_ours)
+            for choice in answer.unfinished & set(range(exchange.queued)):
+                hub.leave(exchange.jobs[choice].id, exchange.resumable, at_once=at_once)
             self._exchanges.discard(exchange)
             self._account_for(exchange)
 
@@ -250,29 +311,41 @@ class Chat:
             deadline.cancel()
 
     async def _submit(self, exchange: Exchange) -> None:
-        config = self._config
         try:
-            exchange.ticket = await self._hub.submit(
-                exchange.job,
-                Admission(
-                    wait=exchange.patience,
-                    weight=exchange.client.weight,
-                    max_queued=config.max_queued,
-                    max_queued_total=config.max_queued_total,
-                    max_concurrent=exchange.client.max_concurrent,
-                    rate_limit=exchange.client.rate_limit,
-                ),
-            )
+            await self._queue(exchange)
+            wait = self._eta(exchange)
+            if wait is not None and wait > exchange.patience and not exchange.attached:
+                raise queue_timeout(wait)
+        except ApiError:
+            exchange.ends_now = True
+            raise
+        if exchange.attached:
+            for following in exchange.followings:
+                following.read_log()
+
+    async def _queue(self, exchange: Exchange) -> None:
+        config, client = self._config, exchange.client
+        terms = Admission(
+            wait=exchange.patience,
+            weight=client.weight,
+            max_queued=config.max_queued,
+            max_queued_total=config.max_queued_total,
+            max_concurrent=client.max_concurrent,
+            rate_limit=client.rate_limit,
+        )
+        try:
+            for job in exchange.jobs:
+                exchange.ticket = await self._hub.submit(job, terms, exchange.resumable)
+                exchange.queued += 1
         except Limited as limited:
-            raise rate_limited(limited.retry_after or BUSY_RETRY_AFTER) from None
+            wait = limited.retry_after or BUSY_RETRY_AFTER
+            _tell_limits(exchange, 0, wait)
+            raise rate_limited(wait) from None
         except Full:
             raise queue_full(self._eta(exchange) or 5.0) from None
         except RedisFault as fault:
-            _log.warning("cannot queue a request: %r", fault)
-            raise unavailable("The queue cannot be reached. Try again in a moment.", 1.0) from None
-        wait = self._eta(exchange)
-        if wait is not None and wait > exchange.patience:
-            raise queue_timeout(wait)
+            raise _no_queue(fault) from None
+        _tell_limits(exchange, exchange.ticket.asks_left, exchange.ticket.asks_reset)
 
     async def _stream(self, exchange: Exchange) -> None:
         answer = exchange.answer
@@ -280,41 +353,49 @@ class Chat:
         self._raise_if_failed(exchange)
         if answer.client_left:
             return
-        renderer = StreamRenderer(
-            f"chatcmpl-{exchange.job.id}",
-            int(exchange.job.created),
-            exchange.asked.model,
-            exchange.asked.include_usage,
-            exchange.prompt_tokens,
+        wants_ids = bool(exchange.request.header("last-event-id"))
+        exchange.stream = stream = Stream(
+            exchange.request,
+            answer,
+            exchange.route.renderer(self._head(exchange)),
+            exchange.followings,
+            self._pace,
+            cursor=Cursor(exchange.seen) if exchange.resumable else None,
+            ids=wants_ids,
         )
-        sink = exchange.request.stream()
-        exchange.stream = stream = Stream(sink, renderer, answer)
-        answer.flow_to(stream.write)
-        if not stream.silent_since():
-            stream.comment(keep_alive() if answer.started else self._place_in_line(exchange))
-        await answer.over()
-        sink.close()
+        try:
+            answer.flow_to(stream.write)
+            if not stream.silent_since():
+                stream.comment(keep_alive() if answer.started else self._place_in_line(exchange))
+            await answer.over()
+        finally:
+            stream.close()
 
     async def _collect(self, exchange: Exchange) -> None:
         answer = exchange.answer
-        collector = AnswerCollector(
-            f"chatcmpl-{exchange.job.id}",
-            int(exchange.job.created),
-            exchange.asked.model,
-            exchange.prompt_tokens,
-        )
-        answer.flow_to(collector.feed)
+        collector = exchange.route.collector(self._head(exchange))
+        answer.flow_to(lambda choice, record: collector.feed(choice, record.events))
         await answer.over()
         self._raise_if_failed(exchange)
         if answer.end is not None:
             exchange.request.respond(200, collector.body())
 
+    def _head(self, exchange: Exchange) -> Head:
+        asked, job = exchange.asked, exchange.job
+        return Head(
+            job=job.id,
+            created=int(job.created),
+            model=asked.model,
+            prompt_tokens=estimate_prompt(job.messages),
+            choices=asked.n,
+            include_usage=asked.include_usage,
+            continuous_usage=asked.continuous_usage,
+        )
+
     def _hold(self, exchange: Exchange) -> float:
         """Seconds for which the status line waits; none where nothing will come for longer."""
-        hold = self._config.status_hold
-        return (
-            0.0 if exchange.answer.started is None and (self._eta(exchange) or 0) > hold else hold
-        )
+        hold, waits = self._config.status_hold, not (exchange.attached or exchange.answer.started)
+        return 0.0 if waits and (self._eta(exchange) or 0) > hold else hold
 
     def _patience(self, request: Request) -> float:
         longest, asked = self._config.queue_timeout, request.header("x-queue-timeout")
@@ -340,8 +421,8 @@ class Chat:
             self._give_up(exchange, Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))
 
     def _give_up(self, exchange: Exchange, failed: Failed) -> None:
-        self._hub.cancel(exchange.job.id)
-        exchange.answer.take([failed])
+        exchange.ends_now = True
+        exchange.answer.fail(failed)
 
     def _place_in_line(self, exchange: Exchange) -> bytes:
         place = self._position(exchange)
@@ -373,3 +454,31 @@ class Chat:
         if answer.first_text_at:
             metrics.first_text.observe(answer.first_text_at - answer.began)
         exchange.log()
+
+
+def _numbered(job: Job, choices: int) -> list[Job]:
+    """A job for each choice; the names of all follow from the first one's."""
+    return [
+        job if number == 0 else msgspec.structs.replace(job, id=f"{job.id}-{number}")
+        for number in range(choices)
+    ]
+
+
+def _digest(route: Route, asked: ChatRequest) -> str:
+    """What makes two requests the same; streamed or not is no difference."""
+    same = (route.name, asked.model, asked.messages, asked.options, asked.n)
+    return sha256(msgspec.msgpack.encode(same)).hexdigest()
+
+
+def _no_queue(fault: BaseException) -> ApiError:
+    _log.warning("cannot queue a request: %r", fault)
+    return unavailable("The queue cannot be reached. Try again in a moment.", 1.0)
+
+
+def _tell_limits(exchange: Exchange, left: int | None, reset: float) -> None:
+    if exchange.client.rate_limit is not None and left is not None:
+        exchange.request.headers += [
+            ("x-ratelimit-limit-requests", str(exchange.client.rate_limit)),
+            ("x-ratelimit-remaining-requests", str(left)),
+            ("x-ratelimit-reset-requests", f"{math.ceil(reset)}s"),
+        ]

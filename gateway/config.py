@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from contract import config
-from contract.config import Settings
+from contract.config import ModelSettings, Settings
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -46,6 +46,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     """Empty: everyone may ask."""
     bot: dict[str, Annotated[str, Meta(min_length=1)]] = {}
     """What a client calls a model, and what the upstream calls it."""
+    models: dict[str, ModelSettings] = {}
+    """By the upstream's names for them, folded to one case."""
     allow_any_bot: bool | None = None
     status_hold: Annotated[float, Meta(ge=0, le=60)] = 10.0
     """How long the status line waits for the first event."""
@@ -55,6 +57,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     max_queued_total: _Count = 10_000
     max_body: Annotated[int, Meta(ge=1, le=1_024)] = 32
     """The largest request body in MiB."""
+    resume_grace: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    """How long a request with an idempotency key runs on without its client."""
+    resume_window: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
+    """How long its answer can be had again after its end."""
     keep_alive: Annotated[float, Meta(ge=1, le=300)] = 10.0
     """The longest silence in a stream before a comment breaks it."""
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
@@ -89,7 +95,7 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
 
     Returns the configuration and what the operator should be warned of. Raises ConfigError.
     """
-    read = settings.struct(GatewayConfig, but=["accessTokens"])
+    read = settings.struct(GatewayConfig, but=["accessTokens", "models"])
     where = settings.where(("redisUrl",))
     url = config.secrets(read.redis_url, where)[0]
     tokens, warnings = _access_tokens(settings)
@@ -101,6 +107,7 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     return msgspec.structs.replace(
         read,
         access_tokens=tokens,
+        models=settings.tables_of(ModelSettings, "models"),
         host=settings.values.get("host", "0.0.0.0" if tokens else read.host),  # noqa: S104
         redis_url=config.checked_url(url, ["redis", "rediss", "unix"], where),
     ), warnings

@@ -1,18 +1,19 @@
 """One job that is followed: its log is the truth, the frames of the subscription a fast copy of it.
 
 A record with the next id is delivered at once; one that is not above the last was delivered
-before; anything else means: read on from the log. So nothing is lost, doubled or buffered.
+before; anything else means: read on from the log. So nothing is lost, doubled or buffered. While
+its reader is too slow it is paused, and goes on from the log later.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import msgspec
 
-from contract.messages import Event, Failed, FailureKind, Record, is_terminal
+from contract.messages import Failed, FailureKind, Record, is_terminal
 from contract.store import RedisFault
 
 _log = logging.getLogger("gateway.following")
@@ -45,9 +46,12 @@ class Source(Protocol):
 
 
 class Following:
-    """One job that is followed; `deliver` gets all its events, once and in order."""
+    """One job that is followed; `deliver` gets all its records, once and in order.
 
-    def __init__(self, hub: Source, job: str, deliver: Callable[[Iterable[Event]], None]) -> None:
+    One more record may come that is in no log, under epoch 0: that the answer is lost.
+    """
+
+    def __init__(self, hub: Source, job: str, deliver: Callable[[Record], None]) -> None:
         self.job = job
         self.epoch = 0
         self.seq = 0
@@ -58,6 +62,7 @@ class Following:
         self._hub = hub
         self._reading = False
         self._missed = False
+        self._paused = False
         self._over = False
 
     @property
@@ -67,6 +72,8 @@ class Following:
 
     def heard(self, record: Record) -> None:
         """A record came over the subscription."""
+        if self._paused:
+            return
         if self._reading:
             self._missed = True
         elif self._is_next(record):
@@ -78,9 +85,18 @@ class Following:
         """Deliver what the log has beyond what was delivered."""
         if self._reading:
             self._missed = True
-        elif not self._over:
+        elif not self._over and not self._paused:
             self._reading = True
             self._hub.spawn(self._read())
+
+    def pause(self) -> None:
+        """Deliver nothing until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Go on with what has come meanwhile."""
+        self._paused = False
+        self.read_log()
 
     def put_off(self, now: float) -> None:
         """Nothing new was in the log: look again later."""
@@ -91,12 +107,13 @@ class Following:
         """Read the log to its end; tell whether that was possible."""
         try:
             self._missed = True
-            while self._missed and not self._over:
+            while self._missed and self._is_delivering:
                 self._missed = False
                 records = await self._hub.read(self.job, self.last_id)
                 self._missed = self._missed or len(records) == PAGE
                 for record in records:
-                    self._take_from_log(record)
+                    if self._is_delivering:
+                        self._take_from_log(record)
         except RedisFault as fault:
             _log.warning("cannot read an answer's log: %r", fault)
         except msgspec.DecodeError as error:
@@ -109,8 +126,8 @@ class Following:
         return False
 
     async def _read_the_last(self) -> None:
-        if await self._read():
-            self._end((_LOST,))
+        if await self._read() and self._is_delivering:
+            self._end_with(_LOST)
 
     def _take_from_log(self, record: Record) -> None:
         if self._is_next(record) or (record.epoch > self.epoch and record.seq == 1):
@@ -129,10 +146,17 @@ class Following:
         self.epoch, self.seq = record.epoch, record.seq
         self._silence = SILENCE
         self.look_at = self._hub.now + SILENCE
-        if record.events and is_terminal(record.events[-1]):
-            self._end(record.events)
-        else:
-            self._deliver(record.events)
+        self._over = bool(record.events) and is_terminal(record.events[-1])
+        self._deliver(record)
+
+    @property
+    def _is_delivering(self) -> bool:
+        return not self._over and not self._paused
+
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether it waits for its reader."""
+        return self._paused
 
     @property
     def is_long_silent(self) -> bool:
@@ -144,7 +168,7 @@ class Following:
 
         While the log is being read or cannot be read, nothing ends: the next look decides.
         """
-        if not self._reading and not self._over:
+        if not self._reading and self._is_delivering:
             self._reading = True
             self._hub.spawn(self._read_the_last())
 
@@ -155,9 +179,9 @@ class Following:
     def _break_off(self, failed: Failed) -> None:
         # Whatever the worker still appends can reach nobody.
         self._hub.cancel(self.job)
-        self._end((failed,))
+        self._end_with(failed)
 
-    def _end(self, events: Iterable[Event]) -> None:
+    def _end_with(self, failed: Failed) -> None:
         if not self._over:
             self._over = True
-            self._deliver(events)
+            self._deliver(Record(self.job, 0, 0, (failed,)))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from granian import rsgi
 
 from gateway.openai.errors import ApiError, body_too_large, error_body, error_headers
+from gateway.unread import Peer, plain
 
 BODY_TIMEOUT = 60.0
 """Seconds within which a whole body must have come."""
@@ -22,11 +23,18 @@ A client that is cut off while it sends sees a broken connection instead of the 
 it all again.
 """
 
+LONGEST_ECHO = 2048
+"""Bytes of a header that an answer repeats. nginx takes an answer with headers beyond its buffer
+for a fault of the gateway's, and after a few of them leaves the gateway out."""
+
 ProtocolClosed: type[Exception] = vars(rsgi)["ProtocolClosed"]  # re-exported, but not typed so
 """Raised by a write to a client that has left."""
 
 _SANE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_EXPOSED = "x-request-id, retry-after, x-should-retry"
+_EXPOSED = (
+    "x-request-id, retry-after, x-should-retry, x-ratelimit-limit-requests,"
+    " x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
+)
 _SSE = [
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),
@@ -71,14 +79,23 @@ class Request:
     def __init__(self, scope: Any, protocol: HTTPProtocol) -> None:
         self.method: str = scope.method
         self.path: str = scope.path
+        self._client: str = scope.client
         self._headers = scope.headers
         self._protocol = protocol
         given = self.header("x-request-id")
         self.id = given if _SANE_ID.fullmatch(given) else f"req_{token_hex(12)}"
         self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        """Headers of the answer that are known before it is."""
         self._cut_off = False
         """Whether the client may still be sending what nobody will read."""
         self._sink: Sink | None = None
+
+    @property
+    def peer(self) -> Peer:
+        """The client's end of the connection; nginx's, behind nginx."""
+        address, _, port = self._client.rpartition(":")
+        return plain(address.strip("[]")), int(port or 0)
 
     def header(self, name: str) -> str:
         """A header's value, or nothing."""
@@ -154,7 +171,8 @@ class Request:
     def preflight(self) -> None:
         """Answer a browser that asks whether it may."""
         # `*` would not cover Authorization.
-        allowed = self.header("access-control-request-headers") or "authorization, content-type"
+        asked = self.header("access-control-request-headers")
+        allowed = asked if 0 < len(asked) <= LONGEST_ECHO else "authorization, content-type"
         self.respond(
             204,
             headers=[
@@ -171,6 +189,7 @@ class Request:
             ("access-control-allow-origin", "*"),
             ("access-control-expose-headers", _EXPOSED),
             ("x-request-id", self.id),
+            *self.headers,
         ]
 
 

@@ -1,9 +1,7 @@
 """The gateway's only Redis: jobs go out, answers come in.
 
-The log of a job is the truth, and the frames of the subscription are a fast copy of it. Each job
-that is followed knows the id up to which it has been delivered. A record with the next id is
-delivered at once; one that is not above it was delivered before; anything else, a new connection,
-or a second of silence means: read on from the log. So nothing is lost, doubled or buffered.
+What is followed hears the frames of the subscription, and is told to look into its log whenever a
+frame may have been missed: after a new connection, and after a second of silence.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ import msgspec
 from contract import keys, scripts, tasks
 from contract.messages import (
     Catalogue,
-    Event,
     Frame,
     Job,
     Record,
@@ -44,6 +41,9 @@ PATIENCE = 0.9
 UNWANTED_LIFE = 3600.0
 """Seconds for which it is tried to cancel a job, should Redis be away for that long."""
 
+LATENESS = 1.0
+"""Seconds by which our idea of Redis's clock may be wrong."""
+
 CANCEL_PAUSE = 0.5
 """Seconds between two tries."""
 
@@ -56,6 +56,10 @@ MAX_STANDINGS = 1000
 
 class Full(Exception):
     """As many requests wait as may."""
+
+
+class Mismatch(Exception):
+    """The idempotency key belongs to another request."""
 
 
 class Limited(Exception):
@@ -86,6 +90,32 @@ class Ticket:
 
     seq: int
     place: int
+    asks_left: int | None = None
+    """How often the client may ask now; None: as often as it likes."""
+    asks_reset: float = 0.0
+    """Seconds until that is one more."""
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """One reader of a job that may be resumed, because it has an idempotency key."""
+
+    key: str
+    """The idempotency key's name in Redis."""
+    reader: str
+    grace: float
+    """Seconds for which the job goes on without readers."""
+    keep: float
+    """Seconds for which its answer can be had after its end."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A reader that has left a job, which perhaps nobody wants any longer."""
+
+    job: str
+    resumable: Resumable | None
+    at_once: bool
 
 
 class Hub:
@@ -95,14 +125,17 @@ class Hub:
         self.gateway = gateway
         self.now = time.monotonic()
         """The monotonic clock, as of the last tick or frame: precise enough for silences."""
-        self._live: dict[str, Following] = {}
+        self._live: dict[str, list[Following]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._unwanted: dict[str, float] = {}
-        """Jobs to be cancelled, and until when (monotonic) it is worth trying."""
+        self._departures: dict[Departure, float] = {}
+        """What Redis is to be told of, and until when (monotonic) it is worth trying."""
+        self._ahead: float | None = None
+        """Milliseconds of Redis's clock at zero of the monotonic one; None: not known yet."""
         self._cancelling: asyncio.Task[None] | None = None
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
         """As it was last found, and what that means: it is large, and rarely another."""
         self._redis = connect(url, connections=32, timeout=5.0)
+        self._claim = self._redis.register_script(scripts.source("claim"))
         self._enqueue = self._redis.register_script(scripts.source("enqueue"))
         self._cancel = self._redis.register_script(scripts.source("cancel"))
         self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
@@ -131,20 +164,40 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def follow(self, job: str, deliver: Callable[[Iterable[Event]], None]) -> Following:
-        """Deliver the events of a job, from its first on."""
+    def follow(self, job: str, deliver: Callable[[Record], None]) -> Following:
+        """Deliver the records of a job, from its first on."""
         following = Following(self, job, deliver)
         following.look_at = self.now + SILENCE
-        self._live[job] = following
+        self._live.setdefault(job, []).append(following)
         return following
 
-    def unfollow(self, job: str) -> None:
-        """Deliver nothing more of a job."""
-        if following := self._live.pop(job, None):
-            following.stop()
+    def unfollow(self, following: Following) -> None:
+        """Deliver nothing more to this one."""
+        following.stop()
+        others = self._live.get(following.job, [])
+        if following in others:
+            others.remove(following)
+        if not others:
+            self._live.pop(following.job, None)
 
-    async def submit(self, job: Job, terms: Admission) -> Ticket:
-        """Queue a job. Raises Full, Limited, or RedisFault within `PATIENCE`."""
+    async def claim(self, key: str, body: str, job: str, created: int) -> tuple[str, int]:
+        """Return the job that answers the requests with this idempotency key, and its birthday.
+
+        That is `job`, if it is the first. Raises Mismatch, or RedisFault within `PATIENCE`.
+        """
+        args: list[Any] = [0, key, body, job, created, milliseconds(JOB_LIFE)]
+        reply = await within(PATIENCE, self._claim(args=args))
+        if not reply:
+            raise Mismatch
+        return reply[0].decode(), int(reply[1])
+
+    async def submit(
+        self, job: Job, terms: Admission, resumable: Resumable | None = None
+    ) -> Ticket:
+        """Queue a job, or join its readers.
+
+        Raises Full, Limited, or RedisFault within `PATIENCE`.
+        """
         args: list[Any] = [
             0,
             job.id,
@@ -158,12 +211,16 @@ class Hub:
             milliseconds(terms.wait + JOB_LIFE),
             terms.max_concurrent or "",
             terms.rate_limit or "",
+            self._not_after(),
         ]
+        if resumable:
+            grace, keep = milliseconds(resumable.grace), milliseconds(resumable.keep)
+            args += [resumable.reader, grace, keep, resumable.key]
         try:
             reply = await within(PATIENCE, self._enqueue(args=args))
         except BaseException:
             # It may have been queued for all we know.
-            self.cancel(job.id)
+            self.leave(job.id, resumable, at_once=True)
             raise
         if reply[0] == b"full":
             raise Full
@@ -171,31 +228,52 @@ class Hub:
             raise Limited(reply[1] / 1000)
         if reply[0] == b"busy":
             raise Limited(None)
-        return Ticket(seq=reply[1], place=reply[2])
+        if reply[0] == b"late":
+            raise TimeoutError
+        seq, place, *asks = reply[1:]
+        return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+
+    def _not_after(self) -> str:
+        """When, by Redis's clock, we shall have given up: for a Redis that was frozen meanwhile."""
+        if self._ahead is None:
+            return ""
+        return str(round(self._ahead + milliseconds(time.monotonic() + PATIENCE + LATENESS)))
 
     def cancel(self, job: str) -> None:
-        """Nobody is left to read this answer: see to it that no point is spent on it."""
-        self._unwanted[job] = time.monotonic() + UNWANTED_LIFE
-        if self._cancelling is None or self._cancelling.done():
-            self._cancelling = self.spawn(self._cancel_the_unwanted())
+        """Nobody can read this answer: see to it that no point is spent on it."""
+        self.leave(job, None, at_once=True)
 
-    async def _cancel_the_unwanted(self) -> None:
-        # One task for all: each request that fails while Redis is gone leaves a job here.
-        while page := list(islice(self._unwanted, PAGE)):
+    def leave(self, job: str, resumable: Resumable | None, *, at_once: bool) -> None:
+        """A reader of this answer has left: unless there are others, no point may be spent on it.
+
+        A job that may be resumed goes on for its grace first, if not `at_once`.
+        """
+        departure = Departure(job, resumable, at_once)
+        self._departures[departure] = time.monotonic() + UNWANTED_LIFE
+        if self._cancelling is None or self._cancelling.done():
+            self._cancelling = self.spawn(self._tell_departures())
+
+    async def _tell_departures(self) -> None:
+        # One task for all: each request that fails while Redis is gone leaves one here.
+        while page := list(islice(self._departures, PAGE)):
             try:
-                await self._cancel_all(page)
+                await self._tell(page)
             except RedisFault as fault:
-                _log.warning("cannot cancel %d jobs yet: %r", len(self._unwanted), fault)
+                _log.warning("cannot cancel %d jobs yet: %r", len(self._departures), fault)
                 await asyncio.sleep(CANCEL_PAUSE)
                 now = time.monotonic()
-                page = [job for job in page if self._unwanted[job] <= now]
-            for job in page:
-                self._unwanted.pop(job, None)
+                page = [departure for departure in page if self._departures[departure] <= now]
+            for departure in page:
+                self._departures.pop(departure, None)
 
-    async def _cancel_all(self, jobs: Iterable[str]) -> None:
+    async def _tell(self, departures: Iterable[Departure]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                await self._cancel(args=[0, job, milliseconds(keys.ANSWER_LIFE)], client=pipe)
+            for departure in departures:
+                args: list[Any] = [0, departure.job, milliseconds(keys.ANSWER_LIFE)]
+                if resumable := departure.resumable:
+                    at_once = int(departure.at_once)
+                    args += [self.gateway, resumable.reader, at_once, resumable.key]
+                await self._cancel(args=args, client=pipe)
             await pipe.execute()
 
     async def read(self, job: str, after: str) -> list[Record]:
@@ -221,6 +299,7 @@ class Hub:
             for client, _ in ring:
                 pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
             replies = await pipe.execute()
+        self._ahead = seconds * 1000 + micros / 1000 - time.monotonic() * 1000
         rows = replies[1:]
         reports = [_readable(_decode_report, row) for row in rows[: len(workers)]]
         return Fleet(
@@ -247,7 +326,7 @@ class Hub:
     async def look_after_the_silent(self) -> None:
         """Look into the logs of all jobs of which nothing was heard for long. Raises RedisFault."""
         self.now = time.monotonic()
-        silent = [f for f in self._live.values() if f.look_at <= self.now]
+        silent = [f for f in self._all() if f.look_at <= self.now and not f.is_paused]
         for start in range(0, len(silent), PAGE):
             page = silent[start : start + PAGE]
             found: Any = await self._redis.xread(
@@ -285,12 +364,15 @@ class Hub:
             self._on_gap()
             return
         for record in records:
-            if following := self._live.get(record.job):
+            for following in tuple(self._live.get(record.job, ())):
                 following.heard(record)
 
     def _on_gap(self) -> None:
-        for following in list(self._live.values()):
+        for following in self._all():
             following.read_log()
+
+    def _all(self) -> list[Following]:
+        return [following for group in self._live.values() for following in group]
 
 
 async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:

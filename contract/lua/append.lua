@@ -6,7 +6,8 @@
 -- the job was given to another worker meanwhile, and this one must stop. Nothing follows the end.
 --
 -- ARGV: now, life ms of a finished job, then for each record: job, epoch, seq, mark, bytes;
---       mark 0 = nothing of the answer yet, 1 = answer, 2 = the last record
+--       mark 0 = nothing of the answer yet, 1 = answer, 2 = the last record, 3 = the last, of a
+--       failure that has cost nothing
 -- Returns for each record 0 = appended, 1 = appended, and its client has left, 2 = stale.
 local verdicts, frames = {}, {}
 for i = 3, #ARGV, 5 do
@@ -24,10 +25,9 @@ for i = 3, #ARGV, 5 do
       if not string.find(added.err, 'equal or smaller', 1, true) then return added end
     else
       if seq == '1' then redis.call('PEXPIRE', log_key(id), redis.call('PTTL', job_key(id))) end
-      frames[gateway] = frames[gateway] or {}
-      table.insert(frames[gateway], record)
+      frame(frames, gateway, record)
       if mark ~= '0' and not begun then redis.call('HSET', job_key(id), 'begun', 1) end
-      if mark == '2' then finish(id, ARGV[2]) end
+      if mark >= '2' then finish(id, ARGV[2], mark == '3') end
     end
   end
   verdicts[#verdicts + 1] = verdict

@@ -8,20 +8,43 @@
 -- ARGV: now, worker, life ms of a lease, 1 when leaving, report, then every batch
 -- Returns a list of {batch, fence} that the worker holds for `life` ms from now.
 local now, worker, life, leaving = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-local share, held, free, mine = 0, {}, {}, {}
+local share, held, free, mine, living = 0, {}, {}, {}, {}
+
+-- A worker that was killed lost its connections with its life, so its subscription tells before its
+-- heartbeat lapses. A frozen one keeps them all. One that lost them and lives subscribes again in
+-- half a second: so a beat must be overdue as well, and the subscription be missed for 1.5 s, which
+-- begin when a Redis that was away itself is back.
+local function has_died(other, lapses)
+  local missed = 'p2g:missed:' .. other
+  if redis.call('PUBSUB', 'NUMSUB', 'p2g:control:' .. other)[2] > 0 then
+    redis.call('DEL', missed)
+    return false
+  end
+  redis.call('SET', missed, now, 'PX', life, 'NX')
+  return redis.call('GET', missed) + 1500 <= now and lapses - 0.6 * life <= now
+end
 
 -- A worker that drains stays among the living, for its jobs' sake, but is due no share.
 redis.call('ZADD', 'p2g:workers', now + life, worker)
+redis.call('DEL', 'p2g:missed:' .. worker)
 if leaving then
   redis.call('DEL', 'p2g:worker:' .. worker)
   if redis.call('SCARD', 'p2g:owned:' .. worker) == 0 then redis.call('ZREM', 'p2g:workers', worker) end
 else
   redis.call('SET', 'p2g:worker:' .. worker, ARGV[5], 'PX', life)
   local sharers, rank = 0, 0
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:workers', '(' .. now, '+inf')) do
-    if redis.call('EXISTS', 'p2g:worker:' .. other) == 1 then
-      sharers = sharers + 1
-      if other < worker then rank = rank + 1 end
+  local others = redis.call('ZRANGEBYSCORE', 'p2g:workers', '(' .. now, '+inf', 'WITHSCORES')
+  for i = 1, #others, 2 do
+    local other = others[i]
+    if other ~= worker and has_died(other, others[i + 1]) then
+      redis.call('ZADD', 'p2g:workers', now, other)
+      redis.call('DEL', 'p2g:worker:' .. other)
+    else
+      living[other] = true
+      if redis.call('EXISTS', 'p2g:worker:' .. other) == 1 then
+        sharers = sharers + 1
+        if other < worker then rank = rank + 1 end
+      end
     end
   end
   share = math.floor((#ARGV - 5) / sharers)
@@ -30,8 +53,9 @@ end
 
 for i = 6, #ARGV do
   local owner, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[i], 'owner', 'expires'))
-  if not owner or tonumber(expires) <= now then free[#free + 1] = ARGV[i]
-  elseif owner == worker then held[#held + 1] = ARGV[i] end
+  local lapsed = not owner or tonumber(expires) <= now
+  if owner == worker and not lapsed then held[#held + 1] = ARGV[i]
+  elseif lapsed or not living[owner] then free[#free + 1] = ARGV[i] end
 end
 for i, batch in ipairs(held) do
   redis.call('HSET', 'p2g:lease:' .. batch, 'expires', i <= share and now + life or 0)

@@ -1,5 +1,17 @@
--- cancel: nobody is left to read this job's answer.
+-- cancel: this reader of a job's answer has left.
 --
--- ARGV: now, job, life ms of a finished job
--- Returns 'dropped', 'told' or 'gone'.
-return cancel(ARGV[2], ARGV[3])
+-- One whose client may come back goes on for a while, unless it is to end now because it has been
+-- refused; and it ends for nobody who still reads it.
+--
+-- ARGV: now, job, life ms of a finished job, and if it may be resumed: gateway, reader, 1 if it is
+--       to end now, key of its idempotency key
+-- Returns 'dropped', 'told' or 'gone'; or 'kept' where it goes on.
+local now, id, gateway = clock(ARGV[1]), ARGV[2], ARGV[4]
+if gateway then
+  local reader, state = gateway .. ' ' .. ARGV[5], redis.call('HGET', job_key(id), 'state')
+  if state == 'done' then return 'gone' end
+  if state and ARGV[6] == '0' and abandon(id, gateway, now, reader) then return 'kept' end
+  if state and readers(id, gateway, nil, reader) > 0 then return 'kept' end
+  redis.call('DEL', ARGV[7])
+end
+return cancel(id, ARGV[3])

@@ -22,7 +22,7 @@ local function take(client, entry, id, payload)
     return redis.call('XDEL', jobs, entry)
   end
   redis.call('HSET', key, 'state', 'taken')
-  if tonumber(deadline) <= now then return fail(id, ARGV[5], ARGV[4]) end
+  if tonumber(deadline) <= now then return fail(id, ARGV[5], ARGV[4], true) end
   redis.call('HSET', key, 'state', 'running', 'owner', worker)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
   redis.call('SADD', 'p2g:owned:' .. worker, id)

@@ -4,19 +4,40 @@
 -- A client with nothing waiting enters the ring at max(virtual time, where it left off): it cannot
 -- save up turns while idle, and cannot lose any by leaving.
 --
+-- A gateway that has heard nothing for too long has given up, and told its client so: what arrives
+-- after that is not taken.
+--
 -- ARGV: now, job, client, gateway, payload, wait ms, weight, most waiting per client, most waiting
 --       in all, life ms of an unfinished job, most unfinished jobs of the client ('' = any), most
---       jobs of the client in any 60 s ('' = any)
--- Returns {'queued', seq, place in the client's stream}, {'full', waiting}, {'busy', unfinished} or
--- {'limited', ms until the client may ask again}.
+--       jobs of the client in any 60 s ('' = any), not after this instant ('' = any), and if it may
+--       be resumed: reader, ms of grace, ms for which its answer is kept, its idempotency key
+-- Returns {'queued', seq, place in the client's stream} (and, for a client that may not ask as often
+-- as it likes, how often it still may, and ms until that is one more), {'full', waiting}, {'busy',
+-- unfinished}, {'late'} or {'limited', ms until the client may ask again}.
 local now, id, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local job, tally, jobs = job_key(id), 'p2g:client:' .. client, 'p2g:jobs:' .. client
 
+local limit, asked, asks = tonumber(ARGV[12]), 'p2g:asked:' .. client, 0
+if limit then
+  redis.call('ZREMRANGEBYSCORE', asked, '-inf', now - 60000)
+  asks = redis.call('ZCARD', asked)
+end
+
 local function ticket(seq)
-  return { 'queued', seq, seq - (tonumber(redis.call('HGET', tally, 'gone')) or 0) }
+  local resumable = ARGV[14] and redis.call('HGET', job, 'state') ~= 'done'
+  if resumable then
+    redis.call('HSET', job, 'grace', ARGV[15], 'keep', ARGV[16], 'idem', ARGV[17])
+    redis.call('ZREM', 'p2g:abandoned', id)
+    readers(id, gateway, gateway .. ' ' .. ARGV[14])
+  end
+  local place = seq - (tonumber(redis.call('HGET', tally, 'gone')) or 0)
+  if not limit then return { 'queued', seq, place } end
+  local first = redis.call('ZRANGE', asked, 0, 0, 'WITHSCORES')[2] or now - 60000
+  return { 'queued', seq, place, math.max(limit - asks, 0), first + 60000 - now }
 end
 local known = tonumber(redis.call('HGET', job, 'seq'))
 if known then return ticket(known) end
+if now > (tonumber(ARGV[13]) or math.huge) then return { 'late' } end
 
 local waiting = tonumber(redis.call('HGET', tally, 'waiting')) or 0
 local waiting_in_all = tonumber(redis.call('HGET', 'p2g:totals', 'waiting')) or 0
@@ -25,13 +46,11 @@ if waiting_in_all >= tonumber(ARGV[9]) then return { 'full', waiting_in_all } en
 
 local open = tonumber(redis.call('HGET', tally, 'open')) or 0
 if open >= (tonumber(ARGV[11]) or math.huge) then return { 'busy', open } end
-local limit = tonumber(ARGV[12])
 if limit then
-  local asked = 'p2g:asked:' .. client
-  redis.call('ZREMRANGEBYSCORE', asked, '-inf', now - 60000)
   local oldest = redis.call('ZRANGE', asked, -limit, -limit, 'WITHSCORES')[2]
   if oldest then return { 'limited', oldest + 60000 - now } end
   redis.call('ZADD', asked, now, id)
+  asks = asks + 1
   redis.call('PEXPIRE', asked, 60000)
 end
 

@@ -16,7 +16,15 @@ end
 local function job_key(id) return 'p2g:job:{' .. id .. '}' end
 local function log_key(id) return 'p2g:log:{' .. id .. '}' end
 
--- One frame to each gateway that follows the job: a msgpack array of records.
+-- The job's `gateway` names those who follow it, with spaces between: one, unless it may be resumed.
+local function frame(frames, gateways, record)
+  for gateway in string.gmatch(gateways, '%S+') do
+    frames[gateway] = frames[gateway] or {}
+    table.insert(frames[gateway], record)
+  end
+end
+
+-- One frame to each gateway: a msgpack array of records.
 local function publish(frames)
   for gateway, records in pairs(frames) do
     redis.call('PUBLISH', 'p2g:events:' .. gateway,
@@ -34,11 +42,29 @@ local function leave_stream(client, ring_score)
   end
 end
 
--- Ends a job in whatever state it is; what was logged stays readable for `life` ms.
-local function finish(id, life)
+-- A job that may be resumed keeps a set of its readers, "<gateway> <request>". Of these, add or
+-- remove some, and return how many are left.
+local function readers(id, gateway, added, removed)
+  local key, job, named, names = 'p2g:readers:{' .. id .. '}', job_key(id), {}, {}
+  if added then redis.call('SADD', key, added) end
+  if removed then redis.call('SREM', key, removed) end
+  local left = redis.call('SMEMBERS', key)
+  for _, reader in ipairs(left) do
+    local name = string.match(reader, '^%S+')
+    if not named[name] then named[name], names[#names + 1] = true, name end
+  end
+  redis.call(named[gateway] and 'SADD' or 'SREM', 'p2g:served:' .. gateway, id)
+  redis.call('HSET', job, 'gateway', table.concat(names, ' '))
+  redis.call('PEXPIRE', key, math.max(redis.call('PTTL', job), 1))
+  return #left
+end
+
+-- Ends a job in whatever state it is; what was logged stays readable for `life` ms, or as long as
+-- its client may come back for it. `void`: it has cost nothing, so whoever comes back begins anew.
+local function finish(id, life, void)
   local key = job_key(id)
-  local client, entry, state, owner, gateway =
-    unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway'))
+  local client, entry, state, owner, gateways, idem, keep =
+    unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep'))
   if not client or state == 'done' then return end
   if state == 'queued' then leave_stream(client) end
   if state == 'again' then redis.call('ZREM', 'p2g:again', id) end
@@ -46,7 +72,13 @@ local function finish(id, life)
     redis.call('SREM', 'p2g:owned:' .. owner, id)
     redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
   end
-  redis.call('SREM', 'p2g:served:' .. gateway, id)
+  for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', 'p2g:served:' .. gateway, id) end
+  if idem then
+    life = keep
+    redis.call('PEXPIRE', idem, void and 0 or life)
+    redis.call('DEL', 'p2g:readers:{' .. id .. '}')
+    redis.call('ZREM', 'p2g:abandoned', id)
+  end
   redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
   redis.call('XACK', 'p2g:jobs:' .. client, 'workers', entry)
   redis.call('XDEL', 'p2g:jobs:' .. client, entry)
@@ -55,10 +87,22 @@ local function finish(id, life)
   redis.call('PEXPIRE', log_key(id), life)
 end
 
+-- Readers of a job that may be resumed have left: one, or, without `reader`, all of a gateway. When
+-- nobody is left, the job goes on for its grace. False where nobody can come back.
+local function abandon(id, gateway, now, reader)
+  local grace = redis.call('HGET', job_key(id), 'grace')
+  if not grace then return false end
+  for _, other in ipairs(reader and {} or redis.call('SMEMBERS', 'p2g:readers:{' .. id .. '}')) do
+    if string.match(other, '^%S+') == gateway then readers(id, gateway, nil, other) end
+  end
+  if readers(id, gateway, nil, reader) == 0 then redis.call('ZADD', 'p2g:abandoned', now + grace, id) end
+  return true
+end
+
 -- Nobody is left to read a job's answer. One that no worker has is gone at once; a worker that has
 -- it is told, here and by its next append.
 local function cancel(id, life)
-  local state, owner = unpack(redis.call('HMGET', job_key(id), 'state', 'owner'))
+  local state, owner, idem = unpack(redis.call('HMGET', job_key(id), 'state', 'owner', 'idem'))
   if not state then
     -- It may be on its way still, in an enqueue that its gateway gave up: let it find itself ended.
     redis.call('HSET', job_key(id), 'state', 'done', 'seq', 0)
@@ -66,19 +110,22 @@ local function cancel(id, life)
   end
   if not state or state == 'done' then return 'gone' end
   if state ~= 'running' then
-    finish(id, life)
+    finish(id, life, true)
     return 'dropped'
   end
+  if idem then redis.call('DEL', idem) end
   redis.call('HSET', job_key(id), 'cancelled', 1)
   redis.call('PUBLISH', 'p2g:control:' .. owner, id)
   return 'told'
 end
 
 -- Ends a job with events of our own, under an epoch that fences every earlier worker.
-local function fail(id, events, life)
+local function fail(id, events, life, void)
   local epoch = redis.call('HINCRBY', job_key(id), 'epoch', 1)
   local record = '\148\217' .. string.char(#id) .. id .. '\206' .. struct.pack('>I4', epoch) .. '\1' .. events
   redis.call('XADD', log_key(id), epoch .. '-1', 'r', record)
-  publish({ [redis.call('HGET', job_key(id), 'gateway')] = { record } })
-  finish(id, life)
+  local frames = {}
+  frame(frames, redis.call('HGET', job_key(id), 'gateway'), record)
+  publish(frames)
+  finish(id, life, void)
 end

@@ -49,12 +49,18 @@ for _, worker in ipairs(dead) do
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
   local deadline = redis.call('HGET', job_key(id), 'deadline')
-  if deadline and tonumber(deadline) <= now then fail(id, ARGV[6], ARGV[3]) end
+  if deadline and tonumber(deadline) <= now then fail(id, ARGV[6], ARGV[3], true) end
 end
--- A gateway that has died takes its clients with it.
+-- A gateway that has died takes its clients with it; some may come back through another.
 for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:gateways', '-inf', now)) do
-  for _, id in ipairs(redis.call('SMEMBERS', 'p2g:served:' .. gateway)) do cancel(id, ARGV[3]) end
+  for _, id in ipairs(redis.call('SMEMBERS', 'p2g:served:' .. gateway)) do
+    if not abandon(id, gateway, now) then cancel(id, ARGV[3]) end
+  end
   redis.call('DEL', 'p2g:served:' .. gateway)
   redis.call('ZREM', 'p2g:gateways', gateway)
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:abandoned', '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', 'p2g:abandoned', id)
+  cancel(id, ARGV[3])
 end
 return dead

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from contract.messages import (
     Event,
@@ -12,16 +13,42 @@ from contract.messages import (
     File,
     Finished,
     Reasoning,
+    Refusal,
     Replaced,
     Text,
     ToolCallDelta,
-    Usage,
 )
 from gateway.openai.append_only import AppendOnly
 from gateway.openai.attachments import Attachments
-from gateway.openai.chunks import DONE, Chunks, usage_fields
+from gateway.openai.chunks import Chunks, with_usage
 from gateway.openai.errors import error_body, from_failed
-from gateway.openai.usage import UsageMeter
+from gateway.openai.usage import UsageMeter, total
+
+DONE = "[DONE]"
+
+_THINK, _THOUGHT = "<think>\n", "\n</think>\n\n"
+"""How most clients expect thoughts within a text."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of an answer before it comes."""
+
+    job: str
+    created: int
+    """Unix time in seconds."""
+    model: str
+    """As the client calls it."""
+    prompt_tokens: int
+    """An estimate, for when the upstream counts nothing."""
+    choices: int = 1
+    include_usage: bool = False
+    """Whether a stream ends with token counts."""
+    continuous_usage: bool = False
+    """Whether each of its chunks has them, too."""
+    reasoning: Literal["separate", "inline", "drop"] = "separate"
+    echo: str = ""
+    """What a legacy completion begins with."""
 
 
 def keep_alive(position: int | None = None, eta: float | None = None) -> bytes:
@@ -36,68 +63,117 @@ def keep_alive(position: int | None = None, eta: float | None = None) -> bytes:
 
 
 class StreamRenderer:
-    """Renders one answer as server-sent events.
+    """Renders one answer as the JSON of chunks.
 
-    Give it all events of the job, in order, in batches of any size; write what comes back. The
-    last write ends with `[DONE]`, or with an error and no `[DONE]`. `created` is in seconds of
-    Unix time; `prompt_tokens` is an estimate, for when the upstream counts nothing.
+    Give it all events of each choice in order, by records: the same records give the same chunks.
+    When it has finished, `ending` is what closes the stream.
     """
 
-    def __init__(
-        self, answer_id: str, created: int, model: str, include_usage: bool, prompt_tokens: int
-    ) -> None:
+    def __init__(self, head: Head) -> None:
         self.finished = False
-        self._answer_id = answer_id
-        self._chunks = Chunks(answer_id, created, model)
-        self._include_usage = include_usage
-        self._meter = UsageMeter(prompt_tokens)
+        self._head = head
+        answer_id = f"chatcmpl-{head.job}"
+        self._meters = [UsageMeter(head.prompt_tokens) for _ in range(head.choices)]
+        self._choices = [_StreamedChoice(head, answer_id, n) for n in range(head.choices)]
+        self._unfinished = set(range(head.choices))
+        self._failed = False
+
+    def feed(self, choice: int, events: Iterable[Event]) -> list[str]:
+        """Return the chunks that these events add. Whatever follows the last one is ignored."""
+        chunks: list[str] = []
+        for event in events:
+            if choice not in self._unfinished or self.finished:
+                break
+            self._meters[choice].observe(event)
+            chunks += self._choices[choice].render(event)
+            if isinstance(event, Finished | Failed):
+                self._unfinished.discard(choice)
+                self._failed = isinstance(event, Failed)
+                self.finished = self._failed or not self._unfinished
+        if not self._failed:
+            chunks += self._choices[choice].end_run()
+        if self._head.continuous_usage and chunks and not self._failed:
+            fields = total(self._meters)
+            chunks = [with_usage(chunk, fields) for chunk in chunks]
+        return chunks
+
+    def ending(self) -> list[str]:
+        """What closes the stream: nothing after an error.
+
+        A client that knows nothing of errors shall at least see a stream that was cut.
+        """
+        if self._failed:
+            return []
+        usage = [self._choices[0].usage(total(self._meters))] if self._head.include_usage else []
+        return [*usage, DONE]
+
+
+class _StreamedChoice:
+    """Renders one choice of a stream."""
+
+    def __init__(self, head: Head, answer_id: str, choice: int) -> None:
+        self._answer_id = _id_of(answer_id, choice)
+        self._chunks = Chunks(answer_id, head.created, head.model, choice)
+        self._reasoning = head.reasoning
         self._text = AppendOnly()
         self._files = Attachments()
         self._calls: dict[int, bool] = {}  # index -> whether it has arguments
         self._out: list[str] = []
         self._begun = False
+        self._thinks = False
         # Text of one kind that follows text of the same kind goes into the same chunk.
         self._run: list[str] = []
-        self._run_kind: Callable[[str], str] = self._chunks.content
+        self._run_kind: Callable[[str], list[str]] = self._chunks.content
 
-    @property
-    def usage(self) -> Usage:
-        """The token counts so far."""
-        return self._meter.usage
-
-    def feed(self, events: Iterable[Event]) -> bytes:
-        """Return the bytes that these events add. Whatever follows the last one is ignored."""
-        for event in events:
-            if self.finished:
-                break
-            self._meter.observe(event)
-            self._render(event)
-        self._end_run()
-        rendered = "".join(self._out).encode("ascii")
-        self._out.clear()
-        return rendered
-
-    def _render(self, event: Event) -> None:
+    def render(self, event: Event) -> list[str]:
         match event:
             case Text():
                 self._say(self._files.resolve(self._text.append(event.text)))
             case Reasoning():
-                self._extend_run(self._chunks.reasoning, event.text)
+                self._think(event.text)
             case Replaced():
                 self._say(self._files.resolve(self._text.replace(event.text)))
             case ToolCallDelta():
                 self._call(event)
+            case Refusal():
+                self._end_text()
+                self._emit(*self._chunks.refusal(event.text))
             case File():
                 self._files.add(event)
             case Finished():
                 self._finish(event)
             case Failed():
                 self._fail(event)
+        return self._taken()
+
+    def end_run(self) -> list[str]:
+        self._end_run()
+        return self._taken()
+
+    def usage(self, fields: dict[str, Any]) -> str:
+        return self._chunks.usage(fields)
+
+    def _taken(self) -> list[str]:
+        out, self._out = self._out, []
+        return out
 
     def _say(self, text: str) -> None:
+        if text and self._thinks:
+            self._end_thought()
         self._extend_run(self._chunks.content, text)
 
-    def _extend_run(self, kind: Callable[[str], str], text: str) -> None:
+    def _think(self, text: str) -> None:
+        if self._reasoning == "separate":
+            self._extend_run(self._chunks.reasoning, text)
+        elif self._reasoning == "inline":
+            self._extend_run(self._chunks.content, text if self._thinks else _THINK + text)
+            self._thinks = True
+
+    def _end_thought(self) -> None:
+        self._thinks = False
+        self._extend_run(self._chunks.content, _THOUGHT)
+
+    def _extend_run(self, kind: Callable[[str], list[str]], text: str) -> None:
         if not text:
             return
         if kind != self._run_kind:
@@ -109,13 +185,13 @@ class StreamRenderer:
         if self._run:
             text = "".join(self._run)
             self._run.clear()
-            self._emit(self._run_kind(text))
+            self._emit(*self._run_kind(text))
 
-    def _emit(self, chunk: str) -> None:
+    def _emit(self, *chunks: str) -> None:
         if not self._begun:
             self._begun = True
             self._out.append(self._chunks.role())
-        self._out.append(chunk)
+        self._out.extend(chunks)
 
     def _call(self, delta: ToolCallDelta) -> None:
         self._end_run()
@@ -125,27 +201,23 @@ class StreamRenderer:
             self._emit(self._chunks.call(delta.index, call_id, delta.name))
         if delta.arguments:
             self._calls[delta.index] = True
-            self._emit(self._chunks.arguments(delta.index, delta.arguments))
+            self._emit(*self._chunks.arguments(delta.index, delta.arguments))
 
     def _finish(self, finished: Finished) -> None:
         self._end_text()
         for index, has_arguments in self._calls.items():
             if not has_arguments:
-                self._emit(self._chunks.arguments(index, "{}"))
-        self._emit(self._chunks.finish(_finish_reason(finished, bool(self._calls))))
-        if self._include_usage:
-            self._emit(self._chunks.usage(self.usage))
-        self._emit(DONE)
-        self.finished = True
+                self._emit(*self._chunks.arguments(index, "{}"))
+        self._emit(self._chunks.finish(finish_reason(finished, bool(self._calls))))
 
     def _fail(self, failed: Failed) -> None:
-        # No `choices`: clients look for an error only where there are none. No `[DONE]`: a
-        # client that knows nothing of errors shall at least see a stream that was cut.
+        # No `choices`: clients look for an error only where there are none.
         self._end_text()
-        self._out.append(f"data: {error_body(from_failed(failed)).decode('ascii')}\n\n")
-        self.finished = True
+        self._out.append(error_body(from_failed(failed)).decode("ascii"))
 
     def _end_text(self) -> None:
+        if self._thinks:
+            self._end_thought()
         self._say(self._files.close(self._text.sent))
         self._end_run()
 
@@ -153,80 +225,95 @@ class StreamRenderer:
 class AnswerCollector:
     """Collects one answer and renders it as one completion. Takes the same as StreamRenderer."""
 
-    def __init__(self, answer_id: str, created: int, model: str, prompt_tokens: int) -> None:
-        self.finished = False
-        self.failed: Failed | None = None
-        """Why there will be no answer, once that is known."""
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._answer_id = f"chatcmpl-{head.job}"
+        self._meters = [UsageMeter(head.prompt_tokens) for _ in range(head.choices)]
+        self._choices = [
+            CollectedChoice(_id_of(self._answer_id, n), head.reasoning) for n in range(head.choices)
+        ]
+
+    def feed(self, choice: int, events: Iterable[Event]) -> None:
+        for event in events:
+            self._meters[choice].observe(event)
+            self._choices[choice].collect(event)
+
+    def body(self) -> bytes:
+        """Render the completion. Only a finished answer that has not failed has one."""
+        completion = {
+            "id": self._answer_id,
+            "object": "chat.completion",
+            "created": self._head.created,
+            "model": self._head.model,
+            "choices": [
+                {
+                    "index": index,
+                    "message": choice.message(),
+                    "logprobs": None,
+                    "finish_reason": choice.finish_reason,
+                }
+                for index, choice in enumerate(self._choices)
+            ],
+            "usage": total(self._meters),
+        }
+        return json.dumps(completion, separators=(",", ":")).encode("ascii")
+
+
+class CollectedChoice:
+    """Collects one choice."""
+
+    def __init__(
+        self, answer_id: str, reasoning: Literal["separate", "inline", "drop"] = "separate"
+    ) -> None:
+        self.files: list[File] = []
         self._answer_id = answer_id
-        self._created = created
-        self._model = model
-        self._meter = UsageMeter(prompt_tokens)
+        self._reasoning = reasoning
         self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._files: list[File] = []
+        self._thoughts: list[str] = []
+        self._refusal: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
         self._end = Finished()
 
     @property
-    def usage(self) -> Usage:
-        """The token counts so far."""
-        return self._meter.usage
+    def finish_reason(self) -> str:
+        return finish_reason(self._end, bool(self._calls))
 
-    def feed(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if self.finished:
-                break
-            self._meter.observe(event)
-            self._collect(event)
-
-    def _collect(self, event: Event) -> None:
+    def collect(self, event: Event) -> None:
         match event:
             case Text():
                 self._text.append(event.text)
             case Replaced():
                 self._text = [event.text]
             case Reasoning():
-                self._reasoning.append(event.text)
+                self._thoughts.append(event.text)
             case ToolCallDelta():
                 self._call(event)
+            case Refusal():
+                self._refusal.append(event.text)
             case File():
-                self._files.append(event)
+                self.files.append(event)
             case Finished():
-                self.finished, self._end = True, event
-            case Failed():
-                self.finished, self.failed = True, event
+                self._end = event
 
-    def body(self) -> bytes:
-        """Render the completion. Only a finished answer that has not failed has one."""
-        choice = {
-            "index": 0,
-            "message": self._message(),
-            "logprobs": None,
-            "finish_reason": _finish_reason(self._end, bool(self._calls)),
-        }
-        completion = {
-            "id": self._answer_id,
-            "object": "chat.completion",
-            "created": self._created,
-            "model": self._model,
-            "choices": [choice],
-            "usage": usage_fields(self.usage),
-        }
-        return json.dumps(completion, separators=(",", ":")).encode("ascii")
-
-    def _message(self) -> dict[str, Any]:
-        content = self._content()
-        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
-        if self._reasoning:
-            message["reasoning_content"] = "".join(self._reasoning)
+    def message(self) -> dict[str, Any]:
+        content = self.content()
+        thoughts = "".join(self._thoughts)
+        if thoughts and self._reasoning == "inline":
+            content = f"{_THINK}{thoughts}{_THOUGHT}{content}"
+        refusal = "".join(self._refusal) or None
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal}
+        if thoughts and self._reasoning == "separate":
+            message["reasoning_content"] = thoughts
         if self._calls:
-            message["content"] = content or None
             message["tool_calls"] = [_whole_call(call) for call in self._calls.values()]
+        if self._calls or refusal:
+            message["content"] = content or None
         return message
 
-    def _content(self) -> str:
+    def content(self) -> str:
+        """The text, and what it does not show of the files."""
         files = Attachments()
-        for file in self._files:
+        for file in self.files:
             files.add(file)
         text = files.resolve("".join(self._text))
         return text + files.close(text)
@@ -243,6 +330,10 @@ class AnswerCollector:
         call["arguments"].append(delta.arguments)
 
 
+def _id_of(answer_id: str, choice: int) -> str:
+    return f"{answer_id}-{choice}" if choice else answer_id
+
+
 def _whole_call(call: dict[str, Any]) -> dict[str, Any]:
     arguments = "".join(call["arguments"]) or "{}"
     function = {"name": call["name"], "arguments": arguments}
@@ -254,7 +345,7 @@ def _call_id(answer_id: str, index: int) -> str:
     return f"call_{answer_id.removeprefix('chatcmpl-')}_{index}"
 
 
-def _finish_reason(finished: Finished, has_calls: bool) -> str:
+def finish_reason(finished: Finished, has_calls: bool) -> str:
     """Return the reason that fits the answer: agents run the tools of `tool_calls` only."""
     if finished.reason in ("stop", "tool_calls"):
         return "tool_calls" if has_calls else "stop"

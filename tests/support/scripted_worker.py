@@ -23,10 +23,9 @@ from contract.messages import (
     Text,
     TokenCounts,
     WorkerReport,
-    is_output,
-    is_terminal,
 )
 from tests.support.deployment import PATIENCE
+from worker.queue import mark
 
 LIFE_MS = 600_000
 
@@ -113,8 +112,7 @@ class ScriptedWorker:
     async def append(self, records: Iterable[Record]) -> list[int]:
         args: list[Any] = [0, LIFE_MS]
         for record in records:
-            mark = 2 if is_terminal(record.events[-1]) else int(any(map(is_output, record.events)))
-            args += [record.job, record.epoch, record.seq, mark, encode(record)]
+            args += [record.job, record.epoch, record.seq, mark(record), encode(record)]
         verdicts: list[int] = await self._script["append"](args=args)
         return verdicts
 

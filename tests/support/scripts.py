@@ -20,9 +20,9 @@ from contract.messages import (
     Record,
     Started,
     Text,
-    is_output,
     is_terminal,
 )
+from worker.queue import mark
 
 START = 1_700_000_000_000
 """What the clock says at first, in milliseconds."""
@@ -31,9 +31,14 @@ LIFE = 600_000
 """Milliseconds for which everything that ends stays readable."""
 
 NAMES = (
-    *("enqueue", "dispatch", "append", "cancel", "handback"),
+    *("claim", "enqueue", "dispatch", "append", "cancel", "handback"),
     *("reclaim", "beat", "acquire", "release"),
 )
+
+KEPT = 500_000
+"""Milliseconds for which the answer of a job that may be resumed is kept."""
+
+IDEM = keys.idempotency("ann", "digest")
 
 _encode = msgspec.msgpack.encode
 
@@ -80,11 +85,18 @@ class Scripts:
         most_in_all: int = 10_000,
         unfinished: int | str = "",
         per_minute: int | str = "",
+        not_after: int | str = "",
+        reader: str = "",
+        grace: int = 60_000,
     ) -> list[Any]:
-        """Returns the reply, its first element as text. The payload is the job's id."""
+        """Returns the reply, its first element as text. The payload is the job's id.
+
+        With a reader, the job may be resumed under the idempotency key `IDEM`.
+        """
+        resumable = [reader, grace, KEPT, IDEM] if reader else []
         reply = self._run(
             *("enqueue", job, client, gateway, job, wait, weight),
-            *(most, most_in_all, 86_400_000, unfinished, per_minute),
+            *(most, most_in_all, 86_400_000, unfinished, per_minute, not_after, *resumable),
         )
         return [reply[0].decode(), *reply[1:]]
 
@@ -95,13 +107,24 @@ class Scripts:
     def append(self, *records: Record) -> list[int]:
         args: list[Any] = []
         for record in records:
-            mark = 2 if is_terminal(record.events[-1]) else int(any(map(is_output, record.events)))
-            args += [record.job, record.epoch, record.seq, mark, _encode(record)]
+            args += [record.job, record.epoch, record.seq, mark(record), _encode(record)]
         verdicts: list[int] = self._run("append", LIFE, *args)
         return verdicts
 
+    def claim(self, job: str, body: str = "body") -> str | None:
+        """The job that has the idempotency key `IDEM`, if it is for this body."""
+        reply = self._run("claim", IDEM, body, job, 1_700_000_000, 86_400_000)
+        return reply[0].decode() if reply else None
+
     def cancel(self, job: str) -> str:
         reply: str = self._run("cancel", job, LIFE).decode()
+        return reply
+
+    def leave(
+        self, job: str, reader: str = "r1", *, gateway: str = "g1", at_once: bool = False
+    ) -> str:
+        """A reader of a job that may be resumed goes."""
+        reply: str = self._run("cancel", job, LIFE, gateway, reader, int(at_once), IDEM).decode()
         return reply
 
     def handback(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract import keys
 from tests.support.scripts import START, Scripts
 
 LIFE = 6000
@@ -28,6 +32,16 @@ def _settle(scripts: Scripts, workers: list[str], batches: list[str]) -> dict[st
         for worker in workers:
             held[worker] = scripts.beat(worker, batches, life=LIFE)
     return held
+
+
+@contextmanager
+def _connected(scripts: Scripts, workers: Iterable[str]) -> Iterator[None]:
+    """Inside the block, these workers hear their cancellations, as all do that exist."""
+    with scripts.redis.pubsub() as subscription:
+        for worker in workers:
+            subscription.subscribe(keys.control(worker))
+            assert subscription.get_message(timeout=5)["type"] == "subscribe"
+        yield
 
 
 def _shares(held: dict[str, dict[str, int]]) -> list[int]:
@@ -113,6 +127,73 @@ def test_the_share_of_the_dead_goes_to_the_living_when_their_leases_lapse(
     assert sorted(late) == _batches(4)
 
 
+def _beats_until_taken_over(scripts: Scripts, dead_since: int) -> int:
+    """Let w0 beat every 100 ms; return when it has w1's batches too, since w1's last beat."""
+    while len(scripts.beat("w0", _batches(4), life=LIFE)) < 4:
+        scripts.now += 100
+    return scripts.now - dead_since
+
+
+@pytest.mark.parametrize(
+    ("connected", "taken_over_after"),
+    [
+        pytest.param(False, 2400, id="killed: a beat is overdue"),
+        pytest.param(True, LIFE, id="frozen: its heartbeat lapses"),
+    ],
+)
+def test_who_has_lost_its_connections_and_misses_a_beat_is_dead(
+    scripts: Scripts, connected: bool, taken_over_after: int
+) -> None:
+    _settle(scripts, ["w0", "w1"], _batches(4))
+
+    with _connected(scripts, ["w1"] if connected else []):
+        after = _beats_until_taken_over(scripts, dead_since=scripts.now)
+
+    assert after == taken_over_after
+    assert scripts.redis.exists(keys.worker("w1")) == connected
+    assert scripts.redis.zscore(keys.WORKERS, "w1") <= scripts.now
+    assert scripts.redis.keys("p2g:missed:w1") == ([] if connected else [b"p2g:missed:w1"])
+    assert scripts.redis.pttl("p2g:missed:w1") <= LIFE
+
+
+def test_who_has_lost_its_subscription_and_still_beats_lives(scripts: Scripts) -> None:
+    _settle(scripts, ["w0", "w1"], _batches(4))
+
+    for _ in range(200):
+        scripts.now += 100
+        if scripts.now % STEP == 0:
+            scripts.beat("w1", _batches(4), life=LIFE)
+
+        assert len(scripts.beat("w0", _batches(4), life=LIFE)) == 2
+
+
+def test_who_is_late_and_subscribes_again_lives(scripts: Scripts) -> None:
+    # As all do after a failover of Redis: whoever beats first finds nobody else.
+    _settle(scripts, ["w0", "w1"], _batches(4))
+    scripts.now += LIFE - 2000
+    scripts.beat("w0", _batches(4), life=LIFE)
+    scripts.now += 1499
+    before = scripts.beat("w0", _batches(4), life=LIFE)
+
+    with _connected(scripts, ["w1"]):
+        scripts.now += 1
+        after = scripts.beat("w0", _batches(4), life=LIFE)
+
+    assert (len(before), len(after)) == (2, 2)
+    assert not scripts.redis.exists("p2g:missed:w1")
+
+
+def test_one_that_was_taken_for_dead_finds_its_place_again(scripts: Scripts) -> None:
+    _settle(scripts, ["w0", "w1"], _batches(4))
+    _beats_until_taken_over(scripts, dead_since=scripts.now)
+
+    with _connected(scripts, ["w0", "w1"]):
+        held = _settle(scripts, ["w0", "w1"], _batches(4))
+
+    assert _shares(held) == [2, 2]
+    _assert_each_has_one_owner(held, _batches(4))
+
+
 def test_a_new_owner_has_a_higher_fence(scripts: Scripts) -> None:
     before = scripts.beat("w0", ["b"], life=LIFE)
     renewed = scripts.beat("w0", ["b"], life=LIFE)
@@ -157,6 +238,11 @@ def test_no_batch_ever_has_two_holders_whoever_comes_and_goes(
     scripts: Scripts, data: st.DataObject, count: int
 ) -> None:
     scripts.redis.flushall()
+    with _connected(scripts, _workers(4)):
+        _come_and_go(scripts, data, count)
+
+
+def _come_and_go(scripts: Scripts, data: st.DataObject, count: int) -> None:
     batches, workers = _batches(count), _workers(4)
     believes: dict[str, tuple[int, dict[str, int]]] = {}
     highest: dict[str, int] = {}

@@ -75,7 +75,7 @@ def test_a_repeated_job_is_known_even_when_the_line_is_full(scripts: Scripts) ->
 
     again = scripts.enqueue("j1", most=1, most_in_all=1, unfinished=1, per_minute=1)
 
-    assert again == ticket
+    assert again[:3] == ticket
 
 
 def test_a_running_job_counts_as_unfinished_until_it_ends(scripts: Scripts) -> None:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
 
 import pytest
 
-from contract.messages import Event, Failed, FailureKind, Finished, Reasoning, Started, Text, Usage
-from gateway.answer import Answer
+from contract.messages import (
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Reasoning,
+    Record,
+    Started,
+    Text,
+    Usage,
+)
+from gateway.answer import Answer, Writer
 
 STARTED = Started("w", 1, "Bot")
 FAILED = Failed(FailureKind.RATE_LIMITED, "later")
 
 
-def collecting() -> tuple[list[Event], Callable[[Iterable[Event]], None]]:
+def collecting() -> tuple[list[Event], Writer]:
     seen: list[Event] = []
-    return seen, seen.extend
+    return seen, lambda _, record: seen.extend(record.events)
+
+
+def record(*events: Event) -> Record:
+    return Record("j", 1, 1, events)
 
 
 async def is_over(answer: Answer) -> bool:
@@ -34,10 +47,10 @@ async def test_the_writer_gets_every_event_once_whenever_it_comes(before: int) -
     answer = Answer()
 
     for event in events[:before]:
-        answer.take([event])
+        answer.take(0, record(event))
     answer.flow_to(writer)
     for event in events[before:]:
-        answer.take(iter([event]))
+        answer.take(0, record(event))
 
     assert seen == events
     assert answer.started == STARTED
@@ -60,7 +73,7 @@ async def test_the_first_output_decides_on_the_status(event: Event, decides: boo
     answer = Answer()
     waiting = asyncio.ensure_future(answer.decided(None))
 
-    answer.take([event])
+    answer.take(0, record(event))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
@@ -84,8 +97,8 @@ async def test_nothing_counts_after_the_end(first: Finished | Failed, flowing: b
     if flowing:
         answer.flow_to(writer)
 
-    answer.take([Text("a"), first])
-    answer.take([Text("b"), Finished("length")])
+    answer.take(0, record(Text("a"), first))
+    answer.take(0, record(Text("b"), Finished("length")))
 
     if not flowing:
         answer.flow_to(writer)
@@ -99,7 +112,7 @@ async def test_a_client_that_has_left_ends_every_wait() -> None:
     answer.flow_to(writer)
 
     answer.leave()
-    answer.take([Text("a"), Finished()])
+    answer.take(0, record(Text("a"), Finished()))
 
     await answer.decided(None)
     await answer.over()
@@ -111,14 +124,13 @@ async def test_a_client_that_has_left_ends_every_wait() -> None:
 async def test_a_writer_that_fails_fails_the_request_and_not_the_hub() -> None:
     answer = Answer()
 
-    def broken(events: Iterable[Event]) -> None:
-        if list(events):
-            raise ValueError("a bug")
+    def broken(choice: int, record: Record) -> None:
+        raise ValueError("a bug")
 
     answer.flow_to(broken)
 
-    answer.take([Text("a")])
-    answer.take([Text("b"), Finished()])
+    answer.take(0, record(Text("a")))
+    answer.take(0, record(Text("b"), Finished()))
 
     with pytest.raises(ValueError, match="a bug"):
         await answer.over()
@@ -128,12 +140,47 @@ async def test_a_writer_that_fails_fails_the_request_and_not_the_hub() -> None:
 async def test_the_first_text_is_timed_once() -> None:
     answer = Answer()
 
-    answer.take([STARTED])
+    answer.take(0, record(STARTED))
     before = answer.first_text_at
-    answer.take([Reasoning("a")])
+    answer.take(0, record(Reasoning("a")))
     first = answer.first_text_at
-    answer.take([Text("b")])
+    answer.take(0, record(Text("b")))
 
     assert before is None
     assert first is not None
     assert answer.first_text_at == first
+
+
+async def test_an_answer_of_several_choices_ends_with_the_last_of_them() -> None:
+    answer = Answer(2)
+
+    answer.take(1, record(Text("a"), Finished("length")))
+    between = answer.end
+    answer.take(0, record(Finished()))
+
+    assert between is None
+    assert answer.end == Finished()
+    assert answer.unfinished == set()
+
+
+async def test_one_failed_choice_is_the_end_of_all() -> None:
+    answer = Answer(2)
+
+    answer.take(1, record(FAILED))
+
+    assert answer.end == FAILED
+    assert answer.unfinished == {0}
+    assert await is_over(answer)
+
+
+async def test_words_of_our_own_end_an_answer_whose_jobs_go_on() -> None:
+    seen, writer = collecting()
+    answer = Answer(2)
+    answer.flow_to(writer)
+
+    answer.fail(FAILED)
+    answer.fail(Failed(FailureKind.INTERNAL, "another"))
+
+    assert seen == [FAILED]
+    assert answer.is_ours
+    assert answer.unfinished == {0, 1}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.hub import Hub
+from gateway.hub import Departure, Hub
 
 
 class Canceller(Hub):
@@ -18,11 +18,11 @@ class Canceller(Hub):
         self.cancelled: list[str] = []
         self._faults = list(faults)
 
-    async def _cancel_all(self, jobs: Iterable[str]) -> None:
+    async def _tell(self, departures: Iterable[Departure]) -> None:
         await asyncio.sleep(0)
         if self._faults:
             raise self._faults.pop()
-        self.cancelled += jobs
+        self.cancelled += [departure.job for departure in departures]
 
     async def settled(self) -> None:
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Event, Failed, FailureKind, Finished, Record, Started, Text
-from gateway.hub import PAGE, Following, Hub
+from gateway.following import PAGE, Following, Source
 
 JOB = "0123456789abcdef01234567"
 
@@ -74,10 +74,10 @@ class Reader:
     def __init__(self) -> None:
         self.log = Log()
         self.delivered: list[Event] = []
-        self.following = Following(cast(Hub, self.log), JOB, self._deliver)
+        self.following = Following(cast(Source, self.log), JOB, self._deliver)
 
-    def _deliver(self, events: Iterable[Event]) -> None:
-        self.delivered.extend(events)
+    def _deliver(self, record: Record) -> None:
+        self.delivered.extend(record.events)
 
     def look_into_the_log(self) -> None:
         self.following.read_log()
@@ -108,7 +108,9 @@ def events_of(records: Iterable[Record]) -> list[Event]:
     return [event for each in records for event in each.events]
 
 
-ACTS = st.sampled_from(["append", "append unheard", "frame", "silence", "step", "fault"])
+ACTS = st.sampled_from(
+    ["append", "append unheard", "frame", "silence", "step", "fault", "pause", "resume"]
+)
 
 
 @given(answers(), st.lists(st.tuples(ACTS, st.integers(0, 20)), max_size=40))
@@ -128,6 +130,10 @@ def test_what_is_delivered_is_the_log_once_and_in_order(
                 reader.following.heard(log.records[which % len(log.records)])
             case "silence":
                 reader.following.read_log()
+            case "pause":
+                reader.following.pause()
+            case "resume":
+                reader.following.resume()
             case "fault":
                 log.fault = ConnectionError("gone")
             case _:
@@ -137,6 +143,7 @@ def test_what_is_delivered_is_the_log_once_and_in_order(
         assert reader.delivered == expected[: len(reader.delivered)]
 
     log.records, log.fault = answer, None
+    reader.following.resume()
     reader.look_into_the_log()
     reader.look_into_the_log()
     assert reader.delivered == events_of(answer)
@@ -280,3 +287,40 @@ def test_a_job_that_stays_silent_is_looked_after_less_and_less() -> None:
 
     assert pauses == [2.0, 4.0, 5.0, 5.0]
     assert reader.following.look_at == 1.0
+
+
+def test_a_paused_reader_gets_nothing_and_then_all_of_it() -> None:
+    reader = Reader()
+    reader.log.records = [record(1, seq) for seq in range(1, 4)]
+    reader.following.heard(reader.log.records[0])
+
+    reader.following.pause()
+    reader.following.heard(reader.log.records[1])
+    reader.look_into_the_log()
+    reader.following.vanish()
+    paused = list(reader.delivered)
+    reader.following.resume()
+    reader.log.settle()
+
+    assert paused == events_of(reader.log.records[:1])
+    assert reader.delivered == events_of(reader.log.records)
+
+
+def test_a_reader_that_falls_behind_while_it_catches_up_stops_there() -> None:
+    reader = Reader()
+    reader.log.records = [record(1, seq) for seq in range(1, 4)]
+    first = reader.log.records[0]
+
+    def deliver(given: Record) -> None:
+        reader.delivered.extend(given.events)
+        if given == first:
+            reader.following.pause()
+
+    reader.following = Following(cast(Source, reader.log), JOB, deliver)
+    reader.look_into_the_log()
+    before = list(reader.delivered)
+    reader.following.resume()
+    reader.log.settle()
+
+    assert before == events_of([first])
+    assert reader.delivered == events_of(reader.log.records)

@@ -57,7 +57,7 @@ class Client:
 
 
 def request_of(client: Client, headers: Mapping[str, str] | None = None) -> Request:
-    scope = SimpleNamespace(method="POST", path="/", headers=headers or {})
+    scope = SimpleNamespace(method="POST", path="/", client="127.0.0.1:5", headers=headers or {})
     return Request(scope, client)  # type: ignore[arg-type]
 
 

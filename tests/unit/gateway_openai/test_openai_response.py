@@ -1,4 +1,6 @@
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,13 +18,14 @@ from contract.messages import (
     File,
     Finished,
     Reasoning,
+    Refusal,
     Replaced,
     Started,
     Text,
     ToolCallDelta,
     Usage,
 )
-from gateway.openai.response import AnswerCollector, StreamRenderer, keep_alive
+from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
 from tests.unit.gateway_openai.openai_wire import chunks, content, deltas, payloads
 
 HEAD = (
@@ -35,18 +38,43 @@ STARTED = Started("w", 1, "Bot")
 CAT = File("https://p.example/cat.png", "cat.png", "image/png", "ref1")
 
 
-def renderer(include_usage: bool = False) -> StreamRenderer:
-    return StreamRenderer("chatcmpl-1", 1_700_000_000, "m", include_usage, 7)
+ASKED = Head("1", 1_700_000_000, "m", 7)
 
 
-def stream(*events: Event, include_usage: bool = False) -> bytes:
-    return renderer(include_usage).feed(events)
+class Written:
+    """A renderer, and what a stream makes of its chunks."""
+
+    def __init__(self, **asked: Any) -> None:
+        self._renderer = StreamRenderer(replace(ASKED, **asked))
+
+    @property
+    def finished(self) -> bool:
+        return self._renderer.finished
+
+    def feed(self, events: Iterable[Event], choice: int = 0) -> bytes:
+        before = self.finished
+        chunks = self._renderer.feed(choice, events)
+        if self.finished and not before:
+            chunks += self._renderer.ending()
+        return "".join(f"data: {chunk}\n\n" for chunk in chunks).encode("ascii")
 
 
-def collect(*events: Event) -> dict[str, Any]:
-    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
-    collector.feed(events)
-    completion: dict[str, Any] = json.loads(collector.body())
+def renderer(**asked: Any) -> Written:
+    return Written(**asked)
+
+
+def stream(*events: Event, **asked: Any) -> bytes:
+    return renderer(**asked).feed(events)
+
+
+def body(*events: Event, **asked: Any) -> bytes:
+    collector = AnswerCollector(replace(ASKED, **asked))
+    collector.feed(0, events)
+    return collector.body()
+
+
+def collect(*events: Event, **asked: Any) -> dict[str, Any]:
+    completion: dict[str, Any] = json.loads(body(*events, **asked))
     ChatCompletion.model_validate(completion, strict=True)
     return completion
 
@@ -101,7 +129,7 @@ def test_the_usage_comes_last_if_asked_for() -> None:
 
     *_, usage, done = payloads(written)
     assert usage == HEAD.decode().removeprefix("data: ") + (
-        '[],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}'
+        '[],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"estimated":true}}'
     )
     assert done == "[DONE]"
     assert len(chunks(written)) == 4
@@ -235,37 +263,16 @@ def test_a_file_that_comes_after_its_reference_is_shown_at_the_end() -> None:
 
 
 def test_a_completion_is_written_byte_for_byte() -> None:
-    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
-    collector.feed([STARTED, Reasoning("hm"), Text("H\u00e9")])
-    assert not collector.finished
-    collector.feed([Finished("length"), Text("late")])
+    collector = AnswerCollector(ASKED)
+    collector.feed(0, [STARTED, Reasoning("hm"), Text("H\u00e9")])
+    collector.feed(0, [Finished("length")])
 
-    assert collector.finished
     assert collector.body() == (
         b'{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m"'
         b',"choices":[{"index":0,"message":{"role":"assistant","content":"H\\u00e9"'
         b',"refusal":null,"reasoning_content":"hm"},"logprobs":null,"finish_reason":"length"}]'
-        b',"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}'
+        b',"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"estimated":true}}'
     )
-
-
-def test_a_failed_answer_says_why() -> None:
-    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
-    failed = Failed(FailureKind.NO_POINTS, "none left")
-
-    collector.feed([Text("a"), failed, Finished()])
-
-    assert collector.finished
-    assert collector.failed == failed
-
-
-def test_the_tokens_of_a_finished_answer_can_be_logged() -> None:
-    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
-    collector.feed([Text("a" * 8), Finished()])
-    streamed = renderer()
-    streamed.feed([Text("a" * 8), Finished()])
-
-    assert collector.usage == streamed.usage == Usage(7, 2)
 
 
 @pytest.mark.parametrize("position", [None, 0, 12])
@@ -291,9 +298,7 @@ def test_comments_are_written_byte_for_byte() -> None:
 @example(Text, "😀", 20_000)
 def test_no_line_reaches_64_kib_and_no_character_is_cut(make: Any, text: str, times: int) -> None:
     whole = text * times
-    written = StreamRenderer("chatcmpl-" + "0" * 32, 1, "😀" * 256, False, 0).feed(
-        [make(whole), Finished()]
-    )
+    written = stream(make(whole), Finished(), job="0" * 32, created=1, model="😀" * 256)
 
     assert max(map(len, written.split(b"\n"))) < 65_536
     added = [
@@ -358,11 +363,11 @@ def test_a_stream_adds_up_to_the_completion(events: list[Event]) -> None:
 
 
 def test_openais_client_reads_a_stream_with_its_strictest_helper() -> None:
-    body = keep_alive(3, 2) + stream(
+    written = keep_alive(3, 2) + stream(
         Reasoning("hm"), Text("Hé"), *TOOL_CALLS, Finished(), include_usage=True
     )
 
-    with client_of(body, "text/event-stream").chat.completions.stream(
+    with client_of(written, "text/event-stream").chat.completions.stream(
         model="m", messages=[{"role": "user", "content": "Hi"}]
     ) as events:
         completion = events.get_final_completion()
@@ -377,9 +382,9 @@ def test_openais_client_reads_a_stream_with_its_strictest_helper() -> None:
 
 
 def test_openais_client_raises_a_late_failure() -> None:
-    body = stream(Text("a"), Failed(FailureKind.INTERRUPTED, "the worker died"))
+    written = stream(Text("a"), Failed(FailureKind.INTERRUPTED, "the worker died"))
 
-    answer = client_of(body, "text/event-stream").chat.completions.create(
+    answer = client_of(written, "text/event-stream").chat.completions.create(
         model="m", messages=[{"role": "user", "content": "Hi"}], stream=True
     )
 
@@ -388,11 +393,97 @@ def test_openais_client_raises_a_late_failure() -> None:
 
 
 def test_openais_client_reads_a_completion() -> None:
-    collector = AnswerCollector("chatcmpl-1", 1_700_000_000, "m", 7)
-    collector.feed([Text("Hé"), Finished()])
-
-    answer = client_of(collector.body(), "application/json").chat.completions.create(
+    answer = client_of(body(Text("Hé"), Finished()), "application/json").chat.completions.create(
         model="m", messages=[{"role": "user", "content": "Hi"}]
     )
 
     assert answer.choices[0].message.content == "Hé"
+
+
+def test_each_choice_has_its_own_role_text_and_end() -> None:
+    written = renderer(choices=2, include_usage=True)
+
+    first = written.feed([Text("one")], 0)
+    second = written.feed([Text("two"), Finished()], 1)
+    assert not written.finished
+    last = written.feed([Finished("length")], 0)
+
+    told = [
+        (choice["index"], choice["delta"].get("content"), choice["finish_reason"])
+        for chunk in chunks(first + second + last)
+        for choice in chunk["choices"]
+    ]
+    assert told == [
+        *((0, "", None), (0, "one", None)),
+        *((1, "", None), (1, "two", None), (1, None, "stop")),
+        (0, None, "length"),
+    ]
+    assert payloads(last)[-1] == "[DONE]"
+    assert chunks(last)[-1]["usage"]["completion_tokens"] == 2
+
+
+def test_collected_choices_are_in_order_and_count_their_prompt_once() -> None:
+    collector = AnswerCollector(replace(ASKED, choices=2))
+    collector.feed(1, [Text("two"), Usage(9, 2), Finished()])
+    collector.feed(0, [ToolCallDelta(0, "", "f"), Usage(9, 3), Finished()])
+
+    completion = ChatCompletion.model_validate_json(collector.body(), strict=True)
+
+    assert [choice.index for choice in completion.choices] == [0, 1]
+    assert [choice.finish_reason for choice in completion.choices] == ["tool_calls", "stop"]
+    assert completion.usage is not None
+    assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (9, 5)
+
+
+def test_a_failed_choice_ends_the_whole_stream() -> None:
+    written = renderer(choices=2)
+    written.feed([Text("one")], 0)
+
+    last = written.feed([Failed(FailureKind.UPSTREAM_FAILED, "broken")], 1)
+
+    assert [list(chunk) for chunk in chunks(last)] == [["error"]]
+    assert written.finished
+    assert written.feed([Text("more"), Finished()], 0) == b""
+
+
+def test_every_chunk_counts_if_asked_for() -> None:
+    written = stream(Text("a" * 8), Finished(), include_usage=True, continuous_usage=True)
+
+    counts = [chunk["usage"]["completion_tokens"] for chunk in chunks(written)]
+    assert counts == [2, 2, 2, 2]
+
+
+def test_a_refusal_is_told_in_its_own_field() -> None:
+    events = [Refusal("It did not match."), Finished()]
+
+    assert deltas(stream(*events))[1:] == [{"refusal": "It did not match."}, {}]
+    assert said(*events) == {
+        "role": "assistant",
+        "content": None,
+        "refusal": "It did not match.",
+    }
+
+
+THOUGHT = [Reasoning("hm"), Reasoning("m"), Text("So"), Text(" be it."), Finished()]
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "expected"),
+    [
+        pytest.param("inline", "<think>\nhmm\n</think>\n\nSo be it.", id="inline"),
+        pytest.param("drop", "So be it.", id="drop"),
+    ],
+)
+def test_thoughts_go_where_the_model_is_set_to_put_them(reasoning: Any, expected: str) -> None:
+    written = stream(*THOUGHT, reasoning=reasoning)
+
+    assert content(written) == expected
+    message = collect(*THOUGHT, reasoning=reasoning)["choices"][0]["message"]
+    assert message["content"] == expected
+    assert "reasoning_content" not in message
+
+
+def test_thoughts_without_an_answer_are_closed_all_the_same() -> None:
+    assert content(stream(Reasoning("hm"), Finished(), reasoning="inline")) == (
+        "<think>\nhm\n</think>\n\n"
+    )
