@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from contract import keys
+from contract.config import model_settings
 from contract.messages import Event, Failed, FailureKind, Job
 from contract.store import RedisFault
 from gateway import line
@@ -390,6 +391,7 @@ class Chat:
             choices=asked.n,
             include_usage=asked.include_usage,
             continuous_usage=asked.continuous_usage,
+            reasoning=model_settings(self._config.models, job.model, asked.model).reasoning,
         )
 
     def _hold(self, exchange: Exchange) -> float:

@@ -519,3 +519,42 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         assert await own.gateway.child.stop() == 1
         with pytest.raises(httpx.RemoteProtocolError):
             await stream.aread()
+
+
+async def test_a_gateway_that_stood_still_until_redis_dropped_it_loses_nothing(
+    shared: House, http: httpx.AsyncClient
+) -> None:
+    count, piece = 10, "0123456789abcdef" * 256
+    await shared.redis.config_set("client-output-buffer-limit", "pubsub 16384 0 0")
+    asked = []
+    answerings = []
+    for n in range(count):
+        response = await http.send(
+            http.build_request("POST", CHAT, json=asking(f"{n}", stream=True)), stream=True
+        )
+        asked.append(response)
+        answerings.append(await shared.worker.take())
+        await answerings[-1].begin()
+
+    async def subscribed() -> bool:
+        return bool(await shared.redis.pubsub_channels(keys.events("*")))
+
+    async def dropped() -> bool:
+        # More than the kernel keeps for one connection, until Redis keeps too much as well.
+        for answering in answerings:
+            await answering.say(Text(piece))
+        return not await subscribed()
+
+    shared.gateway.child.send(signal.SIGSTOP)
+    try:
+        await eventually(dropped, "the end of the subscription")
+    finally:
+        shared.gateway.child.send(signal.SIGCONT)
+        await shared.redis.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
+    for answering in answerings:
+        await answering.say(Finished())
+
+    texts = [await text_of(response) for response in asked]
+    assert texts == [piece * (len(texts[0]) // len(piece))] * count
+    assert texts[0]
+    await nothing_is_left(shared)

@@ -123,6 +123,7 @@ class ScriptedWorker:
 
     async def publish_catalogue(self, catalogue: Catalogue) -> None:
         await self.redis.set(keys.CATALOGUE, encode(catalogue))
+        await self.redis.set(keys.CATALOGUE_VERSION, repr(catalogue.fetched))
 
     async def _dispatch(self, count: int) -> list[Answering]:
         rows = await self._script["dispatch"](args=[0, self.name, count, LIFE_MS, _TOO_LATE])
