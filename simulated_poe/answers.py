@@ -13,13 +13,18 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from simulated_poe import catalogue, chat, failures
+from simulated_poe import chat, failures
 from simulated_poe.accounts import Holder, holder_of
-from simulated_poe.ask import Ask, Malformed, from_query
+from simulated_poe.ask import Ask, from_query
+from simulated_poe.bots import IMAGE_URL
+from simulated_poe.catalogue import Answerer, Catalogue
+from simulated_poe.chunks import Head
+from simulated_poe.failures import Malformed
+from simulated_poe.limited import limited
 from simulated_poe.play import Player
 from simulated_poe.record import Call, Record
 from simulated_poe.settings import Settings
-from simulated_poe.steps import DONE, Played, Status, encode
+from simulated_poe.steps import DONE, Played, Status, Step, encode
 
 _REPORTS = ("settings", "report_feedback", "report_reaction", "report_error")
 
@@ -40,8 +45,9 @@ class Refused(Exception):
 class Answers:
     """Answers questions, keeps the accounts, and notes everything in `record`."""
 
-    def __init__(self, settings: Settings, record: Record) -> None:
+    def __init__(self, settings: Settings, record: Record, catalogue: Catalogue) -> None:
         self._settings = settings
+        self._catalogue = catalogue
         self._record = record
         self.stopping = False
 
@@ -113,33 +119,56 @@ class Answers:
         if isinstance(body, dict) and body.get("type") in _REPORTS:
             return encode([Status(200, {})])
         ask = from_query(body)
-        found = catalogue.who_answers(call.bot)
-        if found is None:
+        who = self._catalogue.who_answers(call.bot)
+        if who is None:
             raise Refused(404)
-        bot, variant, _ = found
-        return encode(bot.play(self._asked(call, ask, variant)), self._settings.line_end)
+        self._check_attachments(call, ask)
+        stop = ask.stop if self._settings.bot_stop == "honoured" else ()
+        ask, who = self._asked(call, ask, who)
+        head = self._head(call, ask) if ask.tools and who.bot.tools else None
+        plain = bool(ask.done) and self._settings.text_after_results == "text"
+        steps = self._steps(ask, who, stop)
+        return encode(steps, self._settings.line_end, head, plain=plain)
 
     def _chat_steps(self, call: Call, body: Any) -> Iterator[Played]:
         call.bot = chat.model_of(body)
-        found = catalogue.who_answers(call.bot)
-        if found is None:
+        who = self._catalogue.who_answers(call.bot)
+        if who is None or who.bot.private:
             raise Refused(404)
-        bot, variant, declared = found
-        ask = chat.from_request(body, declared, self._settings.validation)
-        form = chat.form_of(
-            body,
-            identifier=f"chatcmpl-{uuid.uuid4().hex}",
-            created=int(call.started_at),
-            shape=self._settings.error_shape,
-            late_errors=self._settings.late_errors,
-        )
-        return chat.tell(bot.play(self._asked(call, ask, variant)), form)
+        ask = chat.from_request(body, who.model, self._settings)
+        stop = ask.stop if self._settings.stop == "honoured" else ()
+        ask, who = self._asked(call, ask, who)
+        form = chat.form_of(body, self._head(call, ask), self._settings)
+        return chat.tell(self._steps(ask, who, stop), form)
 
-    def _asked(self, call: Call, ask: Ask, variant: str) -> Ask:
+    def _asked(self, call: Call, ask: Ask, who: Answerer) -> tuple[Ask, Answerer]:
         call.conversation = ask.conversation
+        self._record.bodies.append(ask.received)
+        who = who.with_tools() if ask.tools or ask.done else who
         attempt = self._record.times_asked(call.bot.lower(), ask.conversation)
-        shape = self._settings.error_shape
-        return msgspec.structs.replace(ask, variant=variant, attempt=attempt, shape=shape)
+        known = {"variant": who.variant, "attempt": attempt, "shape": self._settings.error_shape}
+        return msgspec.structs.replace(ask, **known), who
+
+    def _steps(self, ask: Ask, who: Answerer, stop: tuple[str, ...]) -> Iterable[Step]:
+        if ask.tools and not who.bot.tools and self._settings.tools_unsupported == "refused":
+            return failures.no_tools()
+        steps = who.bot.play(ask)
+        return steps if who.bot.exact else limited(steps, stop, ask.max_tokens)
+
+    def _head(self, call: Call, ask: Ask) -> Head:
+        identifier = f"chatcmpl-{uuid.uuid4().hex}"
+        return Head(identifier, call.bot, int(call.started_at), ask.prompt_tokens)
+
+    def _check_attachments(self, call: Call, ask: Ask) -> None:
+        taken = self._settings.attachments
+        if taken == "any":
+            return
+        own = {each.url for each in self._record.uploads if each.account == call.account}
+        for attachment in ask.attachments:
+            if not attachment.is_poes:
+                raise Malformed(f"attachments: {attachment.name} is at a foreign URL")
+            if taken == "own" and attachment.url not in own | {IMAGE_URL}:
+                raise Malformed(f"attachments: {attachment.name} is not a file of this account")
 
     def _headers(self, call: Call) -> dict[str, str]:
         if call.kind == "bot":

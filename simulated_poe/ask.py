@@ -9,15 +9,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from simulated_poe.failures import Shape
+from simulated_poe.attachments import Attachment, of_message
+from simulated_poe.failures import Malformed, Shape
+from simulated_poe.tools import Done, Tool, of_query
 
 ROLES = ("system", "user", "bot", "tool")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _EVERY = re.compile(r"every (\d+(?:\.\d+)?) ?(ms|s)\b")
-
-
-class Malformed(Exception):
-    """The request's body is not what Poe takes; the text says why."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -34,6 +32,25 @@ class Ask(msgspec.Struct, frozen=True):
     attempt: int = 1
     """How often this bot has been asked this conversation."""
     shape: Shape = "a"
+    messages: tuple[tuple[str, str], ...] = ()
+    """All roles, in the bot protocol's words, and contents."""
+    attachments: tuple[Attachment, ...] = ()
+    """Those of all messages."""
+    tools: tuple[Tool, ...] = ()
+    done: tuple[Done, ...] = ()
+    """The tool calls of the past, in the order of their results."""
+    must_call: bool = False
+    parallel: bool = True
+    """Whether several tools may be called at once."""
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    thoughts_apart: bool = False
+    """Whether thoughts are told apart from the answer."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Words stand for tokens."""
+        return sum(len(text.split()) for _, text in self.messages)
 
     def number(self, name: str, default: float, position: int = 0) -> float:
         """A parameter, else the number at that position of the text, else the default."""
@@ -61,16 +78,23 @@ def from_query(body: Any) -> Ask:
         raise Malformed("`query` must be a list with at least one message.")
     for message in query:
         _check(message)
-    stop = body.get("stop_sequences", [])
-    if not isinstance(stop, list):
-        raise Malformed("`stop_sequences` must be a list.")
+    stop = body.get("stop_sequences") or []
+    if not isinstance(stop, list) or not all(isinstance(each, str) for each in stop):
+        raise Malformed("`stop_sequences` must be a list of strings.")
+    wishes = of_query(body)
     received = {name: body[name] for name in body if name not in ("api_key", "access_key")}
     users = [message for message in query if message["role"] == "user"]
+    messages = [(message["role"], message["content"]) for message in query]
     return Ask(
         text=users[-1]["content"] if users else "",
         parameters=(users[-1].get("parameters") or {}) if users else {},
         received=received,
-        conversation=conversation_of([(m["role"], m["content"]) for m in query]),
+        conversation=conversation_of(messages),
+        messages=tuple(messages),
+        attachments=tuple(found for message in query for found in of_message(message)),
+        tools=wishes.tools,
+        done=wishes.done,
+        stop=tuple(stop),
     )
 
 

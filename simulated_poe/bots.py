@@ -12,15 +12,28 @@ from collections.abc import Callable, Iterator
 import msgspec
 import orjson
 
-from simulated_poe import failures
+from simulated_poe import callers, failures, structured
 from simulated_poe.ask import Ask
-from simulated_poe.script import script
-from simulated_poe.steps import DONE, META, Cut, Event, Raw, Sleep, Status, Step, Text
+from simulated_poe.script import emulate, script
+from simulated_poe.steps import (
+    DONE,
+    META,
+    Cut,
+    Event,
+    Raw,
+    Sleep,
+    Status,
+    Step,
+    Text,
+    Thought,
+    pieces,
+)
 from simulated_poe.words import words
 
 Play = Callable[[Ask], Iterator[Step]]
 
 IMAGE_URL = "https://pfst.cf2.poecdn.net/base/image/5ca1ab1e?w=1024&h=1024"
+_MADE = {"video": ("video/mp4", "video.mp4"), "audio": ("audio/mpeg", "audio.mp3")}
 _OVERSIZE = 2 * 1024 * 1024
 
 
@@ -29,6 +42,12 @@ class Bot(msgspec.Struct, frozen=True):
     play: Play
     variants: str = ""
     """A pattern of what may follow the name and a hyphen."""
+    tools: bool = False
+    """Whether it takes tools."""
+    exact: bool = False
+    """Whether its answers are for tests to read, so that no limit of the request cuts them."""
+    private: bool = False
+    """Whether it is in no catalogue and only at /bot."""
 
 
 def find(name: str) -> tuple[Bot, str] | None:
@@ -40,11 +59,7 @@ def find(name: str) -> tuple[Bot, str] | None:
     return bot, variant
 
 
-def _pieces(text: str, size: int = 5) -> Iterator[Text]:
-    return (Text(text[start : start + size]) for start in range(0, len(text), size))
-
-
-def _paced(steps: Iterator[Text], seconds: float) -> Iterator[Step]:
+def _paced(steps: Iterator[Text] | Iterator[Thought], seconds: float) -> Iterator[Step]:
     for step in steps:
         yield step
         if seconds:
@@ -52,8 +67,11 @@ def _paced(steps: Iterator[Text], seconds: float) -> Iterator[Step]:
 
 
 def _echo(ask: Ask) -> Iterator[Step]:
+    if ask.variant == "notools" and ask.tools:
+        yield from failures.no_tools()
+        return
     yield META
-    yield from _paced(_pieces(ask.text), float(ask.parameters.get("every", 0)))
+    yield from _paced(pieces(ask.text), float(ask.parameters.get("every", 0)))
     yield DONE
 
 
@@ -76,27 +94,30 @@ def _think(ask: Ask) -> Iterator[Step]:
         yield Sleep(ask.every(0.02))
         yield Text(f"Thinking... ({elapsed}s elapsed)", replaces=True)
     yield Text("", replaces=True)
-    yield from _pieces(f"I have thought about it: {ask.text}")
+    yield from pieces(f"I have thought about it: {ask.text}")
     yield DONE
 
 
 def _reason(ask: Ask) -> Iterator[Step]:
     thoughts = ["The question is:", "", ask.text.replace("\n", " ")]
-    if ask.variant == "tags":
-        thinking = "<think>\n" + "\n".join(thoughts) + "\n</think>\n\n"
+    thinking: Iterator[Text] | Iterator[Thought]
+    if ask.thoughts_apart:
+        thinking = (Thought(piece.text) for piece in pieces("\n".join(thoughts)))
+    elif ask.variant == "tags":
+        thinking = pieces("<think>\n" + "\n".join(thoughts) + "\n</think>\n\n")
     else:
         quoted = "\n".join(f"> {line}".rstrip() for line in thoughts)
-        thinking = f"*Thinking...*\n\n{quoted}\n\n"
-    yield from _paced(_pieces(thinking), ask.every())
+        thinking = pieces(f"*Thinking...*\n\n{quoted}\n\n")
+    yield from _paced(thinking, ask.every())
     if ask.variant != "only":
-        yield from _paced(_pieces(f"The answer to: {ask.text}"), ask.every())
+        yield from _paced(pieces(f"The answer to: {ask.text}"), ask.every())
     yield DONE
 
 
 def _replace(ask: Ask) -> Iterator[Step]:
     if ask.variant == "rewrite":
-        yield from _pieces("This was not quite right: ")
-        yield from _pieces(ask.text[::-1])
+        yield from pieces("This was not quite right: ")
+        yield from pieces(ask.text[::-1])
     for end in range(0, len(ask.text), 5):
         yield Text(ask.text[: end + 5], replaces=True)
         yield Sleep(ask.every())
@@ -108,7 +129,8 @@ def _draw(ask: Ask) -> Iterator[Step]:
         yield Text(f"Generating image... ({elapsed}s elapsed)", replaces=True)
         yield Sleep(ask.every(0.02))
     reference = None if ask.variant == "bare" else "Ab3dE6gH"
-    file = {"url": IMAGE_URL, "content_type": "image/png", "name": "image.png"}
+    media_type, name = _MADE.get(ask.variant, ("image/png", "image.png"))
+    file = {"url": IMAGE_URL, "content_type": media_type, "name": name}
     if ask.variant == "bare":
         yield Text("", replaces=True)
     yield Event("file", file | {"inline_ref": reference})
@@ -132,6 +154,13 @@ def _roles(ask: Ask) -> Iterator[Step]:
     yield DONE
 
 
+def _see(ask: Ask) -> Iterator[Step]:
+    yield META
+    lines = [f"{number}. {seen}" for number, seen in enumerate(ask.attachments, 1)]
+    yield from pieces("\n".join(lines) or "There is nothing to see.")
+    yield DONE
+
+
 def _silent(ask: Ask) -> Iterator[Step]:
     wait = ask.number("seconds", 1)
     if ask.variant == "open":
@@ -148,7 +177,7 @@ def _silent(ask: Ask) -> Iterator[Step]:
 
 
 def _nodone(ask: Ask) -> Iterator[Step]:
-    yield from _pieces(ask.text)
+    yield from pieces(ask.text)
 
 
 def _cut(ask: Ask) -> Iterator[Step]:
@@ -199,15 +228,20 @@ def _flaky(ask: Ask) -> Iterator[Step]:
 BOTS = {
     bot.name.lower(): bot
     for bot in (
-        Bot("Echo", _echo),
+        Bot("Echo", _echo, "notools"),
         Bot("Count", _count),
         Bot("Long", _long),
         Bot("Think", _think),
         Bot("Reason", _reason, "tags|only"),
         Bot("Replace", _replace, "rewrite"),
-        Bot("Draw", _draw, "bare"),
+        Bot("Draw", _draw, "|".join(["bare", *_MADE])),
         Bot("Suggest", _suggest),
-        Bot("Roles", _roles),
+        Bot("Roles", _roles, exact=True),
+        Bot("See", _see),
+        Bot("Json", structured.json_object, structured.VARIANTS),
+        Bot("Tool", callers.tool, callers.VARIANTS, tools=True),
+        Bot("Agent", callers.agent, tools=True),
+        Bot("Private", _echo, private=True),
         Bot("Silent", _silent, "open|stall|ping|pingevent"),
         Bot("Nodone", _nodone),
         Bot("Cut", _cut, r"\d{1,4}"),
@@ -215,6 +249,7 @@ BOTS = {
         Bot("Empty", _empty),
         Bot("Fail", _fail, failures.PATTERN),
         Bot("Flaky", _flaky, failures.PATTERN),
-        Bot("Script", script),
+        Bot("Script", script, exact=True),
+        Bot("Emulate", emulate),
     )
 }

@@ -2,7 +2,7 @@
 
 The shape of an item, its odd units included (`created` is in milliseconds), is that of a real
 answer of August 2026. Prices, limits and dates are only like real ones. What a model of Poe's
-answers here is what one of our bots does.
+answers here is what one of our bots does; one that takes tools does as Tool when it is given some.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from simulated_poe.bots import BOTS, Bot, find
 _CREATED = 1_754_006_400_000
 
 
-class Model(msgspec.Struct, frozen=True):
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     display_name: str
-    owned_by: str
     plays: str
-    """The bot that answers."""
+    """The bot that answers, with its variant if it has one."""
     parameters: tuple[dict[str, Any], ...] = ()
     tools: bool = False
     endpoints: tuple[str, ...] = ()
@@ -28,6 +27,12 @@ class Model(msgspec.Struct, frozen=True):
     context: int | None = 200_000
     reasoning: dict[str, Any] | None = None
     price: str | None = "0.0000025758"
+    input: tuple[str, ...] = ("text", "image")
+    refuses: tuple[str, ...] = ()
+    """Fields of OpenAI's that it does not take."""
+    owned_by: str = "simulated"
+    least_max_tokens: int = 1
+    """The smallest `max_tokens` that it takes."""
 
     @property
     def id(self) -> str:
@@ -43,6 +48,14 @@ def _choice(name: str, *values: str) -> dict[str, Any]:
     return {"name": name, "schema": {"enum": list(values)}, "default_value": values[0]}
 
 
+def _switch(name: str, *, default: bool) -> dict[str, Any]:
+    return {"name": name, "schema": {"type": "boolean"}, "default_value": default}
+
+
+def _budget(most: int) -> dict[str, Any]:
+    return _number("thinking_budget", most)
+
+
 _CHAT = ("/v1/chat/completions",)
 _ALL = ("/v1/responses", *_CHAT, "/v1/messages")
 _EFFORT = {"budget": None, "required": False, "supports_reasoning_effort": True}
@@ -54,47 +67,93 @@ _BUDGET = {
 _EFFORTS = _choice("reasoning_effort", "none", "low", "medium", "high", "xhigh")
 _SIZES = _choice("aspect_ratio", "1:1", "3:2", "16:9")
 
-_OF_POE = (
+_LOW_TO_HIGH = _choice("reasoning_effort", "low", "medium", "high")
+_OUTPUT_EFFORT = _choice("output_effort", "none", "low", "medium", "high", "max")
+_LEVEL = _choice("thinking_level", "minimal", "low", "high")
+_SEARCH = _switch("web_search", default=True)
+_THINKING = _switch("enable_thinking", default=False)
+_SAMPLING = (_number("temperature", 2, 1), _number("max_output_tokens", 65_536, 8192))
+_TEMPERATURE = ("temperature",)
+_SECONDS = _choice("duration", "4", "8", "12")
+
+_OF_OPENAI = (
+    Model("GPT-5.4", "reason", (_EFFORTS,), True, _ALL, context=400_000, reasoning=_EFFORT),
+    Model("GPT-5.4-Mini", "echo", (_EFFORTS,), True, _ALL, reasoning=_EFFORT),
     Model(
-        "GPT-5.4", "OpenAI", "reason", (_EFFORTS,), True, _ALL, context=400_000, reasoning=_EFFORT
+        "GPT-5.4-Pro",
+        "reason",
+        (_EFFORTS,),
+        True,
+        _ALL,
+        reasoning=_EFFORT,
+        refuses=("temperature",),
     ),
-    Model("GPT-5.4-Mini", "OpenAI", "echo", (_EFFORTS,), True, _ALL, reasoning=_EFFORT),
-    Model("GPT-4o", "OpenAI", "echo", (), True, _ALL, context=128_000),
-    Model("GPT-4o-Mini", "OpenAI", "echo", (), True, _ALL, context=128_000),
+    Model(
+        "o4-mini",
+        "reason",
+        (_LOW_TO_HIGH,),
+        True,
+        _ALL,
+        reasoning=_EFFORT,
+        refuses=("temperature",),
+    ),
+    Model("GPT-4o", "echo", (), True, _ALL, context=128_000),
+    Model("GPT-4o-Mini", "echo", (), True, _ALL, context=128_000),
+    Model("GPT-Image-2", "draw", (_SIZES,), False, ("/v1/images",), "image", None),
+    Model("Sora-2", "draw-video", (_SECONDS,), False, ("/v1/videos",), "video", None),
+)
+_OF_ANTHROPIC = (
     Model(
         "Claude-Opus-4.8",
-        "Anthropic",
         "reason",
-        (_choice("output_effort", "none", "low", "medium", "high", "max"),),
+        (
+            _OUTPUT_EFFORT,
+            _choice("thinking_display", "summarized", "omitted"),
+            _number("task_budget", 1_000_000),
+            _SEARCH,
+        ),
         True,
         _ALL,
         reasoning=_EFFORT,
     ),
-    Model(
-        "Claude-Haiku-4.5",
-        "Anthropic",
-        "echo",
-        (_number("thinking_budget", 63999),),
-        True,
-        _ALL,
-        reasoning=_BUDGET,
-    ),
+    Model("Claude-Sonnet-4.6", "echo", (_OUTPUT_EFFORT, _SEARCH), True, _ALL, reasoning=_EFFORT),
+    Model("Claude-Sonnet-4.5", "echo", (_budget(31_999), _SEARCH), True, _ALL, reasoning=_BUDGET),
+    Model("Claude-Haiku-4.5", "echo", (_budget(63_999), _SEARCH), True, _ALL, reasoning=_BUDGET),
+)
+_OF_GOOGLE = (
     Model(
         "Gemini-3.7-Flash",
-        "Google",
         "think",
-        (_choice("thinking_level", "minimal", "low", "high"),),
+        (_LEVEL, _SEARCH),
         endpoints=_ALL,
         context=1_048_576,
         reasoning=_EFFORT,
     ),
-    Model("Grok-4.6", "XAI", "reason", (_EFFORTS,), True, _ALL, reasoning=_EFFORT),
-    Model("Kimi-K3", "Moonshot AI", "long", (_EFFORTS,), True, reasoning=_EFFORT),
-    Model("DeepSeek-V4-Flash", "DeepSeek", "echo", (_choice("enable_thinking", "true"),), True),
-    Model("Muse-Spark-1.1", "Meta", "echo", (_EFFORTS,), True, price=None),
-    Model("GPT-Image-2", "OpenAI", "draw", (_SIZES,), False, ("/v1/images",), "image", None),
-    Model("Nano-Banana", "Google", "draw", (_SIZES,), False, _CHAT, "image", 32_768),
-    Model("Veo-3.1", "Google", "draw", (_SIZES,), False, ("/v1/videos",), "video", None),
+    Model("Gemini-2.5-Pro", "reason", (_budget(32_768),), True, _ALL, reasoning=_BUDGET),
+    Model("Nano-Banana", "draw", (_SIZES,), False, _CHAT, "image", 32_768),
+    Model("Veo-3.1", "draw-video", (_SIZES, _SECONDS), False, ("/v1/videos",), "video", None),
+)
+_OF_OTHERS = (
+    Model("Grok-4.6", "reason", (_EFFORTS,), True, _ALL, reasoning=_EFFORT, owned_by="XAI"),
+    Model("Kimi-K3", "long", (_EFFORTS,), True, reasoning=_EFFORT, owned_by="Moonshot AI"),
+    Model("DeepSeek-V4-Flash", "echo", (_THINKING,), True, owned_by="DeepSeek"),
+    Model("GLM-5.2", "echo", (_THINKING,), True, owned_by="Zhipu"),
+    Model("Qwen3.7-Plus", "echo", (_THINKING, *_SAMPLING), True, owned_by="Alibaba"),
+    Model("Muse-Spark-1.1", "echo", (_EFFORTS, _SEARCH), True, price=None, owned_by="Meta"),
+    Model(
+        "ElevenLabs-V3",
+        "draw-audio",
+        (_choice("voice", "Sarah", "George"),),
+        output="audio",
+        context=None,
+        owned_by="ElevenLabs",
+    ),
+)
+_OF_POE = (
+    *(msgspec.structs.replace(m, owned_by="OpenAI", least_max_tokens=16) for m in _OF_OPENAI),
+    *(msgspec.structs.replace(m, owned_by="Anthropic") for m in _OF_ANTHROPIC),
+    *(msgspec.structs.replace(m, owned_by="Google") for m in _OF_GOOGLE),
+    *_OF_OTHERS,
 )
 
 _PARAMETERS = tuple(
@@ -109,30 +168,64 @@ _PARAMETERS = tuple(
     }.items()
 )
 _SIMULATED = tuple(
-    Model(bot.name, "simulated", bot.name.lower(), _PARAMETERS, endpoints=_CHAT, price=None)
+    Model(bot.name, bot.name.lower(), _PARAMETERS, bot.tools, _CHAT, price=None)
     for bot in BOTS.values()
+    if not bot.private
 )
 
-MODELS = (*_OF_POE, *_SIMULATED)
 # Display name and id differ in more than their case for one model of Poe's; so here.
 _ID_OF = {"muse-spark-1.1": "muse-spark-1-1"}
-_BY_NAME = {name: m for m in MODELS for name in (m.id, _ID_OF.get(m.id, m.id))}
-DECLARED = frozenset(parameter["name"] for parameter in _PARAMETERS)
 
 
-def who_answers(name: str) -> tuple[Bot, str, frozenset[str]] | None:
-    """Find the bot behind a name in any case, its variant, and the fields the model declares."""
-    model = _BY_NAME.get(name.lower())
-    found = find(model.plays if model else name)
-    if found is None:
-        return None
-    declared = frozenset(p["name"] for p in model.parameters) if model else DECLARED
-    return *found, declared
+class Answerer(msgspec.Struct, frozen=True):
+    """Who answers under a name."""
+
+    bot: Bot
+    variant: str
+    model: Model
+    """Its entry in the catalogue; a variant of a bot has that of the bot."""
+
+    def with_tools(self) -> Answerer:
+        """Tell who answers when tools are given."""
+        if not self.model.tools or self.bot.tools or self.variant == "notools":
+            return self
+        return Answerer(BOTS["tool"], "", self.model)
 
 
-def listing() -> dict[str, Any]:
-    """The body of GET /v1/models."""
-    return {"object": "list", "data": [_item(n, model) for n, model in enumerate(MODELS)]}
+class Catalogue:
+    """The models that there are; more may come while the simulation runs.
+
+    With another `status` than 200, GET /v1/models fails.
+    """
+
+    def __init__(self, status: int = 200) -> None:
+        self.status = status
+        self.models: list[Model] = []
+        self._by_name: dict[str, Model] = {}
+        for model in (*_OF_POE, *_SIMULATED):
+            self.add(model)
+
+    def __repr__(self) -> str:
+        return f"Catalogue({len(self.models)} models, status {self.status})"
+
+    def add(self, model: Model) -> None:
+        """Offer one more model."""
+        self.models.append(model)
+        self._by_name |= {model.id: model, _ID_OF.get(model.id, model.id): model}
+
+    def who_answers(self, name: str) -> Answerer | None:
+        """Find out who answers under a name in any case."""
+        known = self._by_name.get(name.lower())
+        found = find(known.plays if known else name)
+        if found is None:
+            return None
+        bot, variant = found
+        own = Model(bot.name, bot.name.lower(), _PARAMETERS, bot.tools)
+        return Answerer(bot, variant, known or own)
+
+    def listing(self) -> dict[str, Any]:
+        """Make the body of GET /v1/models."""
+        return {"object": "list", "data": [_item(n, model) for n, model in enumerate(self.models)]}
 
 
 def _item(position: int, model: Model) -> dict[str, Any]:
@@ -146,9 +239,9 @@ def _item(position: int, model: Model) -> dict[str, Any]:
         "owned_by": model.owned_by,
         "root": identifier,
         "architecture": {
-            "input_modalities": ["text", "image"],
+            "input_modalities": list(model.input),
             "output_modalities": [model.output],
-            "modality": f"text,image->{model.output}",
+            "modality": f"{','.join(model.input)}->{model.output}",
         },
         "supported_features": ["tools"] if model.tools else [],
         "supported_endpoints": list(model.endpoints),

@@ -9,15 +9,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
 
-from simulated_poe import failures
-from simulated_poe.ask import Ask, Malformed, conversation_of
-from simulated_poe.failures import Failure, Shape
-from simulated_poe.steps import Cut, Event, Played, Raw, Sleep, Status, Step, Text
+from simulated_poe import chunks, failures, tools
+from simulated_poe.ask import Ask, conversation_of
+from simulated_poe.attachments import Attachment, of_parts
+from simulated_poe.catalogue import Model
+from simulated_poe.chunks import Head
+from simulated_poe.failures import Failure, Malformed
+from simulated_poe.schemas import mismatch
+from simulated_poe.settings import Settings
+from simulated_poe.steps import (
+    Call,
+    Cut,
+    End,
+    Event,
+    Played,
+    Raw,
+    Sleep,
+    Status,
+    Step,
+    Text,
+    Thought,
+)
 
 _SUPPORTED = frozenset(
     {"model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n"}
@@ -32,33 +49,44 @@ _IGNORED = frozenset(
 _ROLES = {"system": "system", "user": "user", "assistant": "bot", "tool": "tool"}
 _REFERENCE = re.compile(r"\]\[([^\]]+)\]")
 
-Validation = Literal["legacy", "strict", "strictest"]
-
 
 class Form(msgspec.Struct, frozen=True):
     """How an answer is to be told."""
 
-    id: str
-    model: str
-    created: int
-    """Unix time in seconds."""
+    head: Head
     stream: bool
     usage: bool
-    prompt_tokens: int
-    shape: Shape
-    late_errors: Literal["event", "cut"]
+    settings: Settings = Settings()
 
 
-def from_request(body: Any, declared: frozenset[str], validation: Validation) -> Ask:
-    """Read the body of a chat request, for a model that declares these fields. Raises Malformed."""
+def from_request(body: Any, model: Model, settings: Settings) -> Ask:
+    """Read the body of a chat request for a model. Raises Malformed."""
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object.")
-    _check_fields(body, declared, validation)
-    _check_values(body)
-    messages = [_message(message) for message in _list(body, "messages")]
+    declared = {parameter["name"]: parameter["schema"] for parameter in model.parameters}
+    if settings.validation != "legacy":
+        _check_fields(body, declared, settings)
+    _check_values(body, model)
+    given = _list(body, "messages")
+    messages = [_message(message) for message in given]
+    wishes = tools.of_chat(body, given, settings.tool_rounds)
     texts = [content for role, content in messages if role == "user"]
-    own = {name: body[name] for name in body if name in declared}
-    return Ask(texts[-1] if texts else "", own, body, conversation_of(messages))
+    stop = body.get("stop") or []
+    return Ask(
+        text=texts[-1] if texts else "",
+        parameters={name: body[name] for name in body if name in declared},
+        received=body,
+        conversation=conversation_of(messages),
+        messages=tuple(messages),
+        attachments=tuple(found for message in given for found in _attachments(message)),
+        tools=wishes.tools,
+        done=wishes.done,
+        must_call=wishes.must_call,
+        parallel=wishes.parallel,
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        max_tokens=_most_tokens(body),
+        thoughts_apart=settings.thoughts == "reasoning_content",
+    )
 
 
 def model_of(body: Any) -> str:
@@ -69,49 +97,53 @@ def model_of(body: Any) -> str:
     return model
 
 
-def form_of(
-    body: dict[str, Any],
-    *,
-    identifier: str,
-    created: int,
-    shape: Shape,
-    late_errors: Literal["event", "cut"],
-) -> Form:
+def form_of(body: dict[str, Any], head: Head, settings: Settings) -> Form:
     """Tell how a request that `from_request` has read wants its answer."""
     options = body.get("stream_options") or {}
-    return Form(
-        id=identifier,
-        model=body["model"],
-        created=created,
-        stream=bool(body.get("stream")),
-        usage=bool(options.get("include_usage")),
-        # Words stand for tokens.
-        prompt_tokens=sum(len(_content(message).split()) for message in body["messages"]),
-        shape=shape,
-        late_errors=late_errors,
-    )
+    stream, usage = bool(body.get("stream")), bool(options.get("include_usage"))
+    return Form(head, stream, usage, settings)
 
 
-def _check_fields(body: dict[str, Any], declared: frozenset[str], validation: Validation) -> None:
-    if validation == "legacy":
-        return
-    known = _SUPPORTED | declared | (_IGNORED if validation == "strict" else frozenset())
-    for name in body:
-        if name not in known:
+def _check_fields(body: dict[str, Any], declared: dict[str, Any], settings: Settings) -> None:
+    ignored = _IGNORED if settings.validation == "strict" else frozenset()
+    for name, value in body.items():
+        if name not in _SUPPORTED | ignored | declared.keys():
             raise Malformed(f"{name}: Extra inputs are not permitted")
+        if name in declared and (against := mismatch(value, declared[name])):
+            raise Malformed(f"{name}: {against}")
 
 
-def _check_values(body: dict[str, Any]) -> None:
+def _check_values(body: dict[str, Any], model: Model) -> None:
+    for name in model.refuses:
+        if body.get(name) is not None:
+            raise Malformed(f"Unsupported parameter: '{name}' is not supported with this model.")
     if body.get("n") not in (None, 1):
         raise Malformed("n must be 1")
     for name, most in (("temperature", 2), ("top_p", 1)):
         value = body.get(name)
         if value is not None and (not isinstance(value, int | float) or not 0 <= value <= most):
             raise Malformed(f"{name} must be a number from 0 to {most}")
+    tokens = _most_tokens(body)
+    if tokens is not None and tokens < model.least_max_tokens:
+        # The words of OpenAI's Responses API, whose field has that name.
+        raise Malformed(
+            "Invalid 'max_output_tokens': integer below minimum value. "
+            f"Expected a value >= {model.least_max_tokens}, but got {tokens} instead."
+        )
     stop = body.get("stop")
     sequences = [stop] if isinstance(stop, str) else stop or []
     if len(sequences) > 4 or not all(isinstance(s, str) and s.strip() for s in sequences):
         raise Malformed("stop must be up to 4 sequences that are not white space")
+
+
+def _most_tokens(body: dict[str, Any]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = body.get(name)
+        if value is not None:
+            if not isinstance(value, int) or value < 1:
+                raise Malformed(f"{name} must be a whole number above 0")
+            return value
+    return None
 
 
 def _list(body: dict[str, Any], name: str) -> list[Any]:
@@ -126,6 +158,11 @@ def _message(message: Any) -> tuple[str, str]:
     if role is None:
         raise Malformed(f"A message's role must be one of {', '.join(_ROLES)}")
     return role, _content(message)
+
+
+def _attachments(message: dict[str, Any]) -> list[Attachment]:
+    content = message.get("content")
+    return of_parts(content) if isinstance(content, list) else []
 
 
 def _content(message: dict[str, Any]) -> str:
@@ -182,7 +219,9 @@ class _Answer:
 
 
 def _whole(steps: Iterable[Step], form: Form) -> Iterator[Played]:
-    answer = _Answer()
+    answer, thoughts = _Answer(), ""
+    calls: list[dict[str, Any]] = []
+    reason = "stop"
     for step in steps:
         match step:
             case Sleep() | Cut() | Status():
@@ -190,66 +229,96 @@ def _whole(steps: Iterable[Step], form: Form) -> Iterator[Played]:
                 if not isinstance(step, Sleep):
                     return
             case Event("error", data):
-                yield failures.as_status(failures.of_event(data), form.shape, data.get("text"))
+                yield _refusal(data, form)
                 return
+            case Thought(text):
+                thoughts += text
+            case Call(index, identifier, name, arguments):
+                function = {"name": name, "arguments": arguments}
+                # OpenAI has no index here; in a whole answer of Poe's one was seen.
+                own = {"index": index, "id": identifier, "type": "function"}
+                calls.append({**own, "function": function})
+            case End(asked):
+                reason = asked
             case _:
                 answer.take(step)
     answer.finish()
-    message = {"role": "assistant", "content": answer.text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-    yield Status(200, _object(form, "chat.completion", [choice]) | _usage(form, answer.text))
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    if thoughts:
+        message["reasoning_content"] = thoughts
+    if calls:
+        message |= {"content": answer.text or None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
+    told = [answer.text, thoughts, *(call["function"]["arguments"] for call in calls)]
+    usage = chunks.usage(form.head, _words(told))
+    yield Status(200, chunks.an_object(form.head, "chat.completion", [choice]) | usage)
 
 
 def _stream(steps: Iterable[Step], form: Form) -> Iterator[Played]:
     answer = _Answer()
-    begun = False
+    told: list[str] = []
+    begun, reason = False, "stop"
     for step in steps:
+        deltas: Iterable[dict[str, Any]] = ()
         match step:
             case Sleep() | Cut() | Status() | Raw():
                 yield step
                 if not isinstance(step, Sleep | Raw):
                     return
             case Event("error", data) if not begun:
-                yield failures.as_status(failures.of_event(data), form.shape, data.get("text"))
+                yield _refusal(data, form)
                 return
             case Event("error", data):
                 yield _late(failures.of_event(data), str(data.get("text")), form)
                 return
+            case Thought(text):
+                told.append(text)
+                deltas = [{"reasoning_content": text}]
+            case Call(index, identifier, name, arguments):
+                told.append(arguments)
+                deltas = chunks.call_deltas(index, identifier, name, arguments, nulls=False)
+            case End(asked):
+                reason = asked
             case _ if news := answer.take(step):
-                yield _delta(form, news, begun)
-                begun = True
+                deltas = [{"content": news}]
+        for delta in deltas:
+            yield from _delta(form, delta, begun)
+            begun = True
     if news := answer.finish():
-        yield _delta(form, news, begun)
-    stop = {"index": 0, "delta": {}, "finish_reason": "stop"}
-    yield _data(_object(form, "chat.completion.chunk", [stop]))
+        yield from _delta(form, {"content": news}, begun)
+    yield _chunk(form, {}, reason)
     if form.usage:
-        yield _data(_object(form, "chat.completion.chunk", []) | _usage(form, answer.text))
+        yield _data(chunks.usage_chunk(form.head, _words([answer.text, *told])))
     yield Raw(b"data: [DONE]\n\n", last=True)
 
 
+def _refusal(data: dict[str, Any], form: Form) -> Status:
+    failure = failures.of_event(data)
+    return failures.as_status(failure, form.settings.error_shape, data.get("text"))
+
+
 def _late(failure: Failure, message: str, form: Form) -> Played:
-    if form.late_errors == "cut":
+    if form.settings.late_errors == "cut":
         return Cut()
-    return _data(failures.body(failure, form.shape, message), failed=True)
+    return _data(failures.body(failure, form.settings.error_shape, message), failed=True)
 
 
-def _delta(form: Form, news: str, begun: bool) -> Raw:
-    delta = {"content": news} if begun else {"role": "assistant", "content": news}
-    choice = {"index": 0, "delta": delta, "finish_reason": None}
-    return _data(_object(form, "chat.completion.chunk", [choice]), characters=len(news))
+def _delta(form: Form, delta: dict[str, Any], begun: bool) -> Iterator[Raw]:
+    if form.settings.comments:
+        yield Raw(b": ping\n\n")
+    yield _chunk(form, delta if begun else {"role": "assistant", "content": None, **delta})
+
+
+def _chunk(form: Form, delta: dict[str, Any], finish_reason: str | None = None) -> Raw:
+    chunk = chunks.chunk(form.head, delta, finish_reason)
+    if not form.settings.choice_index:
+        del chunk["choices"][0]["index"]
+    return _data(chunk, characters=len(delta.get("content") or ""))
 
 
 def _data(value: Any, characters: int = 0, failed: bool = False) -> Raw:
     return Raw(b"data: %b\n\n" % orjson.dumps(value), characters, failed, failed)
 
 
-def _object(form: Form, name: str, choices: list[Any]) -> dict[str, Any]:
-    head = {"id": form.id, "object": name, "created": form.created, "model": form.model}
-    return {**head, "choices": choices}
-
-
-def _usage(form: Form, text: str) -> dict[str, Any]:
-    completion = len(text.split())
-    total = form.prompt_tokens + completion
-    counts = {"prompt_tokens": form.prompt_tokens, "completion_tokens": completion}
-    return {"usage": {**counts, "total_tokens": total}}
+def _words(texts: list[str]) -> int:
+    return sum(len(text.split()) for text in texts)

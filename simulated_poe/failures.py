@@ -17,6 +17,10 @@ from simulated_poe.steps import DONE, Event, Status, Step, Text
 Shape = Literal["a", "b"]
 
 
+class Malformed(Exception):
+    """The request's body is not what Poe takes; the text says why."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """One failure, whichever way it is told."""
 
@@ -133,6 +137,12 @@ def fail(name: str, shape: Shape) -> Iterator[Step]:
         yield DONE
     else:
         yield _error(name)
+
+
+def no_tools() -> Iterator[Step]:
+    """Refuse a request because of its tools. Nobody has written down what Poe says then."""
+    text = "This bot does not support tools."
+    yield Event("error", {"allow_retry": False, "text": text, "error_type": "user_caused_error"})
 
 
 PATTERN = (

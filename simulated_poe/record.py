@@ -8,7 +8,7 @@ it has read the last event of the first never seems to have had both under way.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from simulated_poe.accounts import Account, Excess, Holder, fingerprint
@@ -16,6 +16,7 @@ from simulated_poe.accounts import Account, Excess, Holder, fingerprint
 Outcome = Literal["running", "answered", "refused", "failed", "cut", "client_left", "stopped"]
 
 _MOST_CALLS = 200_000
+_MOST_BODIES = 50
 
 
 @dataclass(eq=False, slots=True)
@@ -62,6 +63,23 @@ class Violation:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One upload, or one that was refused."""
+
+    key: str
+    """The fingerprint of the key."""
+    account: str
+    form: Literal["file", "url"]
+    name: str
+    content_type: str
+    size: int
+    """Bytes of the file; of a URL nothing is fetched."""
+    status: int
+    url: str
+    """Where the file is now; empty if it was refused."""
+
+
 class Record:
     """All calls, accounts and violations since the start, or since the last `clear`."""
 
@@ -79,6 +97,9 @@ class Record:
         """
         self.calls: deque[Call] = deque(maxlen=_MOST_CALLS)
         self.accounts: dict[str, Account] = {}
+        self.uploads: list[Upload] = []
+        self.bodies: deque[dict[str, Any]] = deque(maxlen=_MOST_BODIES)
+        """The latest bodies that bots were asked with, without keys."""
         self._running: dict[str, dict[int, Call]] = {}
         self._suspects: list[tuple[Call, Excess, float, int]] = []
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -154,6 +175,7 @@ class Record:
                 for v in self.violations
             ],
             "calls": [call.shown() for call in self.calls],
+            "uploads": [asdict(upload) for upload in self.uploads],
         }
 
     def _totals(self, account: Account) -> dict[str, Any]:

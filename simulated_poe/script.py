@@ -1,7 +1,8 @@
-"""The bot Script: the answer is what the question says, step by step."""
+"""The bots Script and Emulate: the answer is what the question says."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 
 from simulated_poe.ask import Ask
 from simulated_poe.failures import FAILURES, as_status
-from simulated_poe.steps import Cut, Event, Raw, Sleep, Status, Step, Text
+from simulated_poe.steps import DONE, META, Cut, Event, Raw, Sleep, Status, Step, Text, pieces
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +33,32 @@ def script(ask: Ask) -> Iterator[Step]:
         return
     for line in lines:
         yield _step(line)
+
+
+def emulate(ask: Ask) -> Iterator[Step]:
+    """Say the texts of the JSON list that a user message holds, one in each round.
+
+    So a conversation goes on after what a prompt has taught a model to write: a tool call, say.
+    """
+    yield META
+    texts, rounds = ["No user message holds a JSON list of texts."], 0
+    for role, content in ask.messages:
+        if role == "user" and (found := _texts_in(content)):
+            texts, rounds = found, 0
+        rounds += role == "bot"
+    yield from pieces(texts[min(rounds, len(texts) - 1)])
+    yield DONE
+
+
+def _texts_in(content: str) -> list[str] | None:
+    start = content.find("[")
+    while start >= 0:
+        try:
+            found, _ = json.JSONDecoder().raw_decode(content, start)
+            return msgspec.convert(found, list[str]) or None
+        except (ValueError, msgspec.ValidationError):
+            start = content.find("[", start + 1)
+    return None
 
 
 def _step(line: _Line) -> Step:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import mimetypes
 import time
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import orjson
 from aiohttp import web
 
-from simulated_poe import catalogue, failures
+from simulated_poe import failures
 from simulated_poe.accounts import holder_of
 from simulated_poe.answers import Answers, bearer
+from simulated_poe.catalogue import Catalogue, Model
 from simulated_poe.record import Record
 from simulated_poe.settings import Settings
+from simulated_poe.uploads import Uploads
 
 _MOST_BODY = 64 * 1024 * 1024
+
+
+class _Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What changes of the catalogue."""
+
+    status: int | None = None
+    models: list[Model] = []
 
 
 class SimulatedPoe:
     """A Poe on the running event loop, for as long as its context is open.
 
-    `url` is where it is, `record` what was done to it.
+    `url` is where it is, `record` what was done to it, `catalogue` what it offers.
     """
 
     def __init__(
@@ -31,9 +39,11 @@ class SimulatedPoe:
     ) -> None:
         self.settings = settings or Settings()
         self.record = Record()
+        self.catalogue = Catalogue(self.settings.catalogue_status)
         self.url = ""
         self._address = (host, port)
-        self._answers = Answers(self.settings, self.record)
+        self._answers = Answers(self.settings, self.record, self.catalogue)
+        self._uploads = Uploads(self.settings, self.record)
         self._runner = web.AppRunner(
             self._app(),
             handler_cancellation=True,
@@ -68,7 +78,8 @@ class SimulatedPoe:
                 web.post("/v1/chat/completions", self._answers.chat),
                 web.get("/v1/models", self._models),
                 web.get("/usage/current_balance", self._balance),
-                web.post("/poe_api/file_upload_3RD_PARTY_POST", self._upload),
+                web.post("/poe_api/file_upload_3RD_PARTY_POST", self._uploads.take),
+                web.patch("/_simulated/catalogue", self._change_catalogue),
                 web.get("/_simulated/record", self._show_record),
                 web.delete("/_simulated/record", self._clear_record),
             ]
@@ -76,7 +87,9 @@ class SimulatedPoe:
         return app
 
     async def _models(self, _: web.Request) -> web.Response:
-        return _json(catalogue.listing())
+        if self.catalogue.status != 200:
+            return _json(failures.body(failures.FAILURES[500], "b"), self.catalogue.status)
+        return _json(self.catalogue.listing())
 
     async def _balance(self, request: web.Request) -> web.Response:
         holder = holder_of(bearer(request), self.settings)
@@ -84,19 +97,16 @@ class SimulatedPoe:
             return _json(failures.body(failures.FAILURES[401], "b"), 401)
         return _json(_balance(self.record.account(holder).points, time.time()))
 
-    async def _upload(self, request: web.Request) -> web.Response:
-        # The raw key, unlike everywhere else.
-        if holder_of(request.headers.get("Authorization", ""), self.settings) is None:
-            return _json(failures.body(failures.FAILURES[401], "b"), 401)
-        form = await request.post()
-        file, url = form.get("file"), form.get("download_url")
-        if isinstance(file, web.FileField):
-            return _json(_attachment(file.filename, file.file.read(), file.content_type))
-        if isinstance(url, str):
-            name = form.get("download_filename") or url.rsplit("/", 1)[-1]
-            guessed = mimetypes.guess_type(str(name))[0] or "application/octet-stream"
-            return _json(_attachment(str(name), url.encode(), guessed))
-        return web.Response(status=400, text="Neither file nor download_url was given.")
+    async def _change_catalogue(self, request: web.Request) -> web.Response:
+        try:
+            change = msgspec.json.decode(await request.read(), type=_Change)
+        except msgspec.DecodeError as error:
+            return web.Response(status=400, text=str(error))
+        if change.status is not None:
+            self.catalogue.status = change.status
+        for model in change.models:
+            self.catalogue.add(model)
+        return web.Response(status=204)
 
     async def _show_record(self, _: web.Request) -> web.Response:
         return _json(self.record.shown())
@@ -110,12 +120,6 @@ def _json(body: Any, status: int = 200) -> web.Response:
     return web.Response(
         status=status, body=orjson.dumps(body), content_type="application/json", charset="utf-8"
     )
-
-
-def _attachment(name: str, content: bytes, mime_type: str) -> dict[str, Any]:
-    digest = hashlib.sha256(content).hexdigest()
-    url = f"https://pfst.cf2.poecdn.net/base/file/{digest}?name={name}"
-    return {"attachment_url": url, "mime_type": mime_type, "size": len(content)}
 
 
 def _balance(points: int, now: float) -> dict[str, Any]:

@@ -63,6 +63,31 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fields that /v1/chat/completions refuses: none; those that neither OpenAI knows nor the
     model declares; or those too that Poe's documentation calls ignored."""
 
+    stop: Literal["honoured", "ignored"] = "honoured"
+    """Whether /v1/chat/completions ends an answer at a stop sequence."""
+    bot_stop: Literal["honoured", "ignored"] = "honoured"
+    """The same for /bot, where it is no more than a hint."""
+    thoughts: Literal["content", "reasoning_content"] = "content"
+    """Where /v1/chat/completions has the thoughts of Reason: quoted in the text, or apart."""
+    choice_index: bool = True
+    """Whether the chunks of /v1/chat/completions have `choices[].index`."""
+    comments: bool = False
+    """Whether comments come between the chunks of /v1/chat/completions."""
+    tool_rounds: Literal["checked", "any"] = "checked"
+    """Whether /v1/chat/completions refuses calls without results and results without calls."""
+    text_after_results: Literal["text", "json"] = "text"
+    """How bots with tools tell text once results have come. Before that it is in `json` events;
+    Poe's own library reads only `text` events then, so these it must be, unless it is wrong."""
+    tools_unsupported: Literal["ignored", "refused"] = "ignored"
+    """What bots without tools do when given some."""
+
+    attachments: Literal["any", "poe", "own"] = "any"
+    """Which URLs /bot takes in attachments: any, those of Poe's, or of those only what the same
+    account has uploaded."""
+
+    catalogue_status: int = 200
+    """The status of GET /v1/models; tests may change it in `SimulatedPoe.catalogue`."""
+
 
 def load(path: Path) -> Settings:
     """Read settings from a JSON file.

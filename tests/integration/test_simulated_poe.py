@@ -19,6 +19,7 @@ import pytest
 from simulated_poe import Settings, SimulatedPoe, checksum, fingerprint, long_text
 
 ROOT = Path(__file__).parents[2]
+UPLOAD = "/poe_api/file_upload_3RD_PARTY_POST"
 TEXTS = b'event: text\r\ndata: {"text":"'
 
 
@@ -324,7 +325,7 @@ async def test_the_record_can_be_read_and_cleared_over_http(poe: SimulatedPoe) -
     assert (call["bot"], call["outcome"], call["characters"]) == ("Echo", "answered", 5)
     assert call["key"] == fingerprint("sim-secret")
     assert "sim-secret" not in shown.text
-    assert cleared.json() == {"accounts": {}, "violations": [], "calls": []}
+    assert cleared.json() == {"accounts": {}, "violations": [], "calls": [], "uploads": []}
 
 
 async def test_roles_tells_what_was_sent(poe: SimulatedPoe) -> None:
@@ -349,15 +350,214 @@ async def test_roles_tells_what_was_sent(poe: SimulatedPoe) -> None:
     ],
 )
 async def test_an_upload_takes_the_bare_key(poe: SimulatedPoe, form: dict[str, Any]) -> None:
-    path = "/poe_api/file_upload_3RD_PARTY_POST"
-
     async with httpx.AsyncClient(base_url=poe.url) as client:
-        taken = await client.post(path, headers={"Authorization": "sim-a"}, **form)
-        refused = await client.post(path, headers={"Authorization": "Bearer sim-a"}, **form)
+        taken = await client.post(UPLOAD, headers={"Authorization": "sim-a"}, **form)
+        refused = await client.post(UPLOAD, headers={"Authorization": "Bearer sim-a"}, **form)
 
     assert taken.json()["mime_type"] == "image/png"
     assert taken.json()["attachment_url"].startswith("https://pfst.cf2.poecdn.net/")
-    assert refused.status_code == 401
+    assert (refused.status_code, refused.text[:6]) == (403, "<html>")
+
+
+WEATHER: dict[str, Any] = {
+    "name": "get_weather",
+    "description": "",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+}
+
+
+async def test_poe_s_own_client_runs_tools_with_ours(poe: SimulatedPoe, fp: ModuleType) -> None:
+    def get_weather(city: str) -> str:
+        return f"sunny in {city}"
+
+    text = 'call get_weather {"city": "Paris"}, call get_weather {"city": "Oslo"}'
+    parts = fp.get_bot_response(
+        [fp.ProtocolMessage(role="user", content=text)],
+        "Tool",
+        "sim-a",
+        tools=[fp.ToolDefinition(type="function", function=WEATHER)],
+        tool_executables=[get_weather],
+        base_url=f"{poe.url}/bot/",
+    )
+
+    answer = "".join([part.text async for part in parts])
+
+    lines = ['get_weather says: "sunny in Paris"', 'get_weather says: "sunny in Oslo"']
+    assert answer == "\n".join(lines)
+    # The first round, the second, and no report of anything odd.
+    assert [call.bot for call in poe.record.calls] == ["Tool", "Tool"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_openai_s_own_client_runs_tools_with_ours(poe: SimulatedPoe, stream: bool) -> None:
+    tools: Any = [{"type": "function", "function": WEATHER}]
+    messages: Any = [{"role": "user", "content": 'call get_weather {"city": "Paris"}'}]
+    async with client_of(poe) as client:
+        if stream:
+            async with client.chat.completions.stream(
+                model="Tool", messages=messages, tools=tools
+            ) as answer:
+                first: Any = await answer.get_final_completion()
+        else:
+            first = await client.chat.completions.create(
+                model="Tool", messages=messages, tools=tools
+            )
+        (call,) = first.choices[0].message.tool_calls
+        message = first.choices[0].message.model_dump(exclude_none=True, exclude={"parsed"})
+        own = {"role": "assistant", "tool_calls": message["tool_calls"]}
+        result = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
+        second = await client.chat.completions.create(
+            model="Tool", messages=[*messages, own, result], tools=tools
+        )
+
+    assert first.choices[0].finish_reason == "tool_calls"
+    assert json.loads(call.function.arguments) == {"city": "Paris"}
+    assert second.choices[0].message.content == "get_weather says: sunny"
+
+
+async def test_text_comes_in_chunks_from_a_bot_that_has_tools(poe: SimulatedPoe) -> None:
+    tools = [{"type": "function", "function": WEATHER}]
+    events = {}
+    for bot in ("Tool-talk", "GPT-4o", "Echo", "Echo-notools"):
+        answer = await ask(poe, bot, tools=tools)
+        lines = answer.text.split("\r\n")
+        events[bot] = {line[7:] for line in lines if line.startswith("event: ")}
+
+    assert events["Tool-talk"] == events["GPT-4o"] == {"meta", "json", "done"}
+    assert events["Echo"] == {"meta", "text", "done"}
+    assert events["Echo-notools"] == {"error"}
+
+
+async def test_text_after_results_comes_in_either_form() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "good"}
+    fields = {"tools": [{"type": "function", "function": WEATHER}], "tool_calls": [call]}
+    fields["tool_results"] = [result]
+    events = []
+
+    for form in ("text", "json"):
+        async with SimulatedPoe(Settings(text_after_results=form)) as poe:  # type: ignore[arg-type]
+            answer = await ask(poe, "Tool", "call f", **fields)
+        events.append({line[7:] for line in answer.text.split("\r\n") if line[:5] == "event"})
+
+    assert events == [{"meta", "text", "json", "done"}, {"meta", "json", "done"}]
+
+
+async def test_all_bots_without_tools_may_refuse_them() -> None:
+    async with SimulatedPoe(Settings(tools_unsupported="refused")) as poe:
+        plain = await ask(poe, "Echo")
+        refused = await ask(poe, "Echo", tools=[{"type": "function", "function": WEATHER}])
+
+    assert "event: text" in plain.text
+    assert "This bot does not support tools." in refused.text
+
+
+async def test_wrong_tools_are_refused_with_a_status(poe: SimulatedPoe) -> None:
+    answer = await ask(poe, "Tool", tools=[{"type": "function"}])
+
+    assert answer.status_code == 400
+    assert "function" in answer.json()["error"]["message"]
+
+
+async def test_stop_sequences_are_a_hint_to_bots() -> None:
+    async with SimulatedPoe() as poe:
+        honoured = await ask(poe, "Count", "to 9", stop_sequences=["4"])
+    async with SimulatedPoe(Settings(bot_stop="ignored")) as poe:
+        ignored = await ask(poe, "Count", "to 9", stop_sequences=["4"])
+
+    assert (" 3" in honoured.text, " 4" in honoured.text) == (True, False)
+    assert " 9" in ignored.text
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "start"),
+    [
+        pytest.param("fail-500.png", 500, b'{"error"', id="a-status"),
+        pytest.param("fail-418.png", 418, b"<html>", id="a-status-that-poe-does-not-use"),
+        pytest.param("fail-html.png", 403, b"<html>", id="a-page"),
+        pytest.param("fail-empty.png", 200, b"{}", id="no-url"),
+    ],
+)
+async def test_an_upload_fails_as_its_name_says(
+    poe: SimulatedPoe, name: str, status: int, start: bytes
+) -> None:
+    async with httpx.AsyncClient(base_url=poe.url, headers={"Authorization": "sim-a"}) as client:
+        answer = await client.post(UPLOAD, files={"file": (name, b"x", "image/png")})
+        malformed = await client.post(UPLOAD, data={"other": "x"})
+
+    assert (answer.status_code, answer.content[: len(start)]) == (status, start)
+    assert malformed.status_code == 403
+    assert [(u.name, u.status, u.url) for u in poe.record.uploads] == [(name, status, "")]
+
+
+@pytest.mark.parametrize(
+    ("taken", "statuses"),
+    [
+        pytest.param("any", (200, 200, 200), id="any"),
+        pytest.param("poe", (200, 200, 400), id="poe-s-own"),
+        pytest.param("own", (200, 400, 400), id="the-account-s-own"),
+    ],
+)
+async def test_attachments_may_have_to_be_uploaded(taken: Any, statuses: tuple[int, ...]) -> None:
+    async with SimulatedPoe(Settings(attachments=taken)) as poe:
+        async with httpx.AsyncClient(base_url=poe.url) as client:
+            form = {"file": ("a b.txt", b"hello", "text/plain")}
+            own = await client.post(UPLOAD, files=form, headers={"Authorization": "sim-a"})
+            other = await client.post(UPLOAD, files=form, headers={"Authorization": "sim-b"})
+        seen = []
+        for url in (
+            own.json()["attachment_url"],
+            other.json()["attachment_url"],
+            "https://example.com/a.txt",
+        ):
+            attachment = {"url": url, "content_type": "text/plain", "name": "a.txt"}
+            message = {"role": "user", "content": "x", "attachments": [attachment]}
+            seen.append((await ask(poe, "See", query=[message])).status_code)
+
+    assert tuple(seen) == statuses
+    assert [(u.name, u.size, u.form) for u in poe.record.uploads] == [("a b.txt", 5, "file")] * 2
+
+
+async def test_the_catalogue_can_change_and_fail() -> None:
+    async with (
+        SimulatedPoe(Settings(catalogue_status=503)) as poe,
+        httpx.AsyncClient(base_url=poe.url) as client,
+    ):
+        failed = await client.get("/v1/models")
+        new = {"display_name": "Brand-New", "plays": "count", "tools": True}
+        change = {"status": 200, "models": [new]}
+        changed = await client.patch("/_simulated/catalogue", json=change)
+        models = (await client.get("/v1/models")).json()["data"]
+        answer = await ask(poe, "brand-new", "to 3")
+        wrong = await client.patch("/_simulated/catalogue", json={"model": 7})
+
+    assert (failed.status_code, changed.status_code, wrong.status_code) == (503, 204, 400)
+    assert models[-1]["id"] == "brand-new"
+    assert "1" in answer.text
+
+
+async def test_a_private_bot_is_not_in_the_api(poe: SimulatedPoe) -> None:
+    async with client_of(poe) as client:
+        with pytest.raises(openai.NotFoundError):
+            await client.chat.completions.create(
+                model="Private", messages=[{"role": "user", "content": "hi"}]
+            )
+        listed = {model.id async for model in client.models.list()}
+
+    assert (await ask(poe, "Private")).status_code == 200
+    assert "private" not in listed
+
+
+async def test_the_latest_bodies_are_kept_without_keys(poe: SimulatedPoe) -> None:
+    await ask(poe, "Echo", "hi", api_key="secret", temperature=0.5)
+
+    (body,) = poe.record.bodies
+    assert body["temperature"] == 0.5
+    assert "secret" not in str(body)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from simulated_poe import checksum, long_text
-from simulated_poe.ask import Ask, Malformed, from_query
+from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import BOTS, find
-from simulated_poe.catalogue import listing, who_answers
+from simulated_poe.catalogue import Catalogue, Model
 from simulated_poe.chat import Form, from_request, tell
-from simulated_poe.failures import FAILURES, as_status, body
+from simulated_poe.chunks import Head
+from simulated_poe.failures import FAILURES, Malformed, as_status, body
+from simulated_poe.settings import Settings
 from simulated_poe.steps import Cut, Event, Raw, Sleep, Status, Step, Text, encode
 
-FORM = Form("chatcmpl-1", "echo", 0, True, False, 1, "a", "event")
+HEAD = Head("chatcmpl-1", "echo", 0, prompt_tokens=1)
+FORM = Form(HEAD, stream=True, usage=False)
+MODEL = Model("Echo", "echo", ({"name": "aspect", "schema": {}},))
 
 
 def ask(text: str, variant: str = "", attempt: int = 1, **parameters: Any) -> Ask:
@@ -45,7 +49,7 @@ def chunks(steps: list[Step], form: Form = FORM) -> list[Any]:
 
 def told(steps: list[Step]) -> str:
     deltas = [c["choices"][0]["delta"] for c in chunks(steps) if c != "[DONE]"]
-    return "".join(delta.get("content", "") for delta in deltas)
+    return "".join(delta.get("content") or "" for delta in deltas)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,7 @@ def test_the_text_says_how_fast(text: str, seconds: float) -> None:
     ],
 )
 def test_an_unknown_name_finds_nobody(name: str) -> None:
-    assert who_answers(name) is None
+    assert Catalogue().who_answers(name) is None
 
 
 @pytest.mark.parametrize("status", sorted(FAILURES))
@@ -207,7 +211,7 @@ def test_a_stream_takes_no_text_back(steps: list[Step], text: str) -> None:
 
 
 def test_a_stream_ends_as_openai_s_does() -> None:
-    form = Form("chatcmpl-1", "echo", 0, True, True, 1, "a", "event")
+    form = Form(HEAD, stream=True, usage=True)
 
     *_, stop, usage, done = chunks([Text("hi there")], form)
 
@@ -245,7 +249,7 @@ def test_validation_refuses_undeclared_fields(validation: Any, refused: set[str]
 
     for name in ("temperature", "aspect", "user", "shoe_size"):
         try:
-            from_request(REQUEST | {name: 1}, frozenset({"aspect"}), validation)
+            from_request(REQUEST | {name: 1}, MODEL, Settings(validation=validation))
         except Malformed:
             seen.add(name)
 
@@ -266,7 +270,7 @@ def test_validation_refuses_undeclared_fields(validation: Any, refused: set[str]
 )
 def test_a_chat_request_that_poe_does_not_document_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(Malformed):
-        from_request(REQUEST | change, frozenset(), "strict")
+        from_request(REQUEST | change, MODEL, Settings())
 
 
 @pytest.mark.parametrize(
@@ -290,17 +294,18 @@ def test_the_same_conversation_has_the_same_hash_in_both_dialects() -> None:
     query = {"query": [{"role": "user", "content": "a"}, {"role": "bot", "content": "b"}]}
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 
-    chat = from_request({"model": "m", "messages": messages}, frozenset(), "strict")
+    chat = from_request({"model": "m", "messages": messages}, MODEL, Settings())
 
     assert chat.conversation == from_query(query).conversation
 
 
 def test_every_model_has_somebody_who_answers() -> None:
-    models = listing()["data"]
+    catalogue = Catalogue()
+    models = catalogue.listing()["data"]
 
-    assert {model["id"] for model in models} >= set(BOTS)
-    assert all(who_answers(model["id"]) for model in models)
-    assert all(who_answers(model["metadata"]["display_name"]) for model in models)
+    assert {model["id"] for model in models} >= set(BOTS) - {"private"}
+    assert all(catalogue.who_answers(model["id"]) for model in models)
+    assert all(catalogue.who_answers(model["metadata"]["display_name"]) for model in models)
     assert all(model["created"] > 1e12 for model in models), "milliseconds, as Poe has it"
 
 

@@ -1,0 +1,69 @@
+"""OpenAI's `chat.completion.chunk`, which both dialects speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+_FRAGMENT = 7
+"""Characters of a tool call's arguments in one chunk."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What all chunks of an answer have in common."""
+
+    id: str
+    model: str
+    created: int
+    """Unix time in seconds."""
+    prompt_tokens: int = 0
+    """Words stand for tokens."""
+
+
+def an_object(head: Head, name: str, choices: list[Any]) -> dict[str, Any]:
+    """Make a completion or a chunk of one."""
+    own = {"id": head.id, "object": name, "created": head.created, "model": head.model}
+    return {**own, "choices": choices}
+
+
+def chunk(head: Head, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    """Make a chunk of the only choice."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return an_object(head, "chat.completion.chunk", [choice])
+
+
+def usage(head: Head, completion_tokens: int) -> dict[str, Any]:
+    """Make the field `usage`."""
+    total = head.prompt_tokens + completion_tokens
+    counts = {"prompt_tokens": head.prompt_tokens, "completion_tokens": completion_tokens}
+    return {"usage": {**counts, "total_tokens": total}}
+
+
+def usage_chunk(head: Head, completion_tokens: int) -> dict[str, Any]:
+    """Make the chunk that has no choice and tells the usage."""
+    return an_object(head, "chat.completion.chunk", []) | usage(head, completion_tokens)
+
+
+def call_deltas(
+    index: int, identifier: str, name: str, arguments: str, *, nulls: bool
+) -> Iterator[dict[str, Any]]:
+    """Tell a tool call in fragments.
+
+    The first one names it. Later ones, with `nulls`, have null for what only the first one
+    tells, as the bot protocol does; without, they leave it out, as OpenAI does.
+    """
+    function = {"name": name, "arguments": ""}
+    yield _delta({"index": index, "id": identifier, "type": "function", "function": function})
+    for start in range(0, len(arguments), _FRAGMENT):
+        fragment = arguments[start : start + _FRAGMENT]
+        if nulls:
+            later = {"name": None, "arguments": fragment}
+            yield _delta({"index": index, "id": None, "type": None, "function": later})
+        else:
+            yield _delta({"index": index, "function": {"arguments": fragment}})
+
+
+def _delta(call: dict[str, Any]) -> dict[str, Any]:
+    return {"tool_calls": [call]}

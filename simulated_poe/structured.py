@@ -1,0 +1,43 @@
+"""The bot Json: answers with a JSON object of the form that the instructions ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from simulated_poe.ask import Ask
+from simulated_poe.schemas import instance, schema_in
+from simulated_poe.steps import DONE, META, Step, pieces
+
+VARIANTS = "fenced|broken|wrong|never"
+_BROKEN = '{"unfinished": '
+_WRONG = '{"nobody_asked_for": true}'
+
+
+def json_object(ask: Ask) -> Iterator[Step]:
+    """Answer with the smallest object that matches the schema found in the instructions."""
+    yield META
+    yield from pieces(_answer(ask))
+    yield DONE
+
+
+def _answer(ask: Ask) -> str:
+    corrected = any(role == "bot" and text in (_BROKEN, _WRONG) for role, text in ask.messages)
+    if ask.variant == "never" or (ask.variant == "broken" and not corrected):
+        return _BROKEN
+    if ask.variant == "wrong" and not corrected:
+        return _WRONG
+    found = orjson.dumps(_object(ask)).decode()
+    if ask.variant == "fenced":
+        return f"Here you are:\n\n```json\n{found}\n```\n\nI hope it helps."
+    return found
+
+
+def _object(ask: Ask) -> object:
+    # A gateway may have flattened the roles into one user message.
+    for role in ("system", "user"):
+        for told, text in ask.messages:
+            if told == role and (schema := schema_in(text)):
+                return instance(schema)
+    return {"answer": ask.text}

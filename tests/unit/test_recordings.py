@@ -1,0 +1,111 @@
+"""Recorded answers of Poe's, from their bytes to what a client gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from contract.messages import (
+    Event,
+    File,
+    Finished,
+    Options,
+    Reasoning,
+    Replaced,
+    Text,
+    ToolCallDelta,
+    Usage,
+)
+from worker.bot.stream import AnswerStream
+from worker.openai.stream import ChatStream
+from worker.poe.sse import EventDecoder
+from worker.shaping import Shaping
+
+STREAMS = {"bot": AnswerStream, "chat": ChatStream}
+RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").glob("*/*.sse"))
+
+
+class Outcome(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client has at the end; `tests/recordings/README.md` says it field by field."""
+
+    about: str = ""
+    thinks: bool = False
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[tuple[str, str, str]] = []
+    files: list[tuple[str, str, str, str]] = []
+    usage: tuple[int, int] | None = None
+    finish: str | None = None
+    fault: str | None = None
+
+    def add(self, event: Event) -> None:
+        assert self.finish is None, "something followed the end"
+        match event:
+            case Text(text):
+                self.text += text
+            case Replaced(text):
+                self.text = text
+            case Reasoning(text):
+                self.reasoning += text
+            case ToolCallDelta(index, call_id, name, arguments):
+                new = index == len(self.tool_calls)
+                before = ("", "", "") if new else self.tool_calls[index]
+                parts = zip(before, (call_id, name, arguments), strict=True)
+                call_id, name, arguments = (old + more for old, more in parts)
+                self.tool_calls[index : index + 1] = [(call_id, name, arguments)]
+            case File(url, name, media_type, inline_ref):
+                self.files.append((url, name, media_type, inline_ref))
+            case Usage(prompt_tokens, completion_tokens):
+                self.usage = (prompt_tokens, completion_tokens)
+            case Finished(reason):
+                self.finish = reason
+
+
+def expected(recording: Path) -> Outcome:
+    return msgspec.json.decode(recording.with_suffix(".json").read_bytes(), type=Outcome)
+
+
+def replay(recording: Path, pieces: list[bytes], *, thinks: bool) -> Outcome:
+    decoder, stream = EventDecoder(), STREAMS[recording.parent.name]()
+    shaping = Shaping(Options(), emulate_tools=False, thinks=thinks)
+    seen = Outcome()
+    events: list[Event] = []
+    for piece in pieces:
+        events += shaping.feed(stream.feed(decoder.feed(piece)))
+    events += shaping.feed(stream.feed(decoder.close()))
+    if not stream.is_over:
+        events += shaping.feed(stream.end())
+    if stream.fault is not None:
+        events += shaping.flush()
+        seen.fault = stream.fault.kind.name
+    for event in events:
+        seen.add(event)
+    return seen
+
+
+def by_name(recording: Path) -> Any:
+    return pytest.param(recording, id=f"{recording.parent.name}-{recording.stem}")
+
+
+@pytest.mark.parametrize("recording", [by_name(each) for each in RECORDINGS])
+def test_a_recording_means_the_same_wherever_the_network_cuts_it(recording: Path) -> None:
+    body, wanted = recording.read_bytes(), expected(recording)
+    wanted.about, thinks, wanted.thinks = "", wanted.thinks, False
+
+    assert replay(recording, [body], thinks=thinks) == wanted
+    bytes_alone = [body[place : place + 1] for place in range(len(body))]
+    assert replay(recording, bytes_alone, thinks=thinks) == wanted
+    for place in range(1, len(body)):
+        seen = replay(recording, [body[:place], body[place:]], thinks=thinks)
+        assert seen == wanted, place
+
+
+def test_there_are_recordings_of_both_kinds_each_with_one_end() -> None:
+    assert {recording.parent.name for recording in RECORDINGS} == STREAMS.keys()
+    for recording in RECORDINGS:
+        wanted = expected(recording)
+        assert wanted.about
+        assert (wanted.finish is None) is not (wanted.fault is None), recording

@@ -1,0 +1,15 @@
+"""What is raised where an answer has not the form that was asked for."""
+
+from __future__ import annotations
+
+
+class Mismatch(Exception):
+    """The answer is complete, and not what was asked for; asking once more may help.
+
+    `reason` is meant for the client's eyes and for the model's. `answer` is what the model wrote.
+    """
+
+    def __init__(self, reason: str, answer: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answer = answer

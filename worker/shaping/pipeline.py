@@ -1,0 +1,100 @@
+"""The order in which an answer is shaped, and nothing but the stages that a request needs.
+
+    events ─► thoughts ─► tool calls ─► stop ─► max_tokens ─► JSON ─► events
+
+A stage takes one event and gives those that it becomes. The first `Finished` that any of them
+gives ends the answer for all behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from contract.messages import Event, Finished, Options, Text, is_terminal
+from worker.shaping.emulation import ToolEmulation, new_call_id
+from worker.shaping.limits import StopSequences, TokenLimit
+from worker.shaping.reasoning import ThoughtSplitter
+from worker.shaping.strict import StrictCalls
+from worker.shaping.structured import JsonAnswer
+
+
+class Stage(Protocol):
+    """One step of the shaping, for one attempt."""
+
+    def take(self, event: Event) -> list[Event]:
+        """Return what becomes of the event. Raises Mismatch only at the answer's end."""
+
+    def flush(self) -> list[Event]:
+        """Return what is held back, because nothing follows."""
+
+
+class Shaping:
+    """Shapes the events of one attempt.
+
+    `options` are the client's own, limits that the upstream keeps left out: its `max_tokens` is
+    enforced here if it is not None. `thinks` tells whether `<think>` and a bare `Thinking...` are
+    taken for what they seem. A Mismatch comes before anything of the answer was returned if the
+    answer must be JSON or a tool must be called; otherwise text may have been.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        emulate_tools: bool,
+        thinks: bool,
+        new_id: Callable[[], str] = new_call_id,
+    ) -> None:
+        self._over = False
+        self._thoughts = ThoughtSplitter(thinks=thinks)
+        self._stages: list[Stage] = [self._thoughts]
+        if emulate_tools:
+            self._stages.append(ToolEmulation(options, new_id))
+        elif any(tool.strict for tool in options.tools):
+            self._stages.append(StrictCalls(options))
+        if any(options.stop):
+            self._stages.append(StopSequences(options.stop))
+        if options.max_tokens is not None:
+            self._stages.append(TokenLimit(options.max_tokens))
+        if options.format is not None:
+            self._stages.append(JsonAnswer(options.format))
+
+    def feed(self, events: Iterable[Event]) -> list[Event]:
+        """Return what the client gets of these events; nothing after a terminal one.
+
+        Raises Mismatch at the answer's end.
+        """
+        if self._over:
+            return []
+        batch = list(events)
+        if len(self._stages) == 1 and self._passes(batch):
+            return batch
+        for stage in self._stages:
+            batch = _through(stage, batch)
+        self._over = bool(batch) and is_terminal(batch[-1])
+        return batch
+
+    def flush(self) -> list[Event]:
+        """Return what was held back, for an attempt that fails after output."""
+        if self._over:
+            return []
+        self._over = True
+        batch: list[Event] = []
+        for stage in self._stages:
+            batch = [*_through(stage, batch), *stage.flush()]
+            batch = [event for event in batch if not isinstance(event, Finished)]
+        return batch
+
+    def _passes(self, batch: list[Event]) -> bool:
+        return self._thoughts.is_settled and all(type(event) is Text for event in batch)
+
+
+def _through(stage: Stage, events: Iterable[Event]) -> list[Event]:
+    """Return what becomes of the events in one stage, up to the first terminal one."""
+    batch: list[Event] = []
+    for event in events:
+        batch += stage.take(event)
+        if batch and is_terminal(batch[-1]):
+            break
+    return batch

@@ -1,0 +1,242 @@
+"""Tells what a model thinks from what it answers, where both come as one text.
+
+Two forms are known, each at the very beginning of an answer:
+
+    *Thinking...*                 <think>
+                                  The question is …
+    > The question is:            </think>
+    >
+    > what is it?                 It is …
+
+    It is …
+
+The left one is Poe's, with `…` for the dots in some bots and a counter of seconds in others;
+older bots leave the asterisks out. Its thoughts are the quote that follows the heading, up to
+the first line that is none; so an answer may itself begin with a quote, below a blank line. A
+heading without a quote is a part of the answer, as is a quote without a heading.
+
+The starred form is distinctive enough to be looked for in every answer. A bare `Thinking...`
+and `<think>` are looked for only where the model `thinks`: another may be writing about them.
+
+What was decided never depends on where the network cut: a decision is made when no text that
+could still come would change it, and until then the text waits.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+from contract.messages import Event, Finished, Reasoning, Replaced, Text
+
+_COUNTER = r"(?: \(\d{1,6}s elapsed\))?"
+_DOTS = r"(?:\.{3}|…)"
+# Bounded throughout, so that what waits for a decision is, too.
+_TO_QUOTE = r"[^\S\n]{0,8}\n\s{0,40}>"
+
+_STARRED = re.compile(rf"\s{{0,40}}\*Thinking{_DOTS}{_COUNTER}\*{_COUNTER}{_TO_QUOTE}")
+_BARE = re.compile(rf"\s{{0,40}}Thinking{_DOTS}{_COUNTER}{_TO_QUOTE}")
+_TAG = re.compile(r"\s{0,40}<think>")
+
+# Every beginning of the above, and a little more: that costs nothing, since text that waits is
+# not lost.
+_BEGUN = r"[.…]{0,3}[* \d()s elapsd]{0,40}\s{0,64}"
+_BEGUN_STARRED = re.compile(rf"\*Thinking{_BEGUN}")
+_BEGUN_BARE = re.compile(rf"Thinking{_BEGUN}")
+_LONGEST_MARGIN = 40
+
+_CLOSE = "</think>"
+_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)+")
+
+
+class Splitter:
+    """Splits one text that only grows."""
+
+    def __init__(self, *, thinks: bool) -> None:
+        self._thinks = thinks
+        self._held = ""
+        self._step: Callable[[], bool] = self._open
+        self._begun = False
+        self._thoughts: list[str] = []
+        self._answer: list[str] = []
+
+    @property
+    def is_answering(self) -> bool:
+        """Tell whether all that may still come belongs to the answer."""
+        return self._step == self._say
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """Return what is added to the thoughts, and what to the answer."""
+        self._held += text
+        while self._held and self._step():
+            pass
+        return self._taken()
+
+    def finish(self) -> tuple[str, str]:
+        """Decide, because nothing follows."""
+        if self._step == self._open:
+            self._answer.append(self._held)
+        elif self._step == self._think:
+            self._thoughts.append(self._held.rstrip())
+        self._held = ""
+        return self._taken()
+
+    def _taken(self) -> tuple[str, str]:
+        taken = "".join(self._thoughts), "".join(self._answer)
+        self._thoughts.clear()
+        self._answer.clear()
+        return taken
+
+    # Each step takes something off what is held, or becomes another step, and tells whether it
+    # did: if not, it waits for more text.
+
+    def _open(self) -> bool:
+        if match := _STARRED.match(self._held) or (self._thinks and _BARE.match(self._held)):
+            return self._become(self._quote, match.end())
+        if self._thinks and (match := _TAG.match(self._held)):
+            return self._become(self._think, match.end())
+        return not self._may_open() and self._become(self._say)
+
+    def _may_open(self) -> bool:
+        text = self._held.lstrip()
+        if len(self._held) - len(text) > _LONGEST_MARGIN:
+            return False
+        if "*Thinking".startswith(text) or _BEGUN_STARRED.fullmatch(text):
+            return True
+        return self._thinks and bool(
+            "Thinking".startswith(text) or "<think>".startswith(text) or _BEGUN_BARE.fullmatch(text)
+        )
+
+    def _quote(self) -> bool:
+        if self._begun:
+            self._thoughts.append("\n")
+        self._begun = True
+        return self._become(self._quoted, 1 if self._held[0] == " " else 0)
+
+    def _quoted(self) -> bool:
+        end = self._held.find("\n")
+        if end == -1:
+            self._thoughts.append(self._held)
+            self._held = ""
+            return False
+        self._thoughts.append(self._held[:end])
+        return self._become(self._line, end + 1)
+
+    def _line(self) -> bool:
+        if self._held[0] == ">":
+            return self._become(self._quote, 1)
+        return self._become(self._skip)
+
+    def _think(self) -> bool:
+        if not self._begun:
+            self._held = self._held.lstrip()
+        end = self._held.find(_CLOSE)
+        if end == -1:
+            # The whitespace before the closing tag belongs to neither.
+            sure = len(self._held[: len(self._held) - overlap(self._held, _CLOSE)].rstrip())
+            self._thoughts.append(self._held[:sure])
+            self._begun = self._begun or sure > 0
+            self._held = self._held[sure:]
+            return False
+        self._thoughts.append(self._held[:end].rstrip())
+        return self._become(self._skip, end + len(_CLOSE))
+
+    def _skip(self) -> bool:
+        match = _BLANK_LINES.match(self._held)
+        self._held = self._held[match.end() :] if match else self._held
+        return bool(self._held.strip()) and self._become(self._say)
+
+    def _say(self) -> bool:
+        self._answer.append(self._held)
+        self._held = ""
+        return False
+
+    def _become(self, step: Callable[[], bool], taken: int = 0) -> bool:
+        self._step = step
+        self._held = self._held[taken:]
+        return True
+
+
+class ThoughtSplitter:
+    """The stage that splits: `Text` and `Replaced` become those and `Reasoning`.
+
+    A client cannot take reasoning back. Where a replaced text thinks on from what was sent, only
+    what is new is sent; where it thinks otherwise, what was sent stays and nothing is added.
+    """
+
+    def __init__(self, *, thinks: bool) -> None:
+        self._thinks = thinks
+        self._splitter = Splitter(thinks=thinks)
+        self._answered = False
+        self._sent = io.StringIO()
+        self._size = 0
+        # How much of what was sent this version of the text has come to; None: it conflicts.
+        self._matched: int | None = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether further `Text` passes unchanged."""
+        return self._splitter.is_answering and self._answered
+
+    def take(self, event: Event) -> list[Event]:
+        match event:
+            case Text(text):
+                return self._added(*self._splitter.feed(text))
+            case Replaced(text):
+                return self._replaced(text)
+            case Finished():
+                return [*self.flush(), event]
+            case _:
+                return [event]
+
+    def flush(self) -> list[Event]:
+        return self._added(*self._splitter.finish())
+
+    def _added(self, thoughts: str, answer: str) -> list[Event]:
+        events: list[Event] = []
+        if new := self._new(thoughts):
+            events.append(Reasoning(new))
+        if answer:
+            self._answered = True
+            events.append(Text(answer))
+        return events
+
+    def _replaced(self, text: str) -> list[Event]:
+        self._splitter = Splitter(thinks=self._thinks)
+        self._matched = 0
+        thoughts, answer = self._splitter.feed(text)
+        if not self._answered:
+            return self._added(thoughts, answer)
+        self._answered = bool(answer)
+        return [*self._added(thoughts, ""), Replaced(answer)]
+
+    def _new(self, thoughts: str) -> str:
+        """Return what of these thoughts the client lacks."""
+        if not thoughts or self._matched is None:
+            return ""
+        ahead = self._size - self._matched
+        if ahead:
+            sent = self._sent.getvalue()[self._matched :]
+            if thoughts[:ahead] != sent[: len(thoughts)]:
+                self._matched = None
+                return ""
+        new = thoughts[ahead:]
+        self._sent.write(new)
+        self._size += len(new)
+        self._matched += len(thoughts)
+        return new
+
+
+def overlap(text: str, mark: str) -> int:
+    """Return how many characters at the end of `text` begin `mark` without completing it."""
+    for size in range(min(len(mark) - 1, len(text)), 0, -1):
+        if text.endswith(mark[:size]):
+            return size
+    return 0
+
+
+def without_thoughts(text: str) -> str:
+    """Strip the thoughts off an answer of the past: models that read them imitate their form."""
+    splitter = Splitter(thinks=True)
+    return splitter.feed(text)[1] + splitter.finish()[1]
