@@ -14,7 +14,7 @@ import msgspec
 from contract import tasks
 from contract.store import RedisFault
 from gateway.auth import authenticate, key_of
-from gateway.chat import CHAT, Chat
+from gateway.chat import CHAT, COMPLETIONS, IMAGES, Chat, Route
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import HTTPProtocol, Request, model_in, route_of
@@ -58,7 +58,9 @@ class App:
         self._routes: dict[str, dict[str, _Handler]] = {
             "/": {"GET": self._welcome},
             "/models": {"GET": self._list_models},
-            "/chat/completions": {"POST": self._complete_chat},
+            "/chat/completions": {"POST": self._answering(CHAT)},
+            "/completions": {"POST": self._answering(COMPLETIONS)},
+            "/images/generations": {"POST": self._answering(IMAGES)},
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
             "/metrics": {"GET": self._metrics},
@@ -127,16 +129,20 @@ class App:
         )
         return authenticate(key, self._config.access_tokens, time.time())
 
-    async def _complete_chat(self, request: Request) -> None:
-        await self._chat.complete(CHAT, request, self.authenticated(request))
+    def _answering(self, route: Route) -> _Handler:
+        async def answer(request: Request) -> None:
+            await self._chat.complete(route, request, self.authenticated(request))
+
+        return answer
 
     async def _list_models(self, request: Request) -> None:
-        self.authenticated(request)
-        request.respond(200, self.models.listing())
+        client = self.authenticated(request)
+        request.respond(200, self.models.listing(client.models))
 
     async def _show_model(self, request: Request) -> None:
-        self.authenticated(request)
-        request.respond(200, self.models.one(model_in(route_of(request.path)) or ""))
+        client = self.authenticated(request)
+        name = model_in(route_of(request.path)) or ""
+        request.respond(200, self.models.one(name, client.models))
 
     async def _welcome(self, request: Request) -> None:
         welcome = {"service": "poe2gpt", "version": self._version, "base_url": "/v1"}
@@ -149,6 +155,7 @@ class App:
         fleet = None
         if not self._draining:
             with suppress(*RedisFault):
+                await within(PATIENCE, self._hub.see_that_it_takes_work())
                 fleet = await within(PATIENCE, self._hub.look())
         workers = len(fleet.workers) if fleet else 0
         status = {

@@ -29,18 +29,23 @@ from gateway.http import Request
 from gateway.hub import Admission, Full, Hub, Limited, Mismatch, Resumable, Ticket
 from gateway.line import Standing
 from gateway.metrics import Metrics
+from gateway.openai.completions import (
+    CompletionCollector,
+    completion_renderer,
+    parse_completion,
+)
 from gateway.openai.errors import (
     ApiError,
     from_failed,
     idempotency_mismatch,
     invalid_request,
-    model_not_found,
     queue_full,
     queue_timeout,
     rate_limited,
     unavailable,
     unsupported_encoding,
 )
+from gateway.openai.images import ImagesCollector, parse_images
 from gateway.openai.models import ModelTable
 from gateway.openai.request import ChatRequest, parse_chat
 from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
@@ -93,6 +98,9 @@ class Route:
 
 
 CHAT = Route("chat.completions", parse_chat, StreamRenderer, AnswerCollector)
+COMPLETIONS = Route("completions", parse_completion, completion_renderer, CompletionCollector)
+# No request for images is a stream: `parse_images` refuses those.
+IMAGES = Route("images.generations", parse_images, StreamRenderer, ImagesCollector)
 
 
 class Exchange:
@@ -226,12 +234,10 @@ class Chat:
             exchange.answer.fail(_INTERRUPTED)
 
     def _jobs(self, asked: ChatRequest, client: AccessToken) -> list[Job]:
-        if client.models and asked.model.casefold() not in map(str.casefold, client.models):
-            raise model_not_found(f"The model {asked.model!r} is not available to this API key.")
         job = Job(
             id=token_hex(12),
             client=client.client,
-            model=self._app.models.resolve(asked.model),
+            model=self._app.models.resolve(asked.model, client.models),
             messages=asked.messages,
             options=asked.options,
             created=time.time(),
@@ -387,11 +393,12 @@ class Chat:
             job=job.id,
             created=int(job.created),
             model=asked.model,
-            prompt_tokens=estimate_prompt(job.messages),
+            prompt_tokens=estimate_prompt(job.messages, job.options.tools),
             choices=asked.n,
             include_usage=asked.include_usage,
             continuous_usage=asked.continuous_usage,
             reasoning=model_settings(self._config.models, job.model, asked.model).reasoning,
+            echo=asked.echo,
         )
 
     def _hold(self, exchange: Exchange) -> float:

@@ -109,7 +109,7 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
         access_tokens=tokens,
         models=settings.tables_of(ModelSettings, "models"),
         host=settings.values.get("host", "0.0.0.0" if tokens else read.host),  # noqa: S104
-        redis_url=config.checked_url(url, ["redis", "rediss", "unix"], where),
+        redis_url=config.redis_url(url, where),
     ), warnings
 
 

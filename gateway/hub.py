@@ -133,11 +133,12 @@ class Hub:
         """Milliseconds of Redis's clock at zero of the monotonic one; None: not known yet."""
         self._cancelling: asyncio.Task[None] | None = None
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
-        """As it was last found, and what that means: it is large, and rarely another."""
+        """Its version and what it was when last read: it is large, and rarely another."""
         self._redis = connect(url, connections=32, timeout=5.0)
         self._claim = self._redis.register_script(scripts.source("claim"))
         self._enqueue = self._redis.register_script(scripts.source("enqueue"))
         self._cancel = self._redis.register_script(scripts.source("cancel"))
+        self._attend = self._redis.register_script(scripts.source("attend"))
         self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
         self._decode = msgspec.msgpack.Decoder(Frame).decode
 
@@ -283,24 +284,23 @@ class Hub:
 
     async def look(self) -> Fleet:
         """Look around, and be seen. Raises RedisFault."""
+        await self._attend(args=[0, self.gateway, milliseconds(keys.GATEWAY_LIFE)])
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.zrange(keys.WORKERS, 0, -1)
             pipe.hmget(keys.TOTALS, ["waiting", "dispatched"])
             pipe.zrange(keys.RING, 0, MAX_STANDINGS - 1, withscores=True)
-            pipe.get(keys.CATALOGUE)
+            pipe.get(keys.CATALOGUE_VERSION)
             replies: list[Any] = await pipe.execute()
-        (seconds, micros), workers, totals, ring, catalogue = replies
+        (seconds, micros), workers, totals, ring, version = replies
         async with self._redis.pipeline(transaction=False) as pipe:
-            expiry = seconds * 1000 + micros // 1000 + milliseconds(keys.GATEWAY_LIFE)
-            pipe.zadd(keys.GATEWAYS, {self.gateway: expiry})
             for name in workers:
                 pipe.get(keys.worker(name.decode()))
             for client, _ in ring:
                 pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
             replies = await pipe.execute()
         self._ahead = seconds * 1000 + micros / 1000 - time.monotonic() * 1000
-        rows = replies[1:]
+        rows = replies
         reports = [_readable(_decode_report, row) for row in rows[: len(workers)]]
         return Fleet(
             at=time.monotonic(),
@@ -315,12 +315,18 @@ class Hub:
                     ring, rows[len(workers) :], strict=True
                 )
             },
-            catalogue=self._understood(catalogue),
+            catalogue=await self._current_catalogue(version),
         )
 
-    def _understood(self, catalogue: bytes | None) -> Catalogue | None:
-        if catalogue != self._catalogue[0]:
-            self._catalogue = catalogue, _readable(_decode_catalogue, catalogue)
+    async def see_that_it_takes_work(self) -> None:
+        """Raises RedisFault where new work would be refused, as by a Redis that is full."""
+        # It writes nothing, and is refused as that which would.
+        await self._redis.setrange(keys.RING + ":none", 0, "")
+
+    async def _current_catalogue(self, version: bytes | None) -> Catalogue | None:
+        if version != self._catalogue[0]:
+            found: Any = await self._redis.get(keys.CATALOGUE)
+            self._catalogue = version, _readable(_decode_catalogue, found)
         return self._catalogue[1]
 
     async def look_after_the_silent(self) -> None:

@@ -13,7 +13,10 @@ from contextlib import suppress
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import parse_url
+
+from contract import tasks
+from contract.address import parse
+from contract.store import Primary, RedisFault
 
 _log = logging.getLogger("gateway.subscriber")
 
@@ -23,6 +26,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 PING_EVERY = 1.0
 SILENCE = 5.0
 """Seconds without a byte, pongs included, after which the connection counts as dead."""
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at where the primary is, where sentinels know. A server that has been
+one takes subscriptions all the same, and answers every ping."""
 
 
 class Subscriber:
@@ -35,7 +42,8 @@ class Subscriber:
         on_message: Callable[[bytes], None],
         on_gap: Callable[[], None],
     ) -> None:
-        self._where = parse_url(url)
+        self._address = parse(url)
+        self._primary = Primary(self._address)
         self._channel = channel
         self._on_message = on_message
         self._on_gap = on_gap
@@ -43,34 +51,54 @@ class Subscriber:
     async def run(self) -> None:
         """Stay subscribed until cancelled."""
         pause = FIRST_PAUSE
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE):
-                    link = await self._connect()
-            except (OSError, TimeoutError) as error:
-                _log.warning("cannot subscribe: %r", error)
-            else:
-                if await link.watch():
-                    pause = FIRST_PAUSE
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(SILENCE):
+                        link = await self._connect()
+                except RedisFault as error:
+                    _log.warning("cannot subscribe: %r", error)
+                else:
+                    if await self._watch(link):
+                        pause = FIRST_PAUSE
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+        finally:
+            await self._primary.aclose()
 
     async def _connect(self) -> _Link:
-        loop, where = asyncio.get_running_loop(), self._where
+        loop = asyncio.get_running_loop()
         link = _Link(self._greeting(), self._on_message, self._on_gap)
-        if path := where.get("path"):
-            await loop.create_unix_connection(lambda: link, path)
+        if self._address.path:
+            await loop.create_unix_connection(lambda: link, self._address.path)
         else:
-            tls = "connection_class" in where and "SSL" in where["connection_class"].__name__
-            host, port = where.get("host", "localhost"), where.get("port", 6379)
-            await loop.create_connection(lambda: link, host, port, ssl=tls or None)
+            host, port = await self._primary.find()
+            await loop.create_connection(lambda: link, host, port, ssl=self._primary.tls)
         return link
 
+    async def _watch(self, link: _Link) -> bool:
+        """Return when the connection is gone, or its server is no primary: see `_Link.watch`."""
+        if not self._address.service:
+            return await link.watch()
+        looking = asyncio.create_task(self._close_when_demoted(link))
+        try:
+            return await link.watch()
+        finally:
+            await tasks.end([looking])
+
+    async def _close_when_demoted(self, link: _Link) -> None:
+        at = self._primary.at
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            with suppress(*RedisFault):
+                if await self._primary.find() != at:
+                    _log.warning("the primary is another server now")
+                    return link.close()
+
     def _greeting(self) -> bytes:
-        greeting = b""
-        if password := self._where.get("password"):
-            user = self._where.get("username")
-            greeting += _command("AUTH", *([user] if user else []), password)
+        greeting, login = b"", self._address.login
+        if login.password:
+            greeting += _command("AUTH", *filter(None, [login.username]), login.password)
         return greeting + _command("SUBSCRIBE", self._channel)
 
 
@@ -105,7 +133,7 @@ class _Link(asyncio.Protocol):
     def _take(self, reply: Any) -> None:
         if isinstance(reply, hiredis.ReplyError):
             _log.error("Redis refuses the subscription: %s", reply)
-            self._close()
+            self.close()
         elif isinstance(reply, list) and reply[0] == b"message":
             self._on_message(reply[2])
         elif isinstance(reply, list) and reply[0] == b"subscribe":
@@ -125,14 +153,15 @@ class _Link(asyncio.Protocol):
                 silent = 0.0 if self._heard else silent + PING_EVERY
                 self._write(_command("PING"))
         finally:
-            self._close()
+            self.close()
         return self._subscribed
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Be done with it, whatever it is about to say."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -21,8 +21,44 @@ _DEFAULT_RETRY_AFTER = 5.0
 """Seconds, for a 429 or 503 that does not know: clients expect the header on both."""
 
 
-_NOT_OFFERED = {"responses", "messages", "embeddings", "completions", "images", "audio"}
-"""Routes of other APIs that clients try on a server like this one."""
+_MAX_PARAM = 256
+"""Characters of a path that an error's message repeats."""
+_MAX_QUOTED = 64
+"""Characters of the client's own words that an error repeats."""
+
+_CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completions."
+_NOT_OFFERED = {
+    "responses": f"The Responses API is not offered here. {_CHAT_ONLY}",
+    "messages": f"Anthropic's Messages API is not offered here. {_CHAT_ONLY}",
+    "embeddings": "Poe has no embeddings, so this server has none either.",
+    "audio": "Audio routes are not offered here; audio bots answer at /v1/chat/completions.",
+    "videos": "Video routes are not offered here; video bots answer at /v1/chat/completions.",
+    "images": "Of the images API, only /v1/images/generations is offered here.",
+    "files": "This server keeps no files; send them in the messages, as parts of type `file`.",
+    "uploads": "This server keeps no files; send them in the messages, as parts of type `file`.",
+    "dashboard": "There is no billing here.",
+    **dict.fromkeys(
+        (
+            "assistants",
+            "batches",
+            "conversations",
+            "edits",
+            "engines",
+            "evals",
+            "fim",
+            "fine-tunes",
+            "fine_tuning",
+            "moderations",
+            "organization",
+            "realtime",
+            "rerank",
+            "threads",
+            "vector_stores",
+        ),
+        "Poe offers nothing of the kind, so this server does not either.",
+    ),
+}
+"""What to say of routes of other APIs that clients try on a server like this one."""
 
 
 class _Shape(NamedTuple):
@@ -138,6 +174,40 @@ def invalid_request(message: str, param: str | None = None, code: str | None = N
     return ApiError(400, "invalid_request_error", code, message, param)
 
 
+def invalid_value(param: str | None, reason: str) -> ApiError:
+    """400: what the field at the path `param` holds cannot be; None means the whole body."""
+    message = f"Invalid '{(param or 'body')[:_MAX_PARAM]}': {reason}."
+    return invalid_request(message, param, "invalid_value")
+
+
+def missing(param: str) -> ApiError:
+    """400: the request cannot do without the field at this path."""
+    message = f"Missing required parameter: '{param}'."
+    return invalid_request(message, param, "missing_required_parameter")
+
+
+def quoted(words: str) -> str:
+    """Return the client's own words as a message may repeat them."""
+    return f"'{words[:_MAX_QUOTED]}'"
+
+
+def invalid_idempotency_key() -> ApiError:
+    """400 for an Idempotency-Key that is none."""
+    message = "The header Idempotency-Key must be 1 to 255 printable ASCII characters."
+    return invalid_request(message, "Idempotency-Key", "invalid_idempotency_key")
+
+
+def idempotency_mismatch() -> ApiError:
+    """422: the key was used for another request, which the client would get the answer of."""
+    message = (
+        "The header Idempotency-Key has been used with another request body."
+        " Use a new key for each request, and the same one only to send it again."
+    )
+    return ApiError(
+        422, "invalid_request_error", "idempotency_key_reused", message, "Idempotency-Key"
+    )
+
+
 def invalid_api_key() -> ApiError:
     """401. The key is not repeated: it may be another service's, and real."""
     message = "Incorrect or missing API key. Send it as `Authorization: Bearer <your key>`."
@@ -155,9 +225,9 @@ def unknown_route(method: str, path: str) -> ApiError:
 def _advice(parts: list[str]) -> str:
     match parts:
         case ["v1", "v1", *_]:
-            return "The base URL has /v1 twice."
+            return "The base URL has /v1 twice: your client adds it, or you did."
         case ["v1", name, *_] | [name, *_] if name in _NOT_OFFERED:
-            return f"/v1/{name} is not offered here; /v1/chat/completions is."
+            return _NOT_OFFERED[name]
         case ["v1", *_]:
             return ""
         case _:

@@ -14,8 +14,6 @@ _MAX_QUOTED = 256
 """Characters of a name that an error repeats, or that is compared with others."""
 _OWNER = "poe"
 """Owns the aliases whose bot is in no catalogue."""
-_PASSED_ON = {"text"}
-"""What this deployment can send to a model, whatever else the model takes."""
 
 
 class ModelTable:
@@ -41,13 +39,15 @@ class ModelTable:
         self._entries = {alias.casefold(): self._alias(alias, bot[alias]) for alias in bot}
         for model in models if allow_any else ():
             self._entries.setdefault(model.id.casefold(), self._entry(model.id, model))
-        self._listing = _json({"object": "list", "data": list(self._entries.values())})
+        self._listings: dict[tuple[str, ...], bytes] = {}
 
-    def resolve(self, name: str) -> str:
+    def resolve(self, name: str, allowed: tuple[str, ...] = ()) -> str:
         """Return what the upstream calls the model.
 
-        Raises ApiError, a 404, for a name that is no alias if only those are allowed.
+        `allowed` are the names that the client may use; if there are none, it may use all.
+        Raises ApiError, a 404, for any other, and for one that is no alias if only those are.
         """
+        self._check(name, allowed)
         folded = name.casefold()
         if folded in self._aliases:
             return self._aliases[folded]
@@ -61,18 +61,46 @@ class ModelTable:
         model = self._catalogue.get(upstream.casefold())
         return model.context_length if model else None
 
-    def listing(self) -> bytes:
-        """Render the list of models: aliases first, then the catalogue if it may be used."""
-        return self._listing
+    def listing(self, allowed: tuple[str, ...] = ()) -> bytes:
+        """Render the list of models: aliases first, then the catalogue if it may be used.
 
-    def one(self, name: str) -> bytes:
+        A client that may use only some is shown those. Each list is rendered once: user
+        interfaces ask for it all the time, and there are no more lists than access tokens.
+        """
+        if allowed not in self._listings:
+            data = list(self._permitted(allowed).values())
+            self._listings[allowed] = _json({"object": "list", "data": data})
+        return self._listings[allowed]
+
+    def one(self, name: str, allowed: tuple[str, ...] = ()) -> bytes:
         """Render one model of the list. Raises ApiError, a 404, if it is not there."""
-        folded = name.casefold()
-        if folded not in self._entries and self._allow_any and folded in self._catalogue:
-            folded = self._catalogue[folded].id.casefold()
-        if folded not in self._entries:
+        self._check(name, allowed)
+        entry = self._permitted(allowed).get(self._key(name))
+        if entry is None:
             raise self._unknown(name)
-        return _json(self._entries[folded])
+        return _json(entry)
+
+    def _key(self, name: str) -> str:
+        """Return the key of a name's entry, be it its id or its display name."""
+        folded = name.casefold()
+        model = self._catalogue.get(folded) if self._allow_any else None
+        return folded if folded in self._entries or model is None else model.id.casefold()
+
+    def _check(self, name: str, allowed: tuple[str, ...]) -> None:
+        if allowed and self._key(name) not in map(self._key, allowed):
+            message = f"The model '{name[:_MAX_QUOTED]}' is not available to this API key."
+            raise model_not_found(message)
+
+    def _permitted(self, allowed: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        if not allowed:
+            return self._entries
+        names = {self._key(name): name for name in allowed}
+        permitted = {key: entry for key, entry in self._entries.items() if key in names}
+        if self._allow_any:
+            # What the operator names is there, though it may be in no catalogue.
+            for key, name in names.items():
+                permitted.setdefault(key, self._entry(name, None))
+        return permitted
 
     def _alias(self, alias: str, upstream: str) -> dict[str, Any]:
         return self._entry(alias, self._catalogue.get(upstream.casefold()))
@@ -97,13 +125,15 @@ class ModelTable:
 def _extras(model: Model) -> dict[str, Any]:
     """Return what OpenAI's models do not have, under the names that Poe and others use."""
     architecture = {
-        "input_modalities": [m for m in model.input_modalities if m in _PASSED_ON],
+        "input_modalities": list(model.input_modalities),
         "output_modalities": list(model.output_modalities),
     }
     extras = {
         "display_name": model.display_name,
         "context_length": model.context_length,
+        "max_output_tokens": model.max_output_tokens,
         "architecture": {key: value for key, value in architecture.items() if value},
+        "supported_features": list(model.features),
     }
     return {key: value for key, value in extras.items() if value}
 

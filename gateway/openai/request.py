@@ -6,20 +6,21 @@ be honoured is ignored, but no part of the conversation is ever dropped in silen
 
 from __future__ import annotations
 
-import re
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from contract.messages import Message, Options, ToolCall
+from contract.messages import Format, Message, Options, ToolCall
 from gateway.openai import schema
-from gateway.openai.errors import ApiError, invalid_request
+from gateway.openai.body import decode
+from gateway.openai.content import ContentReader
+from gateway.openai.errors import invalid_request, invalid_value, missing, quoted
+from gateway.openai.schemas import SchemaReader
+from gateway.openai.tools import tools_of
 
 _MAX_MODEL = 256
 """Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
 _MAX_MESSAGES = 10_000
-_MAX_QUOTED = 64
-"""Characters of the client's own words that an error repeats."""
 
 _Role = Literal["system", "user", "assistant", "tool"]
 _ROLES: dict[str, _Role] = {
@@ -30,19 +31,7 @@ _ROLES: dict[str, _Role] = {
     "tool": "tool",
     "function": "tool",
 }
-# The second and third are the Responses API's words, which some clients leave in their history.
-_TEXT_PARTS = {"text", "input_text", "output_text"}
-
-_decoder = msgspec.json.Decoder(schema.Body)
-
-# msgspec ends its messages with " - at `$.messages[2].content`".
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
-_JSON_TYPES = {
-    "str": "string",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-}
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -55,6 +44,12 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream: bool = False
     include_usage: bool = False
     """Whether a stream ends with the token counts."""
+    n: int = 1
+    """How many answers, each of them by a job of its own."""
+    continuous_usage: bool = False
+    """Whether every chunk of a stream has the token counts so far."""
+    echo: str = ""
+    """What a legacy completion begins with: the prompt, if the client wants it back."""
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -64,53 +59,110 @@ def parse_chat(body: bytes) -> ChatRequest:
     JSON in UTF-8, not of the right types, or not to be answered in the sense it was meant.
     The body's size is for the caller to bound.
     """
-    asked = _decode(body)
+    asked, extra = decode(body, schema.Chat)
+    refuse_logprobs(bool(asked.logprobs or asked.top_logprobs))
     return ChatRequest(
-        model=_model(asked),
+        model=model_of(asked.model),
         messages=_messages(asked),
-        options=_options(asked),
+        options=_options(asked, extra),
         stream=bool(asked.stream),
-        include_usage=asked.stream_options is not None and bool(asked.stream_options.include_usage),
+        include_usage=includes_usage(asked),
+        n=asked.n or 1,
+        continuous_usage=continues_usage(asked),
     )
 
 
-def _decode(body: bytes) -> schema.Body:
-    try:
-        body.decode()  # msgspec does not look into the strings that it skips
-        return _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _wrongly_typed(str(error)) from error
-    except RecursionError as error:
-        raise invalid_request("The request's JSON is nested too deeply.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise invalid_request(
-            f"We could not parse the JSON body of your request: {reason}."
-        ) from error
-
-
-def _wrongly_typed(problem: str) -> ApiError:
-    """Turn msgspec's words into OpenAI's: its place into a param, Python's types into JSON's."""
-    place = _PLACE.search(problem)
-    param = place[1].replace("[...]", "") if place else None
-    if missing := re.match(r"Object missing required field `(\w+)`", problem):
-        param = f"{param}.{missing[1]}" if param else missing[1]
-        return _missing(param)
-    reason = _PLACE.sub("", problem)
-    reason = re.sub(r"\b(str|int|float|bool)\b", lambda word: _JSON_TYPES[word[0]], reason)
-    return invalid_request(f"Invalid {_quoted(param or 'body')}: {reason}.", param, "invalid_value")
-
-
-def _model(asked: schema.Body) -> str:
-    model = (asked.model or "").strip()
+def model_of(model: str | None) -> str:
+    """Return the model's name. Raises ApiError (400) for one that none can have."""
+    model = (model or "").strip()
     if not model:
-        raise _missing("model")
+        raise missing("model")
     if len(model) > _MAX_MODEL or not model.isprintable():
-        raise invalid_request(f"Invalid 'model': no name is like {_quoted(model)}.", "model")
+        raise invalid_value("model", f"no model has a name like {quoted(model)}")
     return model
 
 
-def _messages(asked: schema.Body) -> tuple[Message, ...]:
+def refuse_logprobs(asked: bool) -> None:
+    """Raise ApiError (400) if log probabilities are asked for."""
+    if asked:
+        raise invalid_request(
+            "Invalid 'logprobs': Poe tells no log probabilities, so there are none to return.",
+            "logprobs",
+            "unsupported_value",
+        )
+
+
+def includes_usage(asked: schema.Common) -> bool:
+    """Tell whether a stream shall end with the token counts."""
+    return asked.stream_options is not None and bool(asked.stream_options.include_usage)
+
+
+def continues_usage(asked: schema.Common) -> bool:
+    """Tell whether every chunk shall have them too."""
+    return includes_usage(asked) and bool(
+        asked.stream_options and asked.stream_options.continuous_usage_stats
+    )
+
+
+def sampling(asked: schema.Common, extra: dict[str, Any]) -> Options:
+    """Return the options that chat completions and legacy completions share."""
+    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
+    return Options(
+        temperature=asked.temperature,
+        # An empty sequence would stop the answer before its first word.
+        stop=tuple(filter(None, stop)),
+        logit_bias=asked.logit_bias,
+        top_p=asked.top_p,
+        max_tokens=asked.max_tokens,
+        extra=extra,
+    )
+
+
+def _options(asked: schema.Chat, extra: dict[str, Any]) -> Options:
+    tools, choice, name = tools_of(asked)
+    return msgspec.structs.replace(
+        sampling(asked, extra),
+        max_tokens=asked.max_completion_tokens or asked.max_tokens,
+        reasoning_effort=_effort(asked),
+        tools=tools,
+        tool_choice=choice,
+        tool_name=name,
+        parallel_tool_calls=asked.parallel_tool_calls if tools else None,
+        format=_format(asked.response_format),
+    )
+
+
+def _effort(asked: schema.Chat) -> str:
+    effort, param = asked.reasoning_effort, "reasoning_effort"
+    if effort is None and asked.reasoning is not None:
+        effort, param = asked.reasoning.effort, "reasoning.effort"
+    if effort is not None and effort not in _EFFORTS:
+        raise invalid_value(param, f"{quoted(effort)} is not one of {', '.join(_EFFORTS)}")
+    return effort or ""
+
+
+def _format(asked: schema.ResponseFormat | None) -> Format | None:
+    match asked:
+        case None | schema.ResponseFormat(type="text"):
+            return None
+        case schema.ResponseFormat(type="json_object"):
+            return Format()
+        case schema.ResponseFormat(type="json_schema"):
+            return _schema_format(asked.json_schema)
+        case _:
+            known = "text, json_object, json_schema"
+            reason = f"{quoted(asked.type)} is not one of {known}"
+            raise invalid_value("response_format.type", reason)
+
+
+def _schema_format(asked: schema.JsonSchema | None) -> Format:
+    if asked is None:
+        raise missing("response_format.json_schema")
+    wanted = SchemaReader().read(asked.schema, "response_format.json_schema.schema")
+    return Format(asked.name or "", wanted)
+
+
+def _messages(asked: schema.Chat) -> tuple[Message, ...]:
     if asked.messages is None and bytes(asked.input) not in (b"", b"null"):
         raise invalid_request(
             "This is the chat completions API, which wants `messages`; the request has `input`,"
@@ -119,50 +171,27 @@ def _messages(asked: schema.Body) -> tuple[Message, ...]:
             "missing_required_parameter",
         )
     if asked.messages is None:
-        raise _missing("messages")
+        raise missing("messages")
     if not 1 <= len(asked.messages) <= _MAX_MESSAGES:
         raise invalid_request(
             f"Invalid 'messages': expected 1 to {_MAX_MESSAGES}, but got {len(asked.messages)}.",
             "messages",
         )
-    return tuple(_message(m, f"messages[{i}]") for i, m in enumerate(asked.messages))
+    reader = ContentReader()
+    return tuple(_message(m, f"messages[{i}]", reader) for i, m in enumerate(asked.messages))
 
 
-def _message(message: schema.ChatMessage, path: str) -> Message:
+def _message(message: schema.ChatMessage, path: str, reader: ContentReader) -> Message:
     role = _ROLES.get(message.role)
     if role is None:
-        supported = ", ".join(_ROLES)
-        raise invalid_request(
-            f"Invalid '{path}.role': {_quoted(message.role)} is not one of {supported}.",
-            f"{path}.role",
-            "invalid_value",
-        )
+        reason = f"{quoted(message.role)} is not one of {', '.join(_ROLES)}"
+        raise invalid_value(f"{path}.role", reason)
     return Message(
         role,
-        _content(message.content, f"{path}.content"),
+        reader.read(message.content, f"{path}.content"),
         message.name or "",
         _tool_calls(message, f"{path}.tool_calls"),
         message.tool_call_id or "",
-    )
-
-
-def _content(content: str | list[schema.Part] | None, path: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    # Parts are blocks, not fragments: clients leave it to the server to keep them apart.
-    return "\n".join(_text(part, f"{path}[{i}]") for i, part in enumerate(content))
-
-
-def _text(part: schema.Part, path: str) -> str:
-    if part.type in _TEXT_PARTS:
-        return _required(part.text, f"{path}.text")
-    if part.type == "refusal":
-        return _required(part.refusal, f"{path}.refusal")
-    raise invalid_request(
-        f"'{path}' is of type {_quoted(part.type)}, and this deployment cannot pass images,"
-        " audio or files on yet. Send text only.",
-        path,
-        "unsupported_content",
     )
 
 
@@ -177,32 +206,5 @@ def _tool_call(call: schema.Call, path: str) -> ToolCall:
     if call.custom is not None:
         return ToolCall(call.id or "", call.custom.name, call.custom.input or "")
     if call.function is None:
-        raise _missing(f"{path}.function")
+        raise missing(f"{path}.function")
     return ToolCall(call.id or "", call.function.name, call.function.arguments or "")
-
-
-def _options(asked: schema.Body) -> Options:
-    if asked.n not in (None, 1):
-        raise invalid_request(
-            "Invalid 'n': this server gives one choice per request; leave n out, or send 1.",
-            "n",
-            "unsupported_value",
-        )
-    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
-    # An empty sequence would stop the answer before its first word.
-    return Options(asked.temperature, tuple(filter(None, stop)), asked.logit_bias)
-
-
-def _required(value: str | None, path: str) -> str:
-    if value is None:
-        raise _missing(path)
-    return value
-
-
-def _missing(param: str) -> ApiError:
-    message = f"Missing required parameter: '{param}'."
-    return invalid_request(message, param, "missing_required_parameter")
-
-
-def _quoted(words: str) -> str:
-    return f"'{words[:_MAX_QUOTED]}'"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from contract.messages import (
     Event,
@@ -62,19 +62,32 @@ def keep_alive(position: int | None = None, eta: float | None = None) -> bytes:
     return f": keep-alive{queued}{place}{wait}\n\n".encode("ascii")
 
 
+class StreamedChoice(Protocol):
+    """Renders one choice of a stream."""
+
+    def render(self, event: Event) -> list[str]: ...
+    def end_run(self) -> list[str]:
+        """What the events of one record have left behind."""
+        ...
+
+    def usage(self, fields: dict[str, Any]) -> str: ...
+
+
 class StreamRenderer:
-    """Renders one answer as the JSON of chunks.
+    """Renders one answer as the JSON of chunks, those of chat completions or of `choices`.
 
     Give it all events of each choice in order, by records: the same records give the same chunks.
     When it has finished, `ending` is what closes the stream.
     """
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, choices: Sequence[StreamedChoice] = ()) -> None:
         self.finished = False
         self._head = head
         answer_id = f"chatcmpl-{head.job}"
         self._meters = [UsageMeter(head.prompt_tokens) for _ in range(head.choices)]
-        self._choices = [_StreamedChoice(head, answer_id, n) for n in range(head.choices)]
+        self._choices = choices or [
+            _StreamedChoice(head, answer_id, n) for n in range(head.choices)
+        ]
         self._unfinished = set(range(head.choices))
         self._failed = False
 

@@ -1,32 +1,72 @@
-"""The fields of a chat completions request, as far as their types go.
+"""The fields of requests, as far as their types go.
 
-Every optional field may be null, which means absent. Fields that are not here are ignored,
-whatever they hold. Of those that are here but that `request` does not read, Poe's bot protocol
-can honour none; they are typed so that a mistake in them is told all the same.
+Every optional field may be null, which means absent. What OpenAI documents but nothing behind
+this gateway can honour is typed all the same, so that a mistake in it is told, and is then
+ignored. A field that is not here is none of OpenAI's: at the top level it is a parameter of the
+model's own, anywhere else it is ignored.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+MAX_CHOICES = 8
+"""Answers to one request. Each is a query of its own upstream, and paid for."""
+
 Temperature = Annotated[float, Meta(ge=0, le=2)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
+Choices = Annotated[int, Meta(ge=1, le=MAX_CHOICES)]
+Limit = Annotated[int, Meta(ge=1, le=2**53)]
 
 
 class AnyObject(msgspec.Struct, frozen=True):
     """An object of which nobody looks at a field."""
 
 
+class Named(msgspec.Struct, frozen=True):
+    name: str
+
+
+class ImageUrl(msgspec.Struct, frozen=True):
+    url: str
+    detail: str | None = None
+
+
+class Audio(msgspec.Struct, frozen=True):
+    data: str
+    format: str
+
+
+class File(msgspec.Struct, frozen=True):
+    """Beside OpenAI's three fields, `file_url` of its Responses API."""
+
+    filename: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    file_id: str | None = None
+
+
 class Part(msgspec.Struct, frozen=True):
+    """A part of any type. The Responses API's have flat what chat completions put in objects."""
+
     type: str
     text: str | None = None
     refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    input_audio: Audio | None = None
+    file: File | None = None
+    detail: str | None = None
+    filename: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    file_id: str | None = None
 
 
-class Function(msgspec.Struct, frozen=True):
+class Called(msgspec.Struct, frozen=True):
     name: str
     arguments: str | None = None
 
@@ -38,7 +78,7 @@ class CustomCall(msgspec.Struct, frozen=True):
 
 class Call(msgspec.Struct, frozen=True):
     id: str | None = None
-    function: Function | None = None
+    function: Called | None = None
     custom: CustomCall | None = None
 
 
@@ -47,40 +87,140 @@ class ChatMessage(msgspec.Struct, frozen=True):
     content: str | list[Part] | None = None
     name: str | None = None
     tool_calls: list[Call] | None = None
-    function_call: Function | None = None
+    function_call: Called | None = None
     tool_call_id: str | None = None
 
 
+class Function(msgspec.Struct, frozen=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool of any type; only functions are looked into."""
+
+    type: str | None = None
+    function: Function | None = None
+
+
+class AllowedTool(msgspec.Struct, frozen=True):
+    name: str | None = None
+    function: Named | None = None
+
+
+class AllowedTools(msgspec.Struct, frozen=True):
+    mode: str | None = None
+    tools: list[AllowedTool] | None = None
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    type: str | None = None
+    function: Named | None = None
+    name: str | None = None
+    allowed_tools: AllowedTools | None = None
+    mode: str | None = None
+    tools: list[AllowedTool] | None = None
+
+
+class JsonSchema(msgspec.Struct, frozen=True):
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    type: str
+    json_schema: JsonSchema | None = None
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """The Responses API's way to say `reasoning_effort`, which others have taken over."""
+
+    effort: str | None = None
+
+
 class StreamOptions(msgspec.Struct, frozen=True):
+    """`continuous_usage_stats` is vLLM's: token counts with every chunk."""
+
     include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
 
 
-class Body(msgspec.Struct, frozen=True):
+class Common(msgspec.Struct, frozen=True):
+    """What chat completions and legacy completions share."""
+
     model: str | None = None
-    messages: list[ChatMessage] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    n: Choices | None = None
     temperature: Temperature | None = None
+    top_p: Probability | None = None
+    max_tokens: Limit | None = None
     stop: str | list[str] | None = None
     logit_bias: dict[str, Bias] | None = None
-    n: int | None = None
+
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    user: str | None = None
+
+
+class Chat(Common, frozen=True):
+    messages: list[ChatMessage] | None = None
+    max_completion_tokens: Limit | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[Function] | None = None
+    function_call: str | Named | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    reasoning: Reasoning | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
 
     input: msgspec.Raw = msgspec.Raw()
     """Belongs to the Responses API; empty if absent."""
 
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    top_p: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    tools: list[AnyObject] | None = None
-    tool_choice: str | AnyObject | None = None
-    parallel_tool_calls: bool | None = None
-    functions: list[AnyObject] | None = None
-    function_call: str | AnyObject | None = None
-    response_format: AnyObject | None = None
-    reasoning_effort: str | None = None
+    audio: AnyObject | None = None
+    metadata: AnyObject | None = None
+    modalities: list[str] | None = None
+    moderation: AnyObject | None = None
+    prediction: AnyObject | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: AnyObject | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    verbosity: str | None = None
+    web_search_options: AnyObject | None = None
+
+
+class Completion(Common, frozen=True):
+    prompt: str | list[Any] | None = None
+    suffix: str | None = None
+    echo: bool | None = None
+    logprobs: int | None = None
+    best_of: int | None = None
+
+
+class Images(msgspec.Struct, frozen=True):
+    model: str | None = None
+    prompt: str | None = None
+    n: Choices | None = None
+    size: str | None = None
+    quality: str | None = None
+    style: str | None = None
+    background: str | None = None
+    response_format: str | None = None
+    stream: bool | None = None
+
+    moderation: str | None = None
+    output_compression: int | None = None
+    output_format: str | None = None
+    partial_images: int | None = None
     user: str | None = None

@@ -1,43 +1,36 @@
-"""Token counts, guessed where the upstream tells none.
+"""Token counts of a conversation and of an answer, guessed where the upstream tells none.
 
-A true count would need each model's vocabulary, which most publish nowhere and which would
-have to be downloaded. The rule used instead: an ASCII byte is a quarter of a token, and any
-other byte of UTF-8 a third. That makes English about right, a Chinese or Japanese character
-(three bytes) one token, a Cyrillic letter two thirds, an emoji four thirds. Since the rule adds
-up over characters, a text counts the same however it is cut.
+An image counts the same whatever it shows: what OpenAI's guide gives for one of 1024 by 1024
+pixels, or for any at low detail. Nobody here knows its size, nor how long another file is, which
+counts the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from contract.messages import Event, Message, Reasoning, Replaced, Text, ToolCallDelta, Usage
+import msgspec
 
-_NON_ASCII = bytes(range(0x80, 0x100))
+from contract.messages import (
+    Event,
+    MediaPart,
+    Message,
+    Reasoning,
+    Refusal,
+    Replaced,
+    Text,
+    Tool,
+    ToolCallDelta,
+    Usage,
+)
+from contract.tokens import TokenCounter
 
 # OpenAI's cookbook: each message is framed by some three tokens, as is the answer's beginning.
 _PER_MESSAGE = 3
 _ANSWER_START = 3
 
-
-class TokenCounter:
-    """Counts text as it comes, and keeps none of it."""
-
-    def __init__(self) -> None:
-        self._twelfths = 0
-
-    def add(self, text: str) -> None:
-        if text.isascii():
-            self._twelfths += 3 * len(text)
-            return
-        encoded = text.encode("utf-8", "surrogatepass")
-        ascii_bytes = len(encoded.translate(None, _NON_ASCII))
-        self._twelfths += 3 * ascii_bytes + 4 * (len(encoded) - ascii_bytes)
-
-    @property
-    def tokens(self) -> int:
-        """The estimate so far, rounded up: no text counts as nothing."""
-        return -(-self._twelfths // 12)
+_PER_FILE = 765
+_PER_IMAGE_AT_LOW_DETAIL = 85
 
 
 class UsageMeter:
@@ -56,7 +49,7 @@ class UsageMeter:
             case Replaced():
                 self._answer = TokenCounter()
                 self._answer.add(event.text)
-            case Reasoning():
+            case Reasoning() | Refusal():
                 self._beside.add(event.text)
             case ToolCallDelta():
                 self._beside.add(event.name)
@@ -69,23 +62,41 @@ class UsageMeter:
         completion_tokens = self._answer.tokens + self._beside.tokens
         return self._told or Usage(self._prompt_tokens, completion_tokens)
 
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the upstream has counted nothing so far."""
+        return self._told is None
 
-def estimate_tokens(text: str) -> int:
-    """Guess how many tokens a text is."""
+
+def total(meters: Sequence[UsageMeter]) -> dict[str, int | bool]:
+    """OpenAI's usage object for all choices of an answer, which have one prompt in common."""
+    prompt = meters[0].usage.prompt_tokens
+    completion = sum(meter.usage.completion_tokens for meter in meters)
+    fields: dict[str, int | bool] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    if any(meter.is_estimated for meter in meters):
+        fields["estimated"] = True
+    return fields
+
+
+def estimate_prompt(messages: Iterable[Message], tools: Iterable[Tool] = ()) -> int:
+    """Guess how many tokens a conversation is, its framing, files and tools included."""
     counter = TokenCounter()
-    counter.add(text)
-    return counter.tokens
-
-
-def estimate_prompt(messages: Iterable[Message]) -> int:
-    """Guess how many tokens a conversation is, its framing included."""
-    counter = TokenCounter()
-    framing = _ANSWER_START
+    beside = _ANSWER_START
     for message in messages:
-        framing += _PER_MESSAGE
+        beside += _PER_MESSAGE + sum(map(_of_file, message.media))
         counter.add(message.text)
         counter.add(message.name)
         for call in message.tool_calls:
             counter.add(call.name)
             counter.add(call.arguments)
-    return framing + counter.tokens
+    for tool in tools:
+        counter.add(msgspec.json.encode(tool).decode())
+    return beside + counter.tokens
+
+
+def _of_file(part: MediaPart) -> int:
+    return _PER_IMAGE_AT_LOW_DETAIL if part.detail == "low" else _PER_FILE

@@ -19,6 +19,9 @@ from gateway.openai.errors import unknown_route
         pytest.param("/v1/models", "/models", id="models"),
         pytest.param("/v1", "/", id="v1 alone"),
         pytest.param("/v1/", "/", id="v1 and a slash"),
+        pytest.param("//v1//", "/", id="v1 and slashes"),
+        pytest.param("/v1/completions", "/completions", id="legacy"),
+        pytest.param("//v1/images//generations/", "/images/generations", id="images"),
         pytest.param("/", "/", id="root"),
         pytest.param("", "/", id="nothing"),
         pytest.param("*", "/*", id="the server itself"),
@@ -51,22 +54,38 @@ def test_a_models_path_names_the_model(path: str, model: str | None) -> None:
     assert model_in(route_of(path)) == model
 
 
+CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completions."
+
+
 @pytest.mark.parametrize(
     ("path", "advice"),
     [
         pytest.param("/chat", "/chat. The base URL ends in /v1.", id="without v1"),
         pytest.param("/v1/chat", "/chat.", id="with v1"),
-        pytest.param("/v1/v1/models", "The base URL has /v1 twice.", id="v1 twice"),
         pytest.param(
-            "/v1/responses",
-            "/v1/responses is not offered here; /v1/chat/completions is.",
-            id="another API",
+            "/v1/v1/chat/completions",
+            "The base URL has /v1 twice: your client adds it, or you did.",
+            id="v1 twice",
+        ),
+        pytest.param("/v1/responses", CHAT_ONLY, id="Responses"),
+        pytest.param("/responses/resp_1", CHAT_ONLY, id="Responses without v1"),
+        pytest.param("/v1/messages", CHAT_ONLY, id="Anthropic's"),
+        pytest.param("/v1/messages/count_tokens", CHAT_ONLY, id="Anthropic's tokens"),
+        pytest.param(
+            "/v1/embeddings",
+            "Poe has no embeddings, so this server has none either.",
+            id="embeddings",
         ),
         pytest.param(
-            "/images/edits",
-            "/v1/images is not offered here; /v1/chat/completions is.",
-            id="another API without v1",
+            "/v1/images/edits",
+            "only /v1/images/generations is offered here.",
+            id="another of images",
         ),
+        pytest.param("/v1/audio/speech", "at /v1/chat/completions.", id="audio"),
+        pytest.param("/v1/files", "as parts of type `file`.", id="files"),
+        pytest.param("/v1/moderations", "so this server does not either.", id="moderations"),
+        pytest.param("/v1/dashboard/billing/usage", "There is no billing here.", id="billing"),
+        pytest.param("/dashboard/billing/subscription", "no billing here.", id="billing at root"),
     ],
 )
 def test_an_unknown_path_is_answered_with_what_is_wrong_about_it(path: str, advice: str) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from openai.types.chat import ChatCompletionChunk
 
+from tests.support.openai_schema import CHAT_COMPLETION_CHUNK, assert_is
+
 
 def payloads(stream: bytes) -> list[str]:
     events = stream.decode("ascii").split("\n\n")
@@ -19,6 +21,7 @@ def chunks(stream: bytes) -> list[dict[str, Any]]:
     for chunk in decoded:
         if "error" not in chunk:
             ChatCompletionChunk.model_validate(chunk, strict=True)
+            assert_is(chunk, CHAT_COMPLETION_CHUNK)
     return decoded
 
 

@@ -5,6 +5,7 @@ import pytest
 from contract.messages import Failed, FailureKind
 from gateway.openai import errors
 from gateway.openai.errors import ApiError, error_body, error_headers, from_failed
+from tests.support.openai_schema import ERROR, assert_is
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,29 @@ def test_a_failure_has_its_status_and_code(kind: FailureKind, status: int, code:
 def test_every_failure_has_a_shape_of_four_keys(kind: FailureKind) -> None:
     body = json.loads(error_body(from_failed(Failed(kind, "why"))))
 
+    assert_is(body, ERROR)
     assert body.keys() == {"error"}
     assert body["error"].keys() == {"message", "type", "param", "code"}
-    assert isinstance(body["error"]["type"], str)
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_only_what_another_try_may_mend_asks_for_one(kind: FailureKind) -> None:
+    """OpenAI's clients send a request again after these statuses, with points for each try."""
+    error = from_failed(Failed(kind, "why"))
+
+    hopeless = {
+        FailureKind.INVALID_REQUEST,
+        FailureKind.CONTEXT_TOO_LONG,
+        FailureKind.CONTENT_REFUSED,
+        FailureKind.MODEL_NOT_FOUND,
+        FailureKind.MODEL_NOT_ALLOWED,
+        FailureKind.NO_POINTS,
+        FailureKind.CANCELLED,
+    }
+    is_retried = error.status in (408, 409, 429) or error.status >= 500
+    assert is_retried == (kind not in hopeless)
+    has_time = "retry-after" in dict(error_headers(error))
+    assert has_time == (error.status in (429, 503))
 
 
 def test_the_body_is_written_byte_for_byte() -> None:
@@ -158,6 +179,10 @@ def test_an_error_may_ask_for_another_try() -> None:
     ("error", "status", "code", "headers"),
     [
         (errors.invalid_request("no", "n", "bad"), 400, "bad", []),
+        (errors.invalid_value("n", "no"), 400, "invalid_value", []),
+        (errors.missing("n"), 400, "missing_required_parameter", []),
+        (errors.invalid_idempotency_key(), 400, "invalid_idempotency_key", []),
+        (errors.idempotency_mismatch(), 422, "idempotency_key_reused", []),
         (errors.invalid_api_key(), 401, "invalid_api_key", []),
         (errors.unknown_route("GET", "/v2"), 404, "unknown_url", []),
         (errors.model_not_found("no"), 404, "model_not_found", []),
@@ -180,3 +205,9 @@ def test_the_gateways_own_errors_have_their_shape(
     error: ApiError, status: int, code: str, headers: list[tuple[str, str]]
 ) -> None:
     assert (error.status, error.code, error_headers(error)) == (status, code, headers)
+
+
+@pytest.mark.parametrize("error", [errors.invalid_idempotency_key(), errors.idempotency_mismatch()])
+def test_what_is_wrong_with_a_header_names_it(error: ApiError) -> None:
+    assert error.param == "Idempotency-Key"
+    assert "Idempotency-Key" in error.message

@@ -6,9 +6,19 @@ from openai.types import Model as OpenAIModel
 from contract.messages import Catalogue, Model
 from gateway.openai.errors import ApiError
 from gateway.openai.models import ModelTable
+from tests.support.openai_schema import LIST_MODELS, assert_is
 
 START = 1_700_000_000
-MUSE = Model("muse-spark-1-1", 1_780_000_000, "Meta", "Muse-Spark-1.1", 128_000, ("text", "image"))
+MUSE = Model(
+    "muse-spark-1-1",
+    1_780_000_000,
+    "Meta",
+    "Muse-Spark-1.1",
+    128_000,
+    ("text", "image"),
+    max_output_tokens=32_000,
+    features=("tools",),
+)
 FLUX = Model("fal/flux", 0, "fal", output_modalities=("image",))
 CATALOGUE = Catalogue(0.0, (MUSE, FLUX))
 ALIASES = {"gpt-4o": "Muse-Spark-1.1", "Fast": "some-community-bot"}
@@ -41,8 +51,7 @@ def test_an_alias_comes_before_the_catalogue() -> None:
     shadowing = ModelTable({"fal/FLUX": "other"}, True, CATALOGUE, START)
 
     assert shadowing.resolve("fal/flux") == "other"
-    ids = [entry["id"] for entry in json.loads(shadowing.listing())["data"]]
-    assert ids == ["fal/FLUX", "muse-spark-1-1"]
+    assert ids(shadowing.listing()) == ["fal/FLUX", "muse-spark-1-1"]
 
 
 def test_only_aliases_if_only_those_are_allowed() -> None:
@@ -77,12 +86,12 @@ def test_the_listing_is_written_byte_for_byte() -> None:
     assert table().listing() == (
         b'{"object":"list","data":['
         b'{"id":"gpt-4o","object":"model","created":1780000000,"owned_by":"Meta"'
-        b',"display_name":"Muse-Spark-1.1","context_length":128000'
-        b',"architecture":{"input_modalities":["text"]}},'
+        b',"display_name":"Muse-Spark-1.1","context_length":128000,"max_output_tokens":32000'
+        b',"architecture":{"input_modalities":["text","image"]},"supported_features":["tools"]},'
         b'{"id":"Fast","object":"model","created":1700000000,"owned_by":"poe"},'
         b'{"id":"muse-spark-1-1","object":"model","created":1780000000,"owned_by":"Meta"'
-        b',"display_name":"Muse-Spark-1.1","context_length":128000'
-        b',"architecture":{"input_modalities":["text"]}},'
+        b',"display_name":"Muse-Spark-1.1","context_length":128000,"max_output_tokens":32000'
+        b',"architecture":{"input_modalities":["text","image"]},"supported_features":["tools"]},'
         b'{"id":"fal/flux","object":"model","created":1700000000,"owned_by":"fal"'
         b',"architecture":{"output_modalities":["image"]}}]}'
     )
@@ -97,6 +106,7 @@ def test_a_closed_table_lists_aliases_only() -> None:
 def test_each_model_is_what_openais_client_expects() -> None:
     listed = json.loads(table().listing())["data"]
 
+    assert_is(json.loads(table().listing()), LIST_MODELS)
     for entry in listed:
         OpenAIModel.model_validate(entry, strict=True)
         assert json.loads(table().one(entry["id"])) == entry
@@ -104,6 +114,52 @@ def test_each_model_is_what_openais_client_expects() -> None:
 
 def test_one_model_is_found_by_its_display_name() -> None:
     assert json.loads(table().one("Muse-Spark-1.1"))["id"] == "muse-spark-1-1"
+
+
+def ids(listing: bytes) -> list[str]:
+    return [entry["id"] for entry in json.loads(listing)["data"]]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "listed"),
+    [
+        pytest.param((), ["gpt-4o", "Fast", "muse-spark-1-1", "fal/flux"], id="all"),
+        pytest.param(("FAST",), ["Fast"], id="an alias"),
+        pytest.param(("Fal/Flux", "fast"), ["Fast", "fal/flux"], id="aliases first"),
+        pytest.param(("Muse-Spark-1.1",), ["muse-spark-1-1"], id="by its display name"),
+        pytest.param(("My-Own-Bot", "fast"), ["Fast", "My-Own-Bot"], id="in no catalogue"),
+    ],
+)
+def test_a_client_that_may_use_some_models_sees_those(
+    allowed: tuple[str, ...], listed: list[str]
+) -> None:
+    models = table()
+
+    assert ids(models.listing(allowed)) == listed
+    assert models.listing(allowed) is models.listing(allowed)
+    for name in listed:
+        assert json.loads(models.one(name, allowed))["id"] == name
+        models.resolve(name, allowed)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "fal/flux", "Another-Bot"])
+def test_a_client_that_may_use_some_models_gets_no_other(name: str) -> None:
+    models, allowed = table(), ("Muse-Spark-1.1",)
+
+    assert models.resolve("muse-spark-1-1", allowed) == "muse-spark-1-1"
+    for refused in (models.resolve, models.one):
+        with pytest.raises(ApiError, match="not available to this API key") as caught:
+            refused(name, allowed)
+        assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+
+
+def test_what_a_client_may_use_opens_no_closed_table() -> None:
+    closed = table(allow_any=False)
+
+    assert ids(closed.listing(("fast", "fal/flux"))) == ["Fast"]
+    for refused in (closed.resolve, closed.one):
+        with pytest.raises(ApiError):
+            refused("fal/flux", ("fal/flux",))
 
 
 @pytest.mark.parametrize("allow_any", [True, False])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.messages import Message, Options, ToolCall
+from contract.messages import Format, Message, Options, ToolCall
 from gateway.openai.errors import ApiError, error_body
 from gateway.openai.request import ChatRequest, parse_chat
 
@@ -36,17 +36,80 @@ def test_the_least_that_is_a_request() -> None:
 def test_all_that_is_honoured() -> None:
     body = chat(
         stream=True,
-        stream_options={"include_usage": True},
+        stream_options={"include_usage": True, "continuous_usage_stats": True},
         temperature=1,
         stop=["a", "", "b"],
         logit_bias={"42": -100},
+        top_p=0.5,
+        max_tokens=100,
+        reasoning_effort="high",
+        n=8,
+        response_format={"type": "json_object"},
     )
 
     asked = parse_chat(body)
 
     assert asked.stream
     assert asked.include_usage
-    assert asked.options == Options(1.0, ("a", "b"), {"42": -100.0})
+    assert asked.continuous_usage
+    assert asked.n == 8
+    assert asked.options == Options(
+        1.0, ("a", "b"), {"42": -100.0}, 0.5, 100, "high", format=Format()
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 7}, 7),
+        ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": 5, "max_completion_tokens": None}, 5),
+    ],
+)
+def test_the_newer_limit_of_tokens_wins(fields: dict[str, Any], limit: int) -> None:
+    assert parse_chat(chat(**fields)).options.max_tokens == limit
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_effort": "xhigh"},
+        {"reasoning": {"effort": "xhigh", "summary": "auto"}},
+        {"reasoning_effort": "xhigh", "reasoning": {"effort": "low"}},
+    ],
+)
+def test_the_effort_is_said_in_two_ways(fields: dict[str, Any]) -> None:
+    options = parse_chat(chat(**fields)).options
+
+    assert options.reasoning_effort == "xhigh"
+    assert not options.extra
+
+
+def test_token_counts_of_every_chunk_are_for_those_who_want_any() -> None:
+    options = {"include_usage": False, "continuous_usage_stats": True}
+
+    assert not parse_chat(chat(stream_options=options)).continuous_usage
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, Format()),
+        (
+            {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA, "strict": True}},
+            Format("n", SCHEMA),
+        ),
+        ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, Format("", SCHEMA)),
+        ({"type": "json_schema", "json_schema": {"name": "n", "strict": None}}, Format("n")),
+    ],
+)
+def test_an_answer_may_be_asked_for_as_json(given: dict[str, Any], meant: Format | None) -> None:
+    assert parse_chat(chat(response_format=given)).options.format == meant
 
 
 def outcome_of(body: bytes) -> ChatRequest | ApiError:
@@ -79,7 +142,23 @@ OPTIONAL = [
     "function_call",
     "response_format",
     "reasoning_effort",
+    "reasoning",
     "user",
+    "audio",
+    "metadata",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+    "web_search_options",
+    "extra_body",
+    "aspect",
 ]
 
 
@@ -88,26 +167,47 @@ def test_null_is_absent(field: str) -> None:
     assert parse_chat(chat(**{field: None})) == parse_chat(chat())
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        pytest.param({"n": 1}, id="one choice"),
-        pytest.param({"max_tokens": -1, "max_completion_tokens": 0}, id="no limit, as some say"),
-        pytest.param({"top_p": 1, "presence_penalty": 0, "frequency_penalty": 0.5}, id="sampling"),
-        pytest.param({"seed": 2**62, "logprobs": False, "top_logprobs": 0}, id="seed"),
-        pytest.param({"tools": [], "tool_choice": "auto"}, id="no tools"),
-        pytest.param({"tools": [{"type": "namespace", "x": [1]}]}, id="foreign tool"),
-        pytest.param({"tool_choice": {"type": "function"}, "parallel_tool_calls": True}, id="tool"),
-        pytest.param({"functions": [{"name": "f"}], "function_call": "none"}, id="functions"),
-        pytest.param({"response_format": {"type": "json_object"}}, id="response format"),
-        pytest.param({"reasoning_effort": "high", "user": "u"}, id="effort"),
-        pytest.param({"aspect": "16:9", "metadata": {"a": [{}]}, "x": 1e300}, id="unknown fields"),
-        pytest.param({"stream_options": {"x": 1}}, id="unknown stream option"),
-        pytest.param({"stop": ""}, id="an empty stop"),
-    ],
-)
+IGNORED = [
+    pytest.param({"n": 1}, id="one choice"),
+    pytest.param({"presence_penalty": 0, "frequency_penalty": 0.5, "seed": 2**62}, id="sampling"),
+    pytest.param({"logprobs": False, "top_logprobs": 0}, id="no log probabilities"),
+    pytest.param({"tools": [], "tool_choice": "auto"}, id="no tools"),
+    pytest.param({"tool_choice": "none", "parallel_tool_calls": True}, id="no tool is chosen"),
+    pytest.param({"functions": [], "function_call": "none"}, id="no functions"),
+    pytest.param({"response_format": {"type": "text"}}, id="text"),
+    pytest.param({"user": "u", "safety_identifier": "u", "prompt_cache_key": "k"}, id="who asks"),
+    pytest.param({"store": False, "metadata": {"a": [{}]}, "service_tier": "auto"}, id="account"),
+    pytest.param({"modalities": ["text"], "audio": {"voice": "x"}, "verbosity": "low"}, id="form"),
+    pytest.param({"prediction": {"type": "content", "content": "x"}}, id="prediction"),
+    pytest.param({"web_search_options": {}, "moderation": {}}, id="tools of OpenAI"),
+    pytest.param(
+        {"prompt_cache_retention": "24h", "prompt_cache_options": {"x": 1}}, id="prompt cache"
+    ),
+    pytest.param({"stream_options": {"x": 1, "include_obfuscation": False}}, id="stream options"),
+    pytest.param({"stop": ""}, id="an empty stop"),
+    pytest.param({"aspect": None, "extra_body": None}, id="nothing beyond OpenAI's"),
+    pytest.param({"extra_body": {}}, id="an empty extra body"),
+]
+
+
+@pytest.mark.parametrize("fields", IGNORED)
 def test_what_cannot_be_honoured_is_ignored(fields: dict[str, Any]) -> None:
     assert parse_chat(chat(**fields)) == parse_chat(chat())
+
+
+def test_what_openai_does_not_know_is_for_the_model() -> None:
+    extra = {"aspect": "16:9", "thinking_budget": 2000, "web_search": True, "x": [{"y": 1.5}]}
+
+    assert parse_chat(chat(**extra)).options.extra == extra
+
+
+def test_an_extra_body_is_put_where_openais_client_would_have() -> None:
+    body = chat(extra_body={"aspect": "16:9", "top_p": 0.5, "extra_body": 1}, aspect="1:1")
+
+    options = parse_chat(body).options
+
+    assert options.extra == {"aspect": "16:9"}
+    assert options.top_p == 0.5
 
 
 @pytest.mark.parametrize(
@@ -220,7 +320,7 @@ def test_a_function_is_called_and_answers_as_in_2023() -> None:
         ({"stop": ["a", 5]}, "stop[1]"),
         ({"logit_bias": {"a": 101}}, "logit_bias"),
         ({"logit_bias": [1]}, "logit_bias"),
-        ({"n": 2}, "n"),
+        ({"n": 9}, "n"),
         ({"n": 0}, "n"),
         ({"n": "1"}, "n"),
         ({"stream": "yes"}, "stream"),
@@ -234,13 +334,36 @@ def test_a_function_is_called_and_answers_as_in_2023() -> None:
         ({"tools": ["x"]}, "tools[0]"),
         ({"tool_choice": 5}, "tool_choice"),
         ({"response_format": "json"}, "response_format"),
+        ({"response_format": {}}, "response_format.type"),
+        ({"response_format": {"type": "grammar"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "x"}}}},
+            "response_format.json_schema.schema",
+        ),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 2}, "logprobs"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"reasoning_effort": "extreme"}, "reasoning_effort"),
+        ({"reasoning": {"effort": "extreme"}}, "reasoning.effort"),
+        ({"metadata": []}, "metadata"),
+        ({"modalities": "text"}, "modalities"),
+        ({"store": "no"}, "store"),
+        ({"extra_body": [1]}, "extra_body"),
+        ({"extra_body": {"n": 9}}, "n"),
+        ({"x" * 65: 1}, "x" * 64),
+        ({"huge": 2**70}, "huge"),
+        ({"deep": json.loads("[" * 200 + "]" * 200)}, "deep"),
     ],
 )
 def test_a_mistake_is_a_400_that_names_its_place(fields: dict[str, Any], param: str) -> None:
     error = refusal(chat(**fields))
 
     assert error.param == param
-    assert param.removesuffix(".function.name") in error.message
+    assert param in error.message
 
 
 def test_types_are_named_as_in_json() -> None:
@@ -261,25 +384,9 @@ def test_the_two_required_fields_are_missed(missing: str) -> None:
     assert (error.param, error.code) == (missing, "missing_required_parameter")
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
-        {"type": "image_url", "image_url": "https://example.com/a.png"},
-        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}},
-        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
-        {"type": "hologram"},
-    ],
-    ids=lambda part: part["type"],
-)
-def test_a_part_that_cannot_be_passed_on_is_refused_by_name(part: dict[str, Any]) -> None:
-    parts = [{"type": "text", "text": "What is this?"}, part]
-
-    error = refusal(chat(messages=[{"role": "user", "content": parts}]))
-
-    assert error.param == "messages[0].content[1]"
-    assert error.code == "unsupported_content"
-    assert part["type"] in error.message
+def test_only_so_many_fields_are_passed_on() -> None:
+    assert len(parse_chat(chat(**{f"x{i}": i for i in range(64)})).options.extra) == 64
+    assert "65 fields" in refusal(chat(**{f"x{i}": i for i in range(65)})).message
 
 
 def test_a_responses_body_is_told_where_it_is() -> None:

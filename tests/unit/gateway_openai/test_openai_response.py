@@ -298,7 +298,7 @@ def test_comments_are_written_byte_for_byte() -> None:
 @example(Text, "😀", 20_000)
 def test_no_line_reaches_64_kib_and_no_character_is_cut(make: Any, text: str, times: int) -> None:
     whole = text * times
-    written = stream(make(whole), Finished(), job="0" * 32, created=1, model="😀" * 256)
+    written = stream(make(whole), Finished(), job="0" * 32, created=1_700_000_000, model="😀" * 256)
 
     assert max(map(len, written.split(b"\n"))) < 65_536
     added = [

@@ -4,15 +4,20 @@ from hypothesis import strategies as st
 
 from contract.messages import (
     Event,
+    MediaPart,
     Message,
     Reasoning,
+    Refusal,
     Replaced,
     Text,
+    TextPart,
+    Tool,
     ToolCall,
     ToolCallDelta,
     Usage,
 )
-from gateway.openai.usage import TokenCounter, UsageMeter, estimate_prompt, estimate_tokens
+from contract.tokens import TokenCounter, estimate_tokens
+from gateway.openai.usage import UsageMeter, estimate_prompt, total
 
 
 @pytest.mark.parametrize(
@@ -55,10 +60,60 @@ def test_a_conversation_counts_its_framing_and_its_calls() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        pytest.param(MediaPart("image", "https://x"), 765, id="an image"),
+        pytest.param(MediaPart("image", "https://x", detail="high"), 765, id="in detail"),
+        pytest.param(MediaPart("image", "https://x", detail="low"), 85, id="at low detail"),
+        pytest.param(MediaPart("file", "data:," + "x" * 10_000), 765, id="any other file"),
+    ],
+)
+def test_a_file_counts_the_same_whatever_is_in_it(part: MediaPart, tokens: int) -> None:
+    messages = [Message("user", (TextPart("a" * 40), part))]
+
+    assert estimate_prompt(messages) == 3 + 3 + 10 + tokens
+
+
+def test_tools_count_with_their_schemas() -> None:
+    short = estimate_prompt([], [Tool("f")])
+    long = estimate_prompt([], [Tool("f", "x" * 400, {"type": "object"})])
+
+    assert 3 < short < 20
+    assert long > short + 100
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        pytest.param([], (7, 2, True), id="by estimate"),
+        pytest.param([0], (9, 6, True), id="in part by the upstream"),
+        pytest.param([0, 1], (9, 10, False), id="by the upstream"),
+    ],
+)
+def test_a_prompt_counts_once_and_estimates_are_marked(
+    told: list[int], usage: tuple[int, int, bool]
+) -> None:
+    meters = [UsageMeter(7), UsageMeter(7)]
+    for choice, meter in enumerate(meters):
+        meter.observe(Text("abcd"))
+        if choice in told:
+            meter.observe(Usage(9, 5))
+
+    fields = total(meters)
+
+    prompt, completion, estimated = usage
+    assert fields["prompt_tokens"] == prompt
+    assert fields["completion_tokens"] == completion
+    assert fields["total_tokens"] == prompt + completion
+    assert ("estimated" in fields) == estimated
+
+
+@pytest.mark.parametrize(
     ("events", "usage"),
     [
         pytest.param([Text("a" * 8), Reasoning("b" * 4)], Usage(7, 3), id="all that is said"),
         pytest.param([Text("a" * 80), Replaced("a" * 4)], Usage(7, 1), id="void text is free"),
+        pytest.param([Refusal("abcd")], Usage(7, 1), id="a refusal"),
         pytest.param([ToolCallDelta(0, "1", "abcd", "efgh")], Usage(7, 2), id="a call"),
         pytest.param([Text("a" * 80), Usage(1, 2)], Usage(1, 2), id="the upstream knows best"),
     ],
