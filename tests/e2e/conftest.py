@@ -51,7 +51,7 @@ async def start_nginx(tmp_path: Path) -> AsyncIterator[StartNginx]:
         async def start(*gateways: int, edits: Mapping[str, str] | None = None) -> Edge:
             port = free_port()
             prefix = configure(tmp_path, port, gateways, edits or {})
-            return await running.enter_async_context(_running_nginx(prefix, port))
+            return await running.enter_async_context(running_nginx(prefix, port))
 
         yield start
 
@@ -102,7 +102,7 @@ async def accepting(port: int) -> None:
 
 
 @asynccontextmanager
-async def _running_nginx(prefix: Path, port: int) -> AsyncIterator[Edge]:
+async def running_nginx(prefix: Path, port: int) -> AsyncIterator[Edge]:
     log = prefix / "nginx.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(

@@ -140,9 +140,11 @@ class Deployment:
         )
         return self.poe
 
-    async def start_gateway(self, *flags: str, config: str = "", ready: bool = True) -> Gateway:
+    async def start_gateway(
+        self, *flags: str, config: str = "", ready: bool = True, port: int = 0
+    ) -> Gateway:
         """`poe2gpt gateway`; `config` is TOML. Waits until it is ready, or at least alive."""
-        port = free_port()
+        port = port or free_port()
         child = await self._command(
             *("gateway", "--host", "127.0.0.1", "--port", str(port), *flags),
             config=config,

@@ -139,7 +139,7 @@ class Scripts:
     ) -> int:
         reply: int = self._run(
             *("handback", worker, given.id, given.epoch, delay, tried, LIFE),
-            *(worker if leave else "", failures),
+            *(worker if leave else "", failures, INTERRUPTED),
         )
         return reply
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
 from contract import keys, scripts
+from contract.config import ModelSettings
 from contract.messages import (
     Event,
     Failed,
     Job,
     Message,
+    Options,
     Reasoning,
     Record,
     Replaced,
@@ -33,6 +36,8 @@ from worker.service import Service
 LEASE_LIFE = 1.0
 """Seconds; the shortest there may be, so that nobody waits long for the dead."""
 
+NOTHING_ASKED = Options()
+
 _ANSWER_MS, _JOB_MS = 600_000, 86_400_000
 
 
@@ -44,20 +49,29 @@ def token(secret: str, **limits: Any) -> PoeToken:
 
 @asynccontextmanager
 async def working(
-    redis_url: str, poe_url: str, *tokens: PoeToken, name: str = "w"
+    redis_url: str,
+    poe_url: str,
+    *tokens: PoeToken,
+    name: str = "w",
+    models: Mapping[str, ModelSettings] = MappingProxyType({}),
+    uploads_to: str | None = None,
 ) -> AsyncIterator[Service]:
-    """A worker in this very process; after the block it has drained."""
+    """A worker in this very process; after the block it has drained.
+
+    `models` are settings by the models' names, in lower case.
+    """
     config = WorkerConfig(
         redis_url=redis_url,
         poe_url=poe_url,
         tokens=tokens,
+        models=dict(models),
         lease_life=LEASE_LIFE,
         connect_timeout=5.0,
         drain_timeout=10.0,
     )
     async with (
         Queue(redis_url, name, lease_life=LEASE_LIFE, max_attempts=2) as queue,
-        PoeClient(poe_url, max_connections=100) as poe,
+        PoeClient(poe_url, max_connections=100, uploads_to=uploads_to) as poe,
     ):
         service = Service(config, queue, poe, "test")
         running = asyncio.create_task(service.run())
@@ -79,10 +93,25 @@ class Asking:
         self._numbers = count()
 
     async def ask(
-        self, bot: str, text: str = "hello", *, client: str = "ann", wait: float = 60.0
+        self,
+        bot: str,
+        text: str = "hello",
+        *,
+        messages: tuple[Message, ...] = (),
+        options: Options = NOTHING_ASKED,
+        stream: bool = False,
+        client: str = "ann",
+        wait: float = 60.0,
     ) -> str:
         """Queue a question; returns the job's id."""
-        job = Job(f"job-{next(self._numbers)}", client, bot, (Message("user", text),))
+        job = Job(
+            f"job-{next(self._numbers)}",
+            client,
+            bot,
+            messages or (Message("user", text),),
+            options,
+            stream=stream,
+        )
         await self._enqueue(
             args=[
                 *(0, job.id, client, "g1", msgspec.msgpack.encode(job), round(wait * 1000)),

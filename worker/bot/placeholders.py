@@ -34,6 +34,8 @@ _BEGUN_REST = re.compile(r" ?[.…]{0,3} ?(?:\(\d{0,6}[s elapsd]{0,10}\)?)?\s*")
 
 _COUNTED_LAST_LINE = re.compile(rf"(?:\A|(?<=\n))[^\n]{{0,80}}{_COUNTER}\s*\Z")
 
+_HEADING = re.compile(rf"\s*Thinking{_DOTS}(?:{_COUNTER})?\s*\n\s*>")
+
 
 class Standing(enum.IntEnum):
     """How sure it is that a held text is a placeholder, by what may make it vanish."""
@@ -69,6 +71,11 @@ def may_become_one(text: str) -> bool:
     return any(
         text.startswith(label) and _BEGUN_REST.fullmatch(text, len(label)) for label in _LABELS
     )
+
+
+def heads_thoughts(text: str) -> bool:
+    """Tell whether what looks like a placeholder is the heading of a quote: of thoughts."""
+    return _HEADING.match(text) is not None
 
 
 def last_line_begins(text: str) -> int:

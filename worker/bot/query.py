@@ -6,23 +6,51 @@ that do not are answered all the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
 import msgspec
 
-from contract.messages import Job, Message
+from contract.messages import Job, MediaPart, Message, Model, Options, Tool
+from worker.bot.attachments import Attachment
+from worker.bot.rounds import Call, Result, Rounds, rounds_of
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.parameters import parameters_of
+from worker.poe.roles import flattened, text_of
 
 PROTOCOL_VERSION = "1.2"
 
 _ROLES = {"system": "system", "user": "user", "assistant": "bot", "tool": "user"}
-_TITLES = {"system": "Instructions", "user": "User", "assistant": "Assistant", "tool": "User"}
+_SKIP_SYSTEM_PROMPT = "skip_system_prompt"
+"""Poe's field for a bot that shall add as little to the conversation as it can."""
+
+NO_ATTACHMENTS: Mapping[MediaPart, Attachment] = MappingProxyType({})
 
 
-class ProtocolMessage(msgspec.Struct, frozen=True):
+class ProtocolMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of the conversation, in Poe's terms."""
 
     role: str
     content: str
-    content_type: str = "text/markdown"
+    content_type: str
+    attachments: tuple[Attachment, ...] = ()
+    parameters: dict[str, Any] = {}
+    """The model's own settings; Poe reads those of the last user message."""
+
+
+class Function(msgspec.Struct, frozen=True):
+    """A function that the model may call; Poe's library requires all three fields."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class FunctionTool(msgspec.Struct, frozen=True, tag="function", tag_field="type"):
+    """One entry of `tools`."""
+
+    function: Function
 
 
 class Query(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,55 +65,107 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     temperature: float | None = None
     stop_sequences: tuple[str, ...] = ()
     logit_bias: dict[str, float] | None = None
+    skip_system_prompt: bool = False
+    tools: tuple[FunctionTool, ...] = ()
+    tool_calls: tuple[Call, ...] = ()
+    tool_results: tuple[Result, ...] = ()
 
 
-def query_of(job: Job, simulate_roles: int = 0) -> Query:
+def query_of(
+    job: Job,
+    simulate_roles: Literal[0, 1, 2] = 0,
+    *,
+    model: Model | None = None,
+    attachments: Mapping[MediaPart, Attachment] = NO_ATTACHMENTS,
+) -> Query:
     """Translate a job.
 
-    `simulate_roles` is the setting of that name: 0 sends real roles; 1 flattens the conversation
-    into one user message with a heading per message; 2 flattens too, but without headings where
-    none are needed. Raises Fault(BAD_REQUEST) for a conversation without messages, to which
-    Poe's own server library answers with an IndexError.
+    `simulate_roles` is the setting of that name. `model` is the catalogue's entry, if it has one.
+    `attachments` has every part of the messages that is no text.
+
+    Raises Fault(BAD_REQUEST) for a conversation without messages, to which Poe's own server
+    library answers with an IndexError, and for a field of Poe's own with a value of no use.
     """
     if not job.messages:
         raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
+    options = job.options
+    tools = tuple(_function(tool) for tool in _tools(options))
+    rounds = _rounds(job.messages, native=bool(tools))
+    messages = flattened(rounds.messages, simulate_roles)
+    parameters, bearer = _parameters(options, model), _last_of_the_user(messages)
     return Query(
         version=PROTOCOL_VERSION,
         type="query",
-        query=_messages(job.messages, simulate_roles),
+        query=[
+            _message(message, attachments, parameters if at == bearer else {})
+            for at, message in enumerate(messages)
+        ],
         user_id="",
         conversation_id="",
         message_id="",
-        temperature=job.options.temperature,
-        stop_sequences=job.options.stop,
-        logit_bias=job.options.logit_bias or None,
+        temperature=options.temperature,
+        stop_sequences=options.stop,
+        logit_bias=options.logit_bias or None,
+        skip_system_prompt=_skip_system_prompt(options),
+        tools=tools,
+        tool_calls=rounds.calls,
+        tool_results=rounds.results,
     )
 
 
-def _messages(messages: tuple[Message, ...], simulate_roles: int) -> list[ProtocolMessage]:
-    if simulate_roles == 1 or (simulate_roles == 2 and not _is_plain(messages)):
-        return [ProtocolMessage("user", _with_headings(messages))]
-    if simulate_roles == 2:
-        return [ProtocolMessage("user", "".join(_content(m) + "\n" for m in messages))]
-    return [ProtocolMessage(_ROLES[message.role], _content(message)) for message in messages]
+def _tools(options: Options) -> tuple[Tool, ...]:
+    """Choose the tools to offer, since Poe knows no `tool_choice`.
 
-
-def _is_plain(messages: tuple[Message, ...]) -> bool:
-    """Tell whether a reader needs no headings to know who speaks."""
-    return [message.role for message in messages] in (["user"], ["system"], ["system", "user"])
-
-
-def _with_headings(messages: tuple[Message, ...]) -> str:
-    said = (f"||>{_TITLES[message.role]}:\n{_content(message)}\n" for message in messages)
-    return "".join(said) + "||>Assistant:\n"
-
-
-def _content(message: Message) -> str:
-    """Write tool calls and results as text.
-
-    Poe's own lists for them hold one round only and need the tools' definitions beside them.
+    That some tool must be called cannot be said at all; that it must be a certain one, by
+    offering no other.
     """
-    if message.role == "tool":
-        return f"Result of the tool call {message.tool_call_id}:\n{message.text}"
-    calls = [f"Tool call {c.id}: {c.name}({c.arguments})" for c in message.tool_calls]
-    return "\n".join([message.text, *calls] if message.text else calls)
+    if options.tool_choice == "none":
+        return ()
+    if options.tool_name:
+        return tuple(tool for tool in options.tools if tool.name == options.tool_name)
+    return options.tools
+
+
+def _function(tool: Tool) -> FunctionTool:
+    # Poe's library requires `type` and `properties`, and takes null for nothing at this level.
+    told = {key: value for key, value in (tool.parameters or {}).items() if value is not None}
+    schema = {"type": "object", "properties": {}} | told
+    return FunctionTool(Function(tool.name, tool.description, schema))
+
+
+def _rounds(messages: tuple[Message, ...], *, native: bool) -> Rounds:
+    """Decide where the tool calls of the past go: Poe's lists need the tools beside them."""
+    rounds = rounds_of(messages) if native else Rounds(messages)
+    return rounds if rounds.messages else Rounds(messages)
+
+
+def _skip_system_prompt(options: Options) -> bool:
+    asked = options.extra.get(_SKIP_SYSTEM_PROMPT)
+    if asked is None or isinstance(asked, bool):
+        return bool(asked)
+    raise Fault(
+        FaultKind.BAD_REQUEST, f"`{_SKIP_SYSTEM_PROMPT}` must be true or false.", sent=False
+    )
+
+
+def _parameters(options: Options, model: Model | None) -> dict[str, Any]:
+    parameters = parameters_of(options, model)
+    return {name: value for name, value in parameters.items() if name != _SKIP_SYSTEM_PROMPT}
+
+
+def _message(
+    message: Message, attachments: Mapping[MediaPart, Attachment], parameters: dict[str, Any]
+) -> ProtocolMessage:
+    return ProtocolMessage(
+        role=_ROLES[message.role],
+        content=text_of(message),
+        content_type="text/markdown",
+        attachments=tuple(attachments[part] for part in message.media),
+        parameters=parameters,
+    )
+
+
+def _last_of_the_user(messages: Sequence[Message]) -> int:
+    """Find the message that Poe reads parameters of; without a user, it may be any."""
+    users = [at for at, message in enumerate(messages) if _ROLES[message.role] == "user"]
+    return users[-1] if users else len(messages) - 1

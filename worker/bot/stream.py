@@ -1,7 +1,7 @@
 """The meaning of a bot's events: from Poe's vocabulary to the contract's.
 
     text, replace_response        go through the transcript, which holds placeholders back
-    file, json                    become files, tool calls and usage
+    file, json                    become files, tool calls, reasoning and usage
     error, done, end of the body  end the answer; the first of them wins, for Poe's own server
                                   library still sends `done` after an `error`
     anything else                 is not for a client: meta, suggested_reply, ping, data, and
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import msgspec
 
-from contract.messages import Event, File, Finished
-from worker.bot.chunks import FinishReason, read_chunk
+from contract.messages import Event, File, Finished, Reasoning
 from worker.bot.transcript import MAX_TEXT, Transcript
+from worker.poe.chunks import FinishReason, read_chunk
 from worker.poe.errors import from_error_event
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.fragments import Fragments
 from worker.poe.sse import ServerSentEvent
 
 
@@ -50,15 +51,23 @@ class AnswerStream:
     def __init__(self, max_text: int = MAX_TEXT) -> None:
         self.fault: Fault | None = None
         self.finished = False
+        self._max_text = max_text
         self._transcript = Transcript(max_text)
+        self._beside = 0
+        """Characters of files and reasoning."""
         self._has_files = False
-        self._has_tool_calls = False
+        self._calls = Fragments()
         self._reason: FinishReason | None = None
 
     @property
     def is_over(self) -> bool:
         """Tell whether nothing that may still come matters."""
         return self.finished or self.fault is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether all is said before the end: a bot's last word may yet be replaced."""
+        return False
 
     def feed(self, events: list[ServerSentEvent]) -> list[Event]:
         """Take Poe's events in order."""
@@ -77,7 +86,13 @@ class AnswerStream:
         return out
 
     def end(self) -> list[Event]:
-        """Take the end of the body: with some answer it is as good as `done`."""
+        """Take the end of the body: with some answer it is as good as `done`.
+
+        But not amid tool calls, of which half of an argument would be run.
+        """
+        if self._calls and self._reason is None and not self.is_over:
+            self.fault = Fault(FaultKind.CUT)
+            return []
         return self.feed([ServerSentEvent("done", b"")])
 
     def _take(self, event: ServerSentEvent) -> list[Event]:
@@ -103,23 +118,32 @@ class AnswerStream:
         if not _is_main(data.index):
             return []
         self._has_files = True
+        self._bound(data.url, data.name)
         file = File(data.url, data.name, data.content_type, data.inline_ref or "")
         return [*self._transcript.interrupt(), file]
 
     def _take_chunk(self, value: object) -> list[Event]:
         chunk = read_chunk(value)
-        events = self._transcript.append(chunk.content)
+        events: list[Event] = []
+        if chunk.reasoning:
+            self._bound(chunk.reasoning)
+            events.append(Reasoning(chunk.reasoning))
+        events += self._transcript.append(chunk.content)
         if chunk.tool_calls:
-            self._has_tool_calls = True
-            events += [*self._transcript.interrupt(), *chunk.tool_calls]
+            events += [*self._transcript.interrupt(), *self._calls.take(chunk.tool_calls)]
         if chunk.usage:
             events.append(chunk.usage)
         self._reason = chunk.finish_reason or self._reason
         return events
 
+    def _bound(self, *texts: str) -> None:
+        self._beside += sum(map(len, texts))
+        if self._beside > self._max_text:
+            raise Fault(FaultKind.PROTOCOL)
+
     def _finish(self) -> list[Event]:
         events = self._transcript.finish()
-        if self._transcript.is_empty and not self._has_files and not self._has_tool_calls:
+        if self._transcript.is_empty and not self._has_files and not self._calls:
             self.fault = Fault(FaultKind.EMPTY)
             return events
         self.finished = True
@@ -127,7 +151,7 @@ class AnswerStream:
 
     def _finish_reason(self) -> FinishReason:
         # OpenAI's clients run tools only if this says so, and Poe's `done` says nothing.
-        if self._has_tool_calls and self._reason in (None, "stop"):
+        if self._calls and self._reason in (None, "stop"):
             return "tool_calls"
         return self._reason or "stop"
 

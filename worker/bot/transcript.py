@@ -14,7 +14,13 @@ from __future__ import annotations
 import io
 
 from contract.messages import Event, Replaced, Text
-from worker.bot.placeholders import Standing, judge, last_line_begins, may_become_one
+from worker.bot.placeholders import (
+    Standing,
+    heads_thoughts,
+    judge,
+    last_line_begins,
+    may_become_one,
+)
 from worker.poe.faults import Fault, FaultKind
 
 MAX_TEXT = 8 * 1024 * 1024
@@ -78,6 +84,8 @@ class Transcript:
         if self._size == 0 and may_become_one(both):
             replaced = self._standing is Standing.SURE
             return self._hold(both, judge(both, replaced=replaced, alone=False))
+        if heads_thoughts(both):
+            self._standing = Standing.WORDS
         return self._decide(Standing.BY_ITSELF) + self.append(text)
 
     def _decide(self, vanishes: Standing) -> list[Event]:

@@ -13,6 +13,7 @@ from contract.messages import (
     Event,
     File,
     Finished,
+    Reasoning,
     Replaced,
     Text,
     ToolCallDelta,
@@ -389,6 +390,52 @@ def test_tool_calls_are_the_reason_where_poe_gives_none() -> None:
     assert out == [ToolCallDelta(0, "c", "f"), Finished("tool_calls")]
 
 
+def test_the_last_fragment_and_the_reason_may_come_in_one_chunk() -> None:
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    other = call | {"index": 1, "id": "b"}
+
+    out = seen(chunk({"content": "So:", "tool_calls": [call, other]}, "tool_calls"), DONE)
+
+    assert out == [
+        Text("So:"),
+        ToolCallDelta(0, "a", "f", "{}"),
+        ToolCallDelta(1, "b", "f", "{}"),
+        Finished("tool_calls"),
+    ]
+
+
+def test_a_call_is_named_once_however_often_poe_names_it() -> None:
+    named = [{"index": 0, "id": "c", "function": {"name": "f", "arguments": part}} for part in "ab"]
+
+    out = seen(*(chunk({"tool_calls": [fragment]}) for fragment in named), DONE)
+
+    assert out[:-1] == [ToolCallDelta(0, "c", "f", "a"), ToolCallDelta(0, arguments="b")]
+
+
+@pytest.mark.parametrize("reason", [None, "tool_calls"])
+def test_a_body_that_ends_amid_tool_calls_is_cut(reason: str | None) -> None:
+    fragment = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+
+    out = seen(chunk({"tool_calls": [fragment]}, reason))
+
+    assert out[-1] == (Finished("tool_calls") if reason else FaultKind.CUT)
+
+
+def test_a_placeholder_vanishes_before_a_tool_call() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f"}}
+
+    assert seen(chunk({"content": "Thinking..."}), chunk({"tool_calls": [call]}), DONE) == [
+        ToolCallDelta(0, "c", "f"),
+        Finished("tool_calls"),
+    ]
+
+
+def test_reasoning_in_a_chunk_is_no_text() -> None:
+    out = seen(chunk({"reasoning_content": "Hm."}), chunk({"content": "Yes."}, "stop"), DONE)
+
+    assert out == [Reasoning("Hm."), Text("Yes."), Finished()]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -409,7 +456,7 @@ JSON = st.recursive(
 def test_any_object_in_a_json_event_is_survived(values: list[object]) -> None:
     events = [ServerSentEvent("json", msgspec.json.encode(value)) for value in values]
 
-    out = seen(*events, text("End."))
+    out = seen(*events, text("End."), DONE)
 
     assert out[-1] == Finished("tool_calls") or out[-1] == Finished()
 
@@ -420,6 +467,16 @@ def test_any_object_in_a_json_event_is_survived(values: list[object]) -> None:
         pytest.param([text("x" * 60), text("y" * 60)], id="text"),
         pytest.param([replace("x" * 120)], id="a replacement"),
         pytest.param([text("a"), replace("x" * 120)], id="another text"),
+        pytest.param([chunk({"reasoning_content": "x" * 60})] * 2, id="reasoning"),
+        pytest.param([event("file", url="x" * 60)] * 2, id="files"),
+        pytest.param(
+            [chunk({"tool_calls": [{"index": n, "function": {"name": "f"}}]}) for n in range(129)],
+            id="tool calls",
+        ),
+        pytest.param(
+            [chunk({"tool_calls": [{"index": 0, "function": {"arguments": "x" * 2**20}}]})] * 9,
+            id="arguments",
+        ),
     ],
 )
 def test_an_answer_without_end_is_a_fault_before_it_fills_the_memory(

@@ -1,0 +1,304 @@
+"""What is fuzzed. A target takes bytes, as a fuzzer gives them, and fails by an exception.
+
+Each has a corpus, `corpus/<name>/*`: inputs that are worth beginning with, and those that once
+were too much. The first bytes of an input never have a meaning of their own, so a file of the
+corpus is just what it looks like.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+import random
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from contract.config import ConfigError
+from contract.messages import (
+    Catalogue,
+    Event,
+    Finished,
+    Job,
+    MediaPart,
+    Record,
+    is_terminal,
+)
+from gateway.auth import authenticate, key_of
+from gateway.config import access_token, gateway_config
+from gateway.openai.errors import ApiError, error_body, error_headers
+from gateway.openai.request import parse_chat
+from gateway.openai.response import AnswerCollector, Head, StreamRenderer
+from gateway.openai.usage import estimate_prompt
+from poe2gpt.flags import parse
+from poe2gpt.settings import settings
+from worker.bot.attachments import (
+    Attachment,
+    attachment,
+    attachments_in,
+    data_of,
+    is_data,
+    media_type_of,
+)
+from worker.bot.query import query_of
+from worker.bot.stream import AnswerStream
+from worker.config import worker_config
+from worker.openai.query import request_of
+from worker.openai.stream import ChatStream
+from worker.poe.catalogue import read_catalogue
+from worker.poe.errors import from_error_event, from_status
+from worker.poe.faults import Fault, FaultKind, to_failure
+from worker.poe.sse import EventDecoder, ServerSentEvent
+
+CANARY = "p-canary-0123456789"
+"""Stands for a secret in the inputs of `config`."""
+
+SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy"}
+
+MAX_LINE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing that takes what strangers send."""
+
+    name: str
+    check: Callable[[bytes], None]
+    words: tuple[bytes, ...]
+    """What inputs are put together from, beside the corpus and plain noise."""
+
+    @property
+    def corpus(self) -> list[Path]:
+        return sorted((Path(__file__).parent / "corpus" / self.name).iterdir())
+
+
+def sse(data: bytes) -> None:
+    """Wherever the network cuts a body, it holds the same events, and little memory is used."""
+    whole = _decoded([data])
+    assert _decoded(data[at : at + 1] for at in range(len(data))) == whole
+    dice = random.Random(data)
+    cuts = sorted(dice.choices(range(len(data) + 1), k=8))
+    assert _decoded(data[a:b] for a, b in itertools.pairwise([0, *cuts, len(data)])) == whole
+
+    decoder, bound = EventDecoder(max_event=512), 512 + len(data)
+    try:
+        for _ in range(3 * bound // max(1, len(data))):
+            decoder.feed(data)
+    except Fault as fault:
+        assert fault.kind is FaultKind.PROTOCOL
+    # A pickle holds every byte that the decoder does.
+    assert len(pickle.dumps(decoder)) < 4 * bound + 1024
+
+
+def bot(data: bytes) -> None:
+    """Whatever a bot says, an answer comes of it that a gateway can read and a client too."""
+    _answer(AnswerStream(), data)
+
+
+def chat(data: bytes) -> None:
+    """The same of Poe's other API."""
+    _answer(ChatStream(), data)
+
+
+def poe_error(data: bytes) -> None:
+    """Whatever an error of Poe's looks like, it is some fault, whose text is short."""
+    status, _, body = data.partition(b"\n")
+    number = int(status) if status.isdigit() and len(status) == 3 else 500
+    value = body.decode("latin-1")
+    headers = {"retry-after": value, "x-ratelimit-reset-requests": value}
+    for fault in (from_status(number, headers, body, 0.0), from_error_event(body)):
+        assert len(fault.message) <= 1000
+        assert fault.retry_after is None or 0 <= fault.retry_after <= 86_400
+
+
+def catalogue(data: bytes) -> None:
+    """Whatever Poe lists, a gateway can read the list."""
+    try:
+        models = read_catalogue(data)
+    except Fault as fault:
+        assert fault.kind is FaultKind.PROTOCOL
+    else:
+        listed = Catalogue(0.0, models)
+        assert _crossed(listed, Catalogue) == listed
+
+
+def request(data: bytes) -> None:
+    """A body is refused with OpenAI's 400, or is a job that a worker can read and send to Poe."""
+    try:
+        asked = parse_chat(data)
+    except ApiError as error:
+        _assert_proper(error)
+        return
+    assert estimate_prompt(asked.messages) > 0
+    job = Job("job", "client", asked.model, asked.messages, asked.options, stream=asked.stream)
+    read = _crossed(job, Job)
+    assert read == job
+    for translate in (query_of, request_of):
+        for simulate_roles in (0, 1, 2):
+            try:
+                attached = {part: _attachment(part) for part in attachments_in(read.messages)}
+                more = {"attachments": attached} if translate is query_of else {}
+                msgspec.json.encode(translate(read, simulate_roles=simulate_roles, **more))
+            except Fault as fault:
+                assert fault.kind is FaultKind.BAD_REQUEST
+
+
+def _attachment(part: MediaPart) -> Attachment:
+    if is_data(part.url):
+        data_of(part.url)
+    return attachment(part, part.url, media_type_of(part))
+
+
+def key(data: bytes) -> None:
+    """No header but the one with the key opens the door, and no other raises anything but a 401."""
+    token = access_token(CANARY)
+    headers = data.decode("utf-8", "surrogateescape").split("\n")
+    given = key_of(headers[0], *headers[1:])
+    try:
+        found = authenticate(given, [token], 0.0)
+    except ApiError as error:
+        assert error.status == 401
+        _assert_proper(error)
+        assert CANARY not in str(error)
+    else:
+        assert found is token
+        assert given == CANARY
+
+
+def config(data: bytes) -> None:
+    """A file is a configuration, or its mistake is told; a secret is never part of that."""
+    with tempfile.TemporaryDirectory(prefix="p2g-fuzz-") as directory:
+        file = Path(directory) / "config.toml"
+        file.write_bytes(data)
+        for decode in (gateway_config, worker_config):
+            try:
+                read, warnings = decode(settings(parse(["--config", str(file)]), {})[0])
+            except ConfigError as error:
+                told = str(error)
+            else:
+                told = f"{read!r} {warnings}"
+            assert CANARY not in told or not _is_secret(data), told
+
+
+def _decoded(pieces: Iterator[bytes] | list[bytes]) -> list[ServerSentEvent]:
+    decoder = EventDecoder()
+    return [event for piece in pieces for event in decoder.feed(piece)] + decoder.close()
+
+
+def _answer(stream: AnswerStream | ChatStream, data: bytes) -> None:
+    events: list[Event] = []
+    for event in _decoded([data]):
+        events += stream.feed([event])
+    events += stream.end()
+    assert stream.is_over
+    assert stream.finished is (stream.fault is None)
+    if stream.fault:
+        events.append(to_failure(stream.fault, output=bool(events)))
+    _relay(events)
+
+
+def _relay(events: list[Event]) -> None:
+    """Bring events over Redis, and to a client both as a stream and in one piece."""
+    [*before, last] = events
+    assert is_terminal(last)
+    assert not any(map(is_terminal, before))
+    record = Record("job", 1, 1, tuple(events))
+    assert _crossed(record, Record) == record
+
+    head = Head("job", 1, "model", 3, include_usage=True)
+    renderer = StreamRenderer(head)
+    chunks = [chunk for event in events for chunk in renderer.feed(0, [event])]
+    assert renderer.finished
+    for chunk in chunks:
+        assert chunk.isascii()
+        assert "\n" not in chunk
+        assert len(chunk) < MAX_LINE - len("data: ")
+        json.loads(chunk, parse_constant=_no_json)
+    assert ("[DONE]" in renderer.ending()) is isinstance(last, Finished)
+
+    collector = AnswerCollector(head)
+    collector.feed(0, events)
+    if isinstance(last, Finished):
+        json.loads(collector.body(), parse_constant=_no_json)
+
+
+def _crossed(value: object, type_: type) -> object:
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(value), type=type_)
+
+
+def _is_secret(data: bytes) -> bool:
+    """Whether the canary is nowhere but where a file's secrets are."""
+    text = data.decode()
+    try:
+        values = tomllib.loads(text.removeprefix("\ufeff"))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text.count(CANARY) == text.count(f'"{CANARY}"')
+    return all(key in SECRETS for key in _keys_of_canaries(values, ""))
+
+
+def _keys_of_canaries(value: object, key: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner, held in value.items():
+            yield from [inner] if CANARY in inner else _keys_of_canaries(held, inner)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _keys_of_canaries(held, key)
+    elif CANARY in str(value):
+        yield key
+
+
+def _assert_proper(error: ApiError) -> None:
+    assert 400 <= error.status < 500
+    fields = json.loads(error_body(error))["error"]
+    assert fields.keys() == {"message", "type", "param", "code"}
+    assert isinstance(fields["message"], str)
+    assert len(fields["message"]) <= 2000
+    assert fields["param"] is None or isinstance(fields["param"], str)
+    for name, value in error_headers(error):
+        assert (name + value).isascii()
+        assert "\n" not in value
+
+
+def _no_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+_JSON = (b"null", b"true", b"-1", b"1e999", b"9" * 40, b'""', b"[]", b"{}", b"NaN", b'"\\ud800"')
+_JSON += (b'"', b"\\", b"[" * 40, b'{"a":' * 40, b",", b":", b"\x00", b"\xff", b"\xe2\x80\xa8")
+
+_SSE = (
+    b"data: ",
+    b"data:\n",
+    b"event: ",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\n\n",
+    b"\xef\xbb\xbf",
+    b": ping\n",
+)
+
+_BOT = tuple(
+    b"event: %b\ndata: %b\n\n" % (name, data)
+    for name in (b"text", b"replace_response", b"json", b"file", b"error", b"done")
+    for data in (b"", b"{}", b'{"text": "Thinking... (3s elapsed)"}', b'{"url": "x", "name": "]("}')
+)
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("sse", sse, _SSE),
+        Target("bot", bot, _SSE + _BOT + _JSON),
+        Target("chat", chat, _SSE + _JSON),
+        Target("poe_error", poe_error, (b"429\n", b"400\n", b'"message": ', *_JSON)),
+        Target("catalogue", catalogue, _JSON),
+        Target("request", request, _JSON),
+        Target("key", key, (CANARY.encode(), b"Bearer ", b"\n", b"\xff", b"\x00", b"\xc5\xbf")),
+        Target("config", config, (CANARY.encode(), b"[", b"]", b'"', b"=", b"{", b"\n", *_JSON)),
+    )
+}
