@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -67,6 +68,9 @@ _INTERRUPTED = Failed(
     "The answer was interrupted: the process that was passing it on has to stop.",
     charged=True,
 )
+
+
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 
 class Surroundings(Protocol):
@@ -398,6 +402,7 @@ class Chat:
             include_usage=asked.include_usage,
             continuous_usage=asked.continuous_usage,
             reasoning=model_settings(self._config.models, job.model, asked.model).reasoning,
+            legacy_calls=asked.legacy_calls,
             echo=asked.echo,
         )
 
@@ -410,11 +415,8 @@ class Chat:
         longest, asked = self._config.queue_timeout, request.header("x-queue-timeout")
         if not asked:
             return longest
-        try:
-            seconds = float(asked)
-        except ValueError:
-            seconds = math.nan
-        if not seconds > 0:
+        seconds = float(asked) if _SECONDS.fullmatch(asked) else 0.0
+        if not seconds:
             raise invalid_request("x-queue-timeout must be a positive number of seconds.")
         return min(seconds, longest)
 

@@ -53,6 +53,13 @@ class Chunks:
         opening = f'{self._delta}{{"tool_calls":[{{"index":{index},"function":{{"arguments":'
         return in_pieces(opening, fragment, f"}}}}]{_END}")
 
+    def function(self, name: str) -> str:
+        """Begin a call as it was told before there were tools."""
+        return f'{self._delta}{{"function_call":{{"name":{quote(name)},"arguments":""}}{_END}'
+
+    def function_arguments(self, fragment: str) -> list[str]:
+        return in_pieces(f'{self._delta}{{"function_call":{{"arguments":', fragment, f"}}{_END}")
+
     def finish(self, reason: str) -> str:
         return f'{self._delta}{{}},"finish_reason":"{reason}"}}]}}'
 

@@ -15,7 +15,7 @@ from contract.messages import MediaPart, Part, TextPart
 from gateway.openai import schema
 from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
 
-MAX_MEDIA = 20
+MAX_MEDIA = 100
 """Images, recordings and files in all messages of one request."""
 MAX_SIZE = 20 * 1024 * 1024
 """Bytes of one of them, decoded."""

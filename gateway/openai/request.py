@@ -48,6 +48,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """How many answers, each of them by a job of its own."""
     continuous_usage: bool = False
     """Whether every chunk of a stream has the token counts so far."""
+    legacy_calls: bool = False
+    """Whether the client calls its tools functions, as all did before there were tools."""
     echo: str = ""
     """What a legacy completion begins with: the prompt, if the client wants it back."""
 
@@ -69,6 +71,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         include_usage=includes_usage(asked),
         n=asked.n or 1,
         continuous_usage=continues_usage(asked),
+        legacy_calls=bool(asked.functions and not asked.tools),
     )
 
 
@@ -120,6 +123,9 @@ def sampling(asked: schema.Common, extra: dict[str, Any]) -> Options:
 
 def _options(asked: schema.Chat, extra: dict[str, Any]) -> Options:
     tools, choice, name = tools_of(asked)
+    # OpenAI's, and some of Poe's models declare parameters of the same name.
+    same = {"seed": asked.seed, "verbosity": asked.verbosity}
+    extra = extra | {name: value for name, value in same.items() if value is not None}
     return msgspec.structs.replace(
         sampling(asked, extra),
         max_tokens=asked.max_completion_tokens or asked.max_tokens,
@@ -127,9 +133,14 @@ def _options(asked: schema.Chat, extra: dict[str, Any]) -> Options:
         tools=tools,
         tool_choice=choice,
         tool_name=name,
-        parallel_tool_calls=asked.parallel_tool_calls if tools else None,
+        parallel_tool_calls=_parallel(asked) if tools else None,
         format=_format(asked.response_format),
     )
+
+
+def _parallel(asked: schema.Chat) -> bool | None:
+    # A legacy answer has room for one call.
+    return asked.parallel_tool_calls if asked.tools else False
 
 
 def _effort(asked: schema.Chat) -> str:

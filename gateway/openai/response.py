@@ -47,6 +47,8 @@ class Head:
     continuous_usage: bool = False
     """Whether each of its chunks has them, too."""
     reasoning: Literal["separate", "inline", "drop"] = "separate"
+    legacy_calls: bool = False
+    """Whether tool calls are told as `function_call`, which can be only one."""
     echo: str = ""
     """What a legacy completion begins with."""
 
@@ -130,6 +132,7 @@ class _StreamedChoice:
         self._reasoning = head.reasoning
         self._text = AppendOnly()
         self._files = Attachments()
+        self._legacy_calls = head.legacy_calls
         self._calls: dict[int, bool] = {}  # index -> whether it has arguments
         self._out: list[str] = []
         self._begun = False
@@ -209,19 +212,31 @@ class _StreamedChoice:
     def _call(self, delta: ToolCallDelta) -> None:
         self._end_run()
         if delta.index not in self._calls:
+            if self._legacy_calls and self._calls:
+                return
             self._calls[delta.index] = False
             call_id = delta.id or _call_id(self._answer_id, delta.index)
-            self._emit(self._chunks.call(delta.index, call_id, delta.name))
+            self._emit(
+                self._chunks.function(delta.name)
+                if self._legacy_calls
+                else self._chunks.call(delta.index, call_id, delta.name)
+            )
         if delta.arguments:
             self._calls[delta.index] = True
-            self._emit(*self._chunks.arguments(delta.index, delta.arguments))
+            self._emit(*self._arguments(delta.index, delta.arguments))
+
+    def _arguments(self, index: int, fragment: str) -> list[str]:
+        if self._legacy_calls:
+            return self._chunks.function_arguments(fragment)
+        return self._chunks.arguments(index, fragment)
 
     def _finish(self, finished: Finished) -> None:
         self._end_text()
         for index, has_arguments in self._calls.items():
             if not has_arguments:
-                self._emit(*self._chunks.arguments(index, "{}"))
-        self._emit(self._chunks.finish(finish_reason(finished, bool(self._calls))))
+                self._emit(*self._arguments(index, "{}"))
+        reason = finish_reason(finished, bool(self._calls), self._legacy_calls)
+        self._emit(self._chunks.finish(reason))
 
     def _fail(self, failed: Failed) -> None:
         # No `choices`: clients look for an error only where there are none.
@@ -243,7 +258,8 @@ class AnswerCollector:
         self._answer_id = f"chatcmpl-{head.job}"
         self._meters = [UsageMeter(head.prompt_tokens) for _ in range(head.choices)]
         self._choices = [
-            CollectedChoice(_id_of(self._answer_id, n), head.reasoning) for n in range(head.choices)
+            CollectedChoice(_id_of(self._answer_id, n), head.reasoning, head.legacy_calls)
+            for n in range(head.choices)
         ]
 
     def feed(self, choice: int, events: Iterable[Event]) -> None:
@@ -276,8 +292,12 @@ class CollectedChoice:
     """Collects one choice."""
 
     def __init__(
-        self, answer_id: str, reasoning: Literal["separate", "inline", "drop"] = "separate"
+        self,
+        answer_id: str,
+        reasoning: Literal["separate", "inline", "drop"] = "separate",
+        legacy_calls: bool = False,
     ) -> None:
+        self._legacy_calls = legacy_calls
         self.files: list[File] = []
         self._answer_id = answer_id
         self._reasoning = reasoning
@@ -289,7 +309,7 @@ class CollectedChoice:
 
     @property
     def finish_reason(self) -> str:
-        return finish_reason(self._end, bool(self._calls))
+        return finish_reason(self._end, bool(self._calls), self._legacy_calls)
 
     def collect(self, event: Event) -> None:
         match event:
@@ -317,8 +337,11 @@ class CollectedChoice:
         message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal}
         if thoughts and self._reasoning == "separate":
             message["reasoning_content"] = thoughts
-        if self._calls:
-            message["tool_calls"] = [_whole_call(call) for call in self._calls.values()]
+        calls = [_whole_call(call) for call in self._calls.values()]
+        if calls and self._legacy_calls:
+            message["function_call"] = calls[0]["function"]
+        elif calls:
+            message["tool_calls"] = calls
         if self._calls or refusal:
             message["content"] = content or None
         return message
@@ -358,8 +381,9 @@ def _call_id(answer_id: str, index: int) -> str:
     return f"call_{answer_id.removeprefix('chatcmpl-')}_{index}"
 
 
-def finish_reason(finished: Finished, has_calls: bool) -> str:
+def finish_reason(finished: Finished, has_calls: bool, legacy_calls: bool = False) -> str:
     """Return the reason that fits the answer: agents run the tools of `tool_calls` only."""
     if finished.reason in ("stop", "tool_calls"):
-        return "tool_calls" if has_calls else "stop"
+        calls = "function_call" if legacy_calls else "tool_calls"
+        return calls if has_calls else "stop"
     return finished.reason

@@ -19,7 +19,7 @@ import msgspec
 from contract.messages import MediaPart, Message
 from worker.poe.faults import Fault, FaultKind
 
-MAX_ATTACHMENTS = 20
+MAX_ATTACHMENTS = 100
 """Attachments of one request. Poe tells no bound; this is what providers take of images."""
 
 MAX_SIZE = 20 * 1024 * 1024

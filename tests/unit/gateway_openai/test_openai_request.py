@@ -169,7 +169,7 @@ def test_null_is_absent(field: str) -> None:
 
 IGNORED = [
     pytest.param({"n": 1}, id="one choice"),
-    pytest.param({"presence_penalty": 0, "frequency_penalty": 0.5, "seed": 2**62}, id="sampling"),
+    pytest.param({"presence_penalty": 0, "frequency_penalty": 0.5}, id="sampling"),
     pytest.param({"logprobs": False, "top_logprobs": 0}, id="no log probabilities"),
     pytest.param({"tools": [], "tool_choice": "auto"}, id="no tools"),
     pytest.param({"tool_choice": "none", "parallel_tool_calls": True}, id="no tool is chosen"),
@@ -177,7 +177,7 @@ IGNORED = [
     pytest.param({"response_format": {"type": "text"}}, id="text"),
     pytest.param({"user": "u", "safety_identifier": "u", "prompt_cache_key": "k"}, id="who asks"),
     pytest.param({"store": False, "metadata": {"a": [{}]}, "service_tier": "auto"}, id="account"),
-    pytest.param({"modalities": ["text"], "audio": {"voice": "x"}, "verbosity": "low"}, id="form"),
+    pytest.param({"modalities": ["text"], "audio": {"voice": "x"}}, id="form"),
     pytest.param({"prediction": {"type": "content", "content": "x"}}, id="prediction"),
     pytest.param({"web_search_options": {}, "moderation": {}}, id="tools of OpenAI"),
     pytest.param(
@@ -188,6 +188,12 @@ IGNORED = [
     pytest.param({"aspect": None, "extra_body": None}, id="nothing beyond OpenAI's"),
     pytest.param({"extra_body": {}}, id="an empty extra body"),
 ]
+
+
+def test_what_a_model_of_poes_may_declare_is_passed_on() -> None:
+    asked = parse_chat(chat(seed=2**62, verbosity="low"))
+
+    assert asked.options.extra == {"seed": 2**62, "verbosity": "low"}
 
 
 @pytest.mark.parametrize("fields", IGNORED)

@@ -487,3 +487,19 @@ def test_thoughts_without_an_answer_are_closed_all_the_same() -> None:
     assert content(stream(Reasoning("hm"), Finished(), reasoning="inline")) == (
         "<think>\nhm\n</think>\n\n"
     )
+
+
+def test_a_client_from_before_tools_is_told_one_function_call() -> None:
+    written = stream(*TOOL_CALLS, Finished("stop"), legacy_calls=True)
+
+    assert deltas(written)[1:] == [
+        {"function_call": {"name": "f", "arguments": ""}},
+        {"function_call": {"arguments": '{"x":'}},
+        {"function_call": {"arguments": "1}"}},
+        {},
+    ]
+    assert chunks(written)[-1]["choices"][0]["finish_reason"] == "function_call"
+    choice = collect(*TOOL_CALLS, Finished("stop"), legacy_calls=True)["choices"][0]
+    assert choice["finish_reason"] == "function_call"
+    assert choice["message"]["function_call"] == {"name": "f", "arguments": '{"x":1}'}
+    assert "tool_calls" not in choice["message"]
