@@ -16,11 +16,13 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
+
+from contract import address
 
 REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -32,6 +34,8 @@ T = TypeVar("T")
 _SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy"}
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_BARE = re.compile(r"[\w-]*", re.ASCII)
+"""What TOML takes as a key without quotes."""
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
@@ -50,6 +54,17 @@ _WORDS = {
 
 class ConfigError(Exception):
     """What an operator has to change, and where. Holds no secret."""
+
+
+class ModelSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """How one model is asked, and how its answers are told."""
+
+    protocol: Literal["auto", "bot", "openai"] = "auto"
+    """Which of the upstream's interfaces it is asked over."""
+    reasoning: Literal["separate", "inline", "drop"] = "separate"
+    """Whether its thoughts come beside its answer, within it, or not at all."""
+    tool_emulation: bool = False
+    """Whether tools are described to it in words, should it know no others."""
 
 
 class Source(Protocol):
@@ -108,6 +123,24 @@ class Settings:
         except msgspec.ValidationError as error:
             raise self._explained(error, (), type_) from None
 
+    def tables_of(self, type_: type[T], key: str) -> dict[str, T]:
+        """Decode a table of tables, whose names are folded to one case; absent is empty."""
+        tables: dict[str, T] = {}
+        for name, value in self._table(key).items():
+            if name.casefold() in tables:
+                raise ConfigError(f"{self.where((key, name))}: is there twice, in another case")
+            try:
+                tables[name.casefold()] = msgspec.convert(value, type_)
+            except msgspec.ValidationError as error:
+                raise self._explained(error, (key, name), type_) from None
+        return tables
+
+    def _table(self, key: str) -> dict[str, Any]:
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            raise ConfigError(f"{self.where((key,))}: expected a table")
+        return value
+
     def list_of(self, type_: type[T], key: str) -> list[str | T]:
         """Decode a list whose entries are strings or tables like `type_`; absent is empty."""
         try:
@@ -143,6 +176,8 @@ def read_toml(path: Path) -> File:
         raise ConfigError(f"{path}: byte {error.start + 1} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_not_toml(path.name, str(error))) from None
+    except RecursionError:
+        raise ConfigError(f"{path.name}: nested too deeply") from None
 
 
 def keys_of(type_: type) -> list[str]:
@@ -161,6 +196,15 @@ def nearest(word: str, known: Collection[str]) -> str | None:
     by_letters = {_letters(each): each for each in known}
     found = difflib.get_close_matches(_letters(word), by_letters, n=1)
     return by_letters[found[0]] if found else None
+
+
+def model_settings(models: Mapping[str, ModelSettings], *names: str) -> ModelSettings:
+    """Find a model's settings by the first of its names that has any, in any case."""
+    found = (models[name.casefold()] for name in names if name.casefold() in models)
+    return next(found, _NO_SETTINGS)
+
+
+_NO_SETTINGS = ModelSettings()
 
 
 def secrets(reference: str, where: str) -> list[str]:
@@ -195,6 +239,15 @@ def checked_url(url: str, schemes: Sequence[str], where: str) -> str:
         expected = " or ".join(f"{each}://…" for each in schemes)
         raise ConfigError(f"{where}: expected {expected}")
     return url.rstrip("/")
+
+
+def redis_url(url: str, where: str) -> str:
+    """Return the URL of a Redis, if it can be read."""
+    try:
+        address.parse(url)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return url
 
 
 def write_settings(settings: msgspec.Struct | tuple[str, ...]) -> int:
@@ -273,7 +326,13 @@ def _at(values: Any, key: Key) -> Any:
 
 
 def _dotted(key: Key) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in key).lstrip(".")
+    return "".join(map(_step, key)).lstrip(".")
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if _BARE.fullmatch(step) else f'."{step}"'
 
 
 def _in_words(text: str, key: Key, type_: type) -> str:

@@ -1,34 +1,193 @@
-"""Redis as both sides use it: connections that never repeat a command unseen."""
+"""Redis as both sides use it: connections that never repeat a command unseen.
+
+Connections are made to whoever is the primary now. One that finds its server to be none any longer
+is closed, and with it all that wait in its pool: the next one asks the sentinels anew.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from contract.address import Address, Login, parse
 
 RedisFault = (exceptions.RedisError, OSError, TimeoutError)
 """All that a broken or frozen Redis can raise."""
 
+SENTINEL_TIMEOUT = 0.3
+"""Seconds for which one sentinel is waited for, before the next is asked."""
 
-def connect(url: str, *, connections: int, timeout: float, connect_timeout: float = 5.0) -> Redis:
+_OF_OURS = (exceptions.ResponseError, exceptions.DataError)
+_OF_THE_SERVER = (
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.NoPermissionError,
+    exceptions.NoScriptError,
+    exceptions.ClusterDownError,
+    exceptions.TryAgainError,
+    exceptions.AuthenticationWrongNumberOfArgsError,
+)
+_CODES_OF_THE_SERVER = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "NOAUTH", "NOGOODSLAVE")
+"""Of replies for which redis-py has no class."""
+
+
+def may_pass(fault: BaseException) -> bool:
+    """Tell whether the same command may work later: the server is at fault, not the command."""
+    if not isinstance(fault, _OF_OURS) or isinstance(fault, _OF_THE_SERVER):
+        return True
+    return str(fault).startswith(_CODES_OF_THE_SERVER)
+
+
+class Primary:
+    """Where the server is that takes what is written."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.at: tuple[str, int] | None = None
+        """Where it was when it was last looked for."""
+        self.tls = address.tls.context() if address.tls else None
+        hosts = address.hosts if address.service else ()
+        self._sentinels = [self._sentinel(host, port) for host, port in hosts]
+
+    async def find(self) -> tuple[str, int]:
+        """Return its host and port. Raises RedisFault where no sentinel knows them."""
+        if self.address.path:
+            raise TypeError("a socket has no port")
+        self.at = await self._ask() if self.address.service else self.address.hosts[0]
+        return self.at
+
+    async def _ask(self) -> tuple[str, int]:
+        for sentinel in tuple(self._sentinels):
+            try:
+                found: Any = await sentinel.sentinel_get_master_addr_by_name(self.address.service)
+            except RedisFault:
+                continue
+            if found:
+                # Whoever has just answered is asked first the next time.
+                self._sentinels.remove(sentinel)
+                self._sentinels.insert(0, sentinel)
+                return found[0], int(found[1])
+        raise exceptions.ConnectionError(f"no sentinel knows where {self.address.service} is")
+
+    def _sentinel(self, host: str, port: int) -> Redis:
+        options: dict[str, Any] = {
+            "primary": Primary(Address(((host, port),), tls=self.address.tls)),
+            "max_connections": 2,
+            "timeout": SENTINEL_TIMEOUT,
+            "decode_responses": True,
+            **_limits(SENTINEL_TIMEOUT, SENTINEL_TIMEOUT),
+            **_login(self.address.sentinel_login),
+        }
+        return Redis.from_pool(BlockingConnectionPool(connection_class=_Connection, **options))
+
+    async def aclose(self) -> None:
+        """Leave the sentinels."""
+        for sentinel in self._sentinels:
+            await sentinel.aclose()
+
+
+class _Connection(Connection):
+    """A connection that is made to wherever the primary is at that time."""
+
+    def __init__(self, *, primary: Primary, **options: Any) -> None:
+        super().__init__(**options)
+        self._primary = primary
+        self.is_demoted = False
+        """The server has refused to be written to."""
+
+    async def _connect(self) -> None:
+        self.is_demoted = False
+        self.host, self.port = await self._primary.find()
+        await super()._connect()  # type: ignore[no-untyped-call]
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "ssl": self._primary.tls}
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except exceptions.ReadOnlyError:
+            # Not closed at once: in a pipeline the other replies are still to be read.
+            self.is_demoted = True
+            self.mark_for_reconnect()  # type: ignore[no-untyped-call]
+            raise
+
+
+class _Pool(BlockingConnectionPool):
+    """Lets go of what it has as soon as the primary is found to be elsewhere."""
+
+    def __init__(self, *, primary: Primary, **options: Any) -> None:
+        super().__init__(primary=primary, **options)
+        self._primary = primary
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        before = self._primary.at
+        await super().ensure_connection(connection)
+        if before not in (None, self._primary.at):
+            await self.disconnect(inuse_connections=False)
+
+    async def release(self, connection: AbstractConnection) -> None:
+        demoted = isinstance(connection, _Connection) and connection.is_demoted
+        await super().release(connection)
+        if demoted:
+            await self.disconnect(inuse_connections=False)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._primary.aclose()
+
+
+def connect(
+    url: str,
+    *,
+    connections: int,
+    timeout: float,
+    connect_timeout: float = 5.0,
+    decode_responses: bool = False,
+) -> Redis:
     """A client that opens up to `connections`; a command may take `timeout` seconds.
 
     redis-py repeats every command ten times by default, and its plain pool raises when it is
-    empty. Here nothing is repeated, and a call waits for a connection.
+    empty. Here nothing is repeated, and a call waits for a connection. Raises ValueError for a URL
+    that `contract.address` cannot read.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=timeout,
-        protocol=2,
-        socket_timeout=timeout,
-        socket_connect_timeout=connect_timeout,
-        retry=Retry(NoBackoff(), 0),
-    )
+    address = parse(url)
+    options: dict[str, Any] = {
+        "max_connections": connections,
+        "timeout": timeout,
+        "db": address.db,
+        "decode_responses": decode_responses,
+        **_limits(timeout, connect_timeout),
+        **_login(address.login),
+    }
+    pool: BlockingConnectionPool
+    if address.path:
+        pool = BlockingConnectionPool(
+            connection_class=UnixDomainSocketConnection, path=address.path, **options
+        )
+    else:
+        pool = _Pool(connection_class=_Connection, primary=Primary(address), **options)
     return Redis.from_pool(pool)
 
 
 def milliseconds(seconds: float) -> int:
     """Seconds as Redis takes them."""
     return round(seconds * 1000)
+
+
+def _limits(timeout: float, connect_timeout: float) -> dict[str, Any]:
+    return {
+        "protocol": 2,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": connect_timeout,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _login(login: Login) -> dict[str, str | None]:
+    return {"username": login.username or None, "password": login.password or None}

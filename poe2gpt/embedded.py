@@ -21,10 +21,9 @@ from urllib.parse import quote
 
 import msgspec
 import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from contract import store
 from poe2gpt.programs import BENEATH, Program, environment_without
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.supervisor import Child
@@ -143,14 +142,7 @@ async def until_ready(child: Child, place: Place) -> None:
 
 def connect(url: str) -> Client:
     """Open a client that asks once and tells at once: within two seconds."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=True,
-        socket_timeout=2,
-        socket_connect_timeout=2,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return store.connect(url, connections=10, timeout=2, connect_timeout=2, decode_responses=True)
 
 
 def _state_home() -> Path:

@@ -27,6 +27,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "HOST": ("host", str),
     "REDIS_URL": ("redisUrl", str),
     "POE_URL": ("poeUrl", str),
+    "POE_UPLOAD_URL": ("uploadUrl", str),
 }
 SECRET_VARIABLES = frozenset({"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL"})
 

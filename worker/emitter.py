@@ -1,8 +1,9 @@
 """Brings what running jobs emit to Redis.
 
 One task writes for all jobs. Whatever has piled up while the last write was under way goes out in
-the next: an idle worker adds no delay, and a busy one gets cheaper per event. A write that fails is
-repeated as it was, for ever; the ids of its records make that harmless.
+the next: an idle worker adds no delay, and a busy one gets cheaper per event. A write that fails
+because Redis is ailing is repeated as it was, for ever; the ids of its records make that harmless.
+A record that Redis will never take ends its job.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from contract.messages import Event, Reasoning, Record, Text, is_terminal
-from contract.store import RedisFault
+import msgspec
+
+from contract.messages import Event, Failed, FailureKind, Reasoning, Record, Text, is_terminal
+from contract.store import RedisFault, may_pass
 
 _log = logging.getLogger("worker.emitter")
 
@@ -24,6 +27,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 STALE = 2
 """The verdict on a record whose job was given to another worker."""
+
+
+_REFUSED = Failed(FailureKind.INTERNAL, "The answer could not be passed on.", charged=True)
 
 
 class Outbox:
@@ -108,9 +114,21 @@ class Emitter:
             try:
                 return await self._append(records)
             except RedisFault as fault:
+                if not may_pass(fault):
+                    return await self._each_alone(records, fault)
                 _log.warning("cannot write to Redis, trying again: %s", fault)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _each_alone(self, records: Sequence[Record], fault: BaseException) -> list[int]:
+        """Find the records that Redis refuses for good, and end their jobs in their place."""
+        if len(records) > 1:
+            return [(await self._until_appended([record]))[0] for record in records]
+        (record,) = records
+        _log.error("Redis refuses a record of job %s: %s", record.job, fault)
+        if record.events != (_REFUSED,):
+            await self._until_appended([msgspec.structs.replace(record, events=(_REFUSED,))])
+        return [STALE]
 
 
 def _merged(events: Sequence[Event]) -> tuple[Event, ...]:

@@ -3,15 +3,23 @@
 -- The epoch moves on at once, so nothing that the worker still has under way can reach the log.
 -- The entry stays pending: it has had its turn, and `again` is read before the ring.
 --
+-- A job with output comes here only when Redis has lost the end of it, as it may when a replica takes
+-- over: to run it again would be to tell its client two answers.
+--
 -- ARGV: now, worker, job, epoch, delay ms, tokens tried (ids, comma separated), life ms, worker
---       that should leave it to others for a while (or ''), attempts that the upstream has failed
+--       that should leave it to others for a while (or ''), attempts that the upstream has failed,
+--       events of an interrupted job
 -- Returns 1, or 0 where the job is no longer this worker's.
 local now, worker, id = clock(ARGV[1]), ARGV[2], ARGV[3]
-local epoch, state, client, cancelled =
-  unpack(redis.call('HMGET', job_key(id), 'epoch', 'state', 'client', 'cancelled'))
+local epoch, state, client, cancelled, begun =
+  unpack(redis.call('HMGET', job_key(id), 'epoch', 'state', 'client', 'cancelled', 'begun'))
 if epoch ~= ARGV[4] or state ~= 'running' then return 0 end
 if cancelled then
   finish(id, ARGV[7])
+  return 0
+end
+if begun then
+  fail(id, ARGV[10], ARGV[7])
   return 0
 end
 redis.call('SREM', 'p2g:owned:' .. worker, id)

@@ -1,4 +1,4 @@
-"""A primary, a replica and three sentinels on loopback, all real."""
+"""A primary, two replicas and three sentinels on loopback, all real."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IN_URL = "a%2Fb%23c%3Fd%40e"
 
 
 class Watched:
-    """A Redis with a replica, watched by sentinels."""
+    """A Redis with replicas, watched by sentinels."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -41,7 +41,8 @@ class Watched:
 
     async def start(self) -> None:
         primary = await self._start_server()
-        await self._start_server("--replicaof", f"127.0.0.1 {primary}")
+        for _ in range(2):
+            await self._start_server("--replicaof", f"127.0.0.1 {primary}")
         for _ in range(3):
             await self._start_sentinel(primary)
         await eventually(self._is_settled, "the sentinels")
@@ -54,6 +55,8 @@ class Watched:
             directory / "log",
             *(_program(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
             *("--dir", str(directory), "--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
+            # As in operations.md: who has lost its replicas to a new primary takes nothing more.
+            *("--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"),
             *("--requirepass", PASSWORD, "--masterauth", PASSWORD, *options),
         )
         return port
@@ -108,7 +111,7 @@ class Watched:
     async def _is_settled(self) -> bool:
         for sentinel in self.sentinels:
             state = await self.ask(sentinel, "SENTINEL", "MASTER", SERVICE)
-            if not state or int(state["num-other-sentinels"]) < 2 or int(state["num-slaves"]) < 1:
+            if not state or int(state["num-other-sentinels"]) < 2 or int(state["num-slaves"]) < 2:
                 return False
             replicas = await self.ask(sentinel, "SENTINEL", "REPLICAS", SERVICE)
             if any(replica["master-link-status"] != "ok" for replica in replicas):

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from contract.config import File, Settings, keys_of
+from contract.config import File, ModelSettings, Settings, keys_of
 from gateway.config import GatewayConfig, gateway_config
 from worker.config import Limits, WorkerConfig, worker_config
 
 MANUAL = (Path(__file__).parents[3] / "config.example.toml").read_text()
 SHOWN_DEFAULT = re.compile(r"^# (?=\w+ = )", re.MULTILINE)
 EXAMPLE = re.compile(r"^#   (\w+ = (?:\[\n(?:#     .*\n)+#   \]|.+))$", re.MULTILINE)
+
+OF_A_MODEL = re.compile(r"^#   (\[models\..+\]|  \w+ = .+)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,13 @@ def test_the_examples_in_the_manual_are_valid(
     assert len(examples) == 3
     assert len(gateway.access_tokens) == 3
     assert len(worker.tokens) == 2
+
+
+def test_the_manual_shows_every_setting_of_a_model_with_its_default() -> None:
+    text = "\n".join(OF_A_MODEL.findall(MANUAL))
+
+    settings = Settings(File("examples", text, tomllib.loads(text)))
+
+    (shown,) = settings.values["models"].values()
+    assert shown.keys() == set(keys_of(ModelSettings))
+    assert list(worker_config(settings)[0].models.values()) == [ModelSettings()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.config import ConfigError, File, Settings
+from contract.config import ConfigError, File, ModelSettings, Settings, model_settings
+from gateway.config import gateway_config
 from worker.config import WorkerConfig, worker_config
 
 
@@ -143,6 +145,7 @@ def test_no_repr_shows_a_secret() -> None:
         pytest.param({"timeout": 0}, "`timeout` = 0", id="timeout"),
         pytest.param({"proxy": "socks5://h"}, "`proxy`: expected http://", id="proxy"),
         pytest.param({"poeUrl": "api.poe.com"}, "`poeUrl`: expected https://", id="Poe"),
+        pytest.param({"uploadUrl": "quora.com"}, "`uploadUrl`: expected https://", id="uploads"),
         pytest.param({"tokens": [""]}, "`tokens[0]`: is empty", id="empty token"),
     ],
 )
@@ -157,3 +160,52 @@ def test_it_passes_through_a_descriptor() -> None:
     config, _ = worker_config(settings(tokens=["a", {"token": "b", "account": "x"}]))
 
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(config), type=WorkerConfig) == config
+
+
+# Models, whose settings both sides read.
+
+
+def test_a_model_has_settings_by_its_name_in_any_case() -> None:
+    table = {"Claude-Haiku-4.5": {"protocol": "bot", "reasoning": "inline", "toolEmulation": True}}
+    expected = ModelSettings(protocol="bot", reasoning="inline", tool_emulation=True)
+
+    worker, _ = worker_config(settings(models=table))
+    gateway, _ = gateway_config(settings(models=table))
+
+    assert model_settings(worker.models, "claude-HAIKU-4.5") == expected
+    assert model_settings(worker.models, "claude-haiku-4-5", "Claude-Haiku-4.5") == expected
+    assert model_settings(worker.models, "Claude-Haiku-4") == ModelSettings()
+    assert gateway.models == worker.models
+
+
+@pytest.mark.parametrize("read", [worker_config, gateway_config])
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (
+            '[models."GPT-5.4"]\nprotocoll = "bot"',
+            'config.toml:2: unknown key `models."GPT-5.4".protocoll`; did you mean `protocol`?',
+        ),
+        (
+            '[models]\n"o3" = { protocol = "http" }',
+            "config.toml:2: `models.o3.protocol` = 'http': expected auto, bot or openai",
+        ),
+        (
+            "[models.o3]\ntoolEmulation = 1",
+            "config.toml:2: `models.o3.toolEmulation` = 1: expected true or false",
+        ),
+        ('models = "o3"', "config.toml:1: `models`: expected a table"),
+        ("[models]\no3 = 3", "config.toml:2: `models.o3` = 3: expected a table"),
+        (
+            "[models.o3]\n[models.O3]",
+            "config.toml:2: `models.O3`: is there twice, in another case",
+        ),
+    ],
+)
+def test_a_mistake_in_a_models_settings_is_told_with_its_place(
+    read: Any, table: str, says: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(Settings(File("config.toml", table, tomllib.loads(table))))
+
+    assert str(error.value) == says
