@@ -7,7 +7,7 @@ PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		&& echo $$python && break; done)
 
-.PHONY: help demo run test soak bench check fix lock clean
+.PHONY: help demo run test soak chaos fuzz bench check fix lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ test: .venv/dev  ## every test; those that lack nginx or Docker say so and are s
 
 soak: .venv/dev  ## limits and shares under pressure, for MINUTES=5
 	@$(BIN)/python -m bench.soak $(or $(MINUTES),5)
+
+chaos: .venv/dev  ## a thousand requests while workers, gateways and Redis are killed
+	@$(BIN)/python -m bench.chaos
+
+fuzz: .venv/dev  ## whatever strangers may send, for MINUTES=5
+	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),5)
 
 bench: .venv/dev  ## what the scripts of the hot path cost Redis
 	@$(BIN)/python -m bench.scripts

@@ -42,6 +42,7 @@ async def _work(config: WorkerConfig) -> None:
         PoeClient(
             config.poe_url,
             max_connections=_connections(config),
+            uploads_to=config.upload_url,
             proxy=config.proxy,
             connect_timeout=config.connect_timeout,
             timeout=config.timeout,

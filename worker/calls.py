@@ -8,10 +8,12 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from secrets import token_hex
+from typing import Literal
 
-from contract.messages import Event, Job
+from contract.messages import Event, Job, MediaPart, Model
 from contract.store import RedisFault
 from worker import lessons
+from worker.bot.attachments import Attachment
 from worker.config import PoeToken
 from worker.leases import Leases
 from worker.poe.client import PoeClient
@@ -19,14 +21,17 @@ from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Queue
 from worker.replies import Granted, Lost, Note, Parked, Refused
+from worker.route import Kind
 from worker.tokens import TokenPool
+from worker.uploads import Uploads
 
 _log = logging.getLogger("worker.calls")
 
 FULL_PAUSE = 0.25
 """Seconds before asking again for an account whose calls in flight we do not know."""
 
-OnEvents = Callable[[list[Event]], Coroutine[None, None, None]]
+OnEvents = Callable[[list[Event]], Coroutine[None, None, bool]]
+"""Takes a batch, and tells whether more is wanted."""
 
 
 LOST_PAUSE = 0.5
@@ -34,6 +39,10 @@ LOST_PAUSE = 0.5
 
 BRIEF = 0.1
 """Seconds for which a refused call waits here; for longer its job goes back to the queue."""
+
+
+_MAY_BE_A_LOST_FILE = {FaultKind.BAD_REQUEST, FaultKind.UPSTREAM_DOWN}
+"""What Poe may say of a file that it no longer has: "Internal server error" is its usual word."""
 
 
 class Unavailable(Exception):
@@ -50,6 +59,7 @@ class Calls:
         self._pool = pool
         self._leases = leases
         self._poe = poe
+        self._uploads = Uploads(queue, poe)
         # The longest a granted call may take to leave: time to connect, and a little.
         self._guard = guard
         self._in_flight: dict[str, PoeToken] = {}
@@ -71,14 +81,19 @@ class Calls:
         epoch: int,
         token: PoeToken,
         *,
-        simulate_roles: int,
+        kind: Kind,
+        model: Model | None,
+        simulate_roles: Literal[0, 1, 2],
         on_start: Callable[[], None],
         on_events: OnEvents,
     ) -> None:
         """Call Poe for `job` with `token`, which the pool has acquired for it.
 
-        Raises Unavailable or NotSent where no call was made, Fault where one failed.
+        The call ends early, and well, when no more is wanted. Raises Unavailable or NotSent where
+        no call was made, Fault where one failed.
         """
+        # Before the grant, which is for a moment; an upload may take a minute.
+        attachments = await self._attachments(job, token) if kind is Kind.BOT else {}
         grant = f"{job.id}:{token_hex(4)}"
         granted = await self._granted(token, (job.id, epoch), grant)
         sent = False
@@ -100,21 +115,39 @@ class Calls:
                 token.secret,
                 may_send=lambda: time.monotonic() < granted.asked + self._guard,
                 on_sent=on_sent,
+                kind=kind,
+                model=model,
                 simulate_roles=simulate_roles,
+                attachments=attachments,
             ) as answer:
                 async for events in answer:
-                    await on_events(events)
+                    if not await on_events(events):
+                        break
             note = self._heed(answer.limits, token)
             if not self._pool.is_well(token.id):
                 self._pool.unpark(token.id)
                 note = Note(rest=note.rest if note else 0.0, park=-1)
         except Fault as fault:
             note = self._learn(fault, job, token)
+            if attachments and fault.kind in _MAY_BE_A_LOST_FILE:
+                await self._uploads.forget(job, token)
             raise
         finally:
             del self._in_flight[grant]
             (self._pool.release if sent else self._pool.cancel)(token)
             self._in_background(lambda: self._queue.release(token, grant, used=sent, note=note))
+
+    async def _attachments(self, job: Job, token: PoeToken) -> dict[MediaPart, Attachment]:
+        try:
+            return await self._uploads.attachments(job, token)
+        except Fault as fault:
+            self._pool.cancel(token)
+            if note := self._learn(fault, job, token):
+                self._in_background(lambda: self._queue.release(token, "", used=True, note=note))
+            raise
+        except BaseException:
+            self._pool.cancel(token)
+            raise
 
     async def _granted(self, token: PoeToken, job: tuple[str, int], grant: str) -> Granted:
         try:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from contract import config
-from contract.config import ConfigError, Settings
+from contract.config import ConfigError, ModelSettings, Settings
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _RateLimit = Annotated[int, Meta(ge=1, le=10_000)]
@@ -41,12 +41,16 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
 
     redis_url: str = config.REDIS_URL
     poe_url: str = "https://api.poe.com"
+    upload_url: str | None = None
+    """Where attachments are uploaded to. None: where Poe takes them, or what `poe_url` names."""
     tokens: tuple[PoeToken, ...] = ()
     timeout: _Seconds = 180.0
     """The longest silence of the upstream, before the first block of an answer or after any."""
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
     proxy: str | None = None
     simulate_roles: Literal[0, 1, 2] = 0
+    models: dict[str, ModelSettings] = {}
+    """By the upstream's names for them, folded to one case."""
     lease_life: Annotated[float, Meta(ge=1, le=300)] = 6.0
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 2
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
@@ -79,15 +83,24 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
 
     Returns the configuration and what the operator should be warned of. Raises ConfigError.
     """
-    read = settings.struct(WorkerConfig, but=["tokens"])
+    read = settings.struct(WorkerConfig, but=["tokens", "models"])
     tokens, warnings = _tokens(settings, settings.struct(Limits))
     return msgspec.structs.replace(
         read,
         tokens=tokens,
-        redis_url=_url(settings, "redisUrl", read.redis_url, ["redis", "rediss", "unix"]),
+        models=settings.tables_of(ModelSettings, "models"),
+        redis_url=_redis_url(settings, read.redis_url),
         poe_url=_url(settings, "poeUrl", read.poe_url, ["https", "http"]),
+        upload_url=_url(settings, "uploadUrl", read.upload_url, ["https", "http"])
+        if read.upload_url
+        else None,
         proxy=_url(settings, "proxy", read.proxy, ["http", "https"]) if read.proxy else None,
     ), warnings
+
+
+def _redis_url(settings: Settings, reference: str) -> str:
+    where = settings.where(("redisUrl",))
+    return config.redis_url(config.secrets(reference, where)[0], where)
 
 
 def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> str:

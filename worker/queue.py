@@ -29,6 +29,7 @@ from contract.messages import (
 )
 from contract.store import RedisFault, connect, milliseconds
 from worker.config import PoeToken
+from worker.poe.uploads import UploadedFile
 from worker.replies import Granted, Lost, Note, Parked, Refused, Taken, TokenState
 from worker.tokens import WINDOW, margin
 
@@ -63,7 +64,10 @@ class Queue:
         self._bell = connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
         self._script = {
             name: self._redis.register_script(scripts.source(name))
-            for name in ("dispatch", "append", "handback", "reclaim", "beat", "acquire", "release")
+            for name in (
+                *("dispatch", "append", "handback", "reclaim", "beat"),
+                *("acquire", "extend", "release"),
+            )
         }
 
     async def __aenter__(self) -> Queue:
@@ -97,7 +101,7 @@ class Queue:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
         args: list[Any] = [_ANSWER_MS]
         for record in records:
-            args += [record.job, record.epoch, record.seq, _mark(record), _encode(record)]
+            args += [record.job, record.epoch, record.seq, mark(record), _encode(record)]
         verdicts: list[int] = await self._run("append", *args)
         return verdicts
 
@@ -113,6 +117,7 @@ class Queue:
     ) -> bool:
         """Return a job without output to its place in the queue; False: no longer ours.
 
+        One with output, whose end Redis has lost, is ended.
         `to_others`: this worker has no token left for it, so another should get it first.
         """
         reply = await self._run(
@@ -125,8 +130,14 @@ class Queue:
             _ANSWER_MS,
             self.worker if to_others else "",
             failures,
+            _INTERRUPTED,
         )
         return bool(reply)
+
+    async def server(self) -> str:
+        """Which server this is, in which of its lives."""
+        found = await self._redis.info("server")
+        return str(found["run_id"])
 
     async def owned(self) -> set[str]:
         """The jobs that are this worker's."""
@@ -211,11 +222,8 @@ class Queue:
 
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            expiry = await self._now() + milliseconds(GRANT_LIFE)
-            for token, grant in grants:
-                pipe.zadd(keys.grants(token.account), {grant: expiry}, xx=True)
-            await pipe.execute()
+        calls = [word for token, grant in grants for word in (token.account, grant)]
+        await self._run("extend", milliseconds(GRANT_LIFE), *calls)
 
     async def release(
         self, token: PoeToken, grant: str, *, used: bool, note: Note | None = None
@@ -256,6 +264,22 @@ class Queue:
         """Tell everyone how many points a token's account has left."""
         await _await(self._redis.hset(keys.token(token.id), "points", str(points)))
 
+    async def uploads(self, account: str, digests: Sequence[str]) -> list[UploadedFile | None]:
+        """Where the account's uploads of these contents are, if they are remembered."""
+        rows = await _await(self._redis.mget(*(keys.upload(account, each) for each in digests)))
+        return [row and msgspec.msgpack.decode(row, type=UploadedFile) for row in rows]
+
+    async def remember_upload(
+        self, account: str, digest: str, file: UploadedFile, life: float
+    ) -> None:
+        """Remember for `life` seconds where the account's upload of this content is."""
+        key = keys.upload(account, digest)
+        await self._redis.set(key, _encode(file), px=milliseconds(life))
+
+    async def forget_uploads(self, account: str, digests: Sequence[str]) -> None:
+        """Forget where the account's uploads of these contents are."""
+        await self._redis.delete(*(keys.upload(account, digest) for digest in digests))
+
     @asynccontextmanager
     async def cancellations(self) -> AsyncIterator[AsyncIterator[str]]:
         """Inside the block, iterate the ids of jobs whose clients have left."""
@@ -292,10 +316,32 @@ class Queue:
         lock = self._redis.set(keys.CATALOGUE_LOCK, self.worker, nx=True, px=milliseconds(life))
         return bool(await lock)
 
+    async def may_refetch_catalogue(self, life: float) -> bool:
+        """Tell whether the catalogue may be fetched before its time, once in `life` seconds."""
+        asked = self._redis.set(keys.CATALOGUE_ASKED, self.worker, nx=True, px=milliseconds(life))
+        return bool(await asked)
+
     async def publish_catalogue(self, catalogue: Catalogue, life: float) -> None:
-        """Make a catalogue known to the gateways, and let nobody fetch it for `life` seconds."""
-        await self._redis.set(keys.CATALOGUE, _encode(catalogue), ex=CATALOGUE_LIFE)
-        await self._redis.pexpire(keys.CATALOGUE_LOCK, milliseconds(life))
+        """Make a catalogue known to everyone, and let nobody fetch it for `life` seconds."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.set(keys.CATALOGUE, _encode(catalogue), ex=CATALOGUE_LIFE)
+            pipe.set(keys.CATALOGUE_VERSION, repr(catalogue.fetched), ex=CATALOGUE_LIFE)
+            pipe.set(keys.CATALOGUE_LOCK, self.worker, px=milliseconds(life))
+            await pipe.execute()
+
+    async def catalogue_version(self) -> bytes | None:
+        """What tells one catalogue from another; None: there is none."""
+        version: bytes | None = await _await(self._redis.get(keys.CATALOGUE_VERSION))
+        return version
+
+    async def catalogue(self) -> Catalogue | None:
+        """The last good catalogue, if one can be read."""
+        value: bytes | None = await _await(self._redis.get(keys.CATALOGUE))
+        try:
+            return msgspec.msgpack.decode(value, type=Catalogue) if value else None
+        except msgspec.DecodeError as error:
+            _log.warning("the catalogue of another version cannot be read: %s", error)
+            return None
 
     async def _now(self) -> float:
         seconds, micros = await self._redis.time()
@@ -314,9 +360,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_job = msgspec.msgpack.Decoder(Job).decode
 
 
-def _mark(record: Record) -> int:
-    if is_terminal(record.events[-1]):
-        return 2
+def mark(record: Record) -> int:
+    """Tell `append` what a record is to its job; see append.lua."""
+    last = record.events[-1]
+    if is_terminal(last):
+        return 3 if isinstance(last, Failed) and not last.charged else 2
     return int(any(is_output(event) for event in record.events))
 
 

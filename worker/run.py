@@ -8,19 +8,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from contract.messages import Event, Failed, FailureKind, Started, is_output, is_terminal
+import msgspec
+
+from contract.config import ModelSettings
+from contract.messages import (
+    Event,
+    Failed,
+    FailureKind,
+    Finished,
+    Job,
+    Model,
+    Refusal,
+    Started,
+    is_output,
+    is_terminal,
+)
 from contract.store import RedisFault
 from worker.calls import Calls, Unavailable
 from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
+from worker.models import Models
+from worker.openai.query import LEAST_MAX_TOKENS
 from worker.poe.client import NotSent
 from worker.poe.faults import Blame, Fault, FaultKind, blame, to_failure
+from worker.poe.parameters import thinks
 from worker.queue import Queue
 from worker.replies import Taken
 from worker.retry import Step, decide
+from worker.route import Kind, emulates_tools, fails_over, route
+from worker.shaping import Mismatch, Shaping, correction, instructed
 from worker.tokens import TokenPool
 
 _log = logging.getLogger("worker.run")
@@ -28,8 +48,14 @@ _log = logging.getLogger("worker.run")
 FAULT_PAUSE = 0.5
 """Seconds before a job is handed back again, after Redis has failed."""
 
+CORRECTED = "corrected"
+"""Stands among what a job has tried, beside tokens and kinds of upstream: to answer in the form
+that was asked for."""
+
 LONGEST_PAUSE = 1.0
 """Seconds for which a job may be out of everybody's reach until a token of ours is ready."""
+
+_KINDS = frozenset(kind.value for kind in Kind)
 
 _LEFT = Failed(FailureKind.CANCELLED, "The client has left.")
 _DRAINED = Failed(
@@ -46,7 +72,11 @@ class Worker(Protocol):
     pool: TokenPool
     calls: Calls
     emitter: Emitter
+    models: Models
     simulate_roles: Literal[0, 1, 2]
+
+    def setting(self, name: str, model: Model | None) -> ModelSettings:
+        """What is configured for a model, by any of the upstream's names for it."""
 
 
 class HandBack(Exception):
@@ -66,6 +96,16 @@ class JobRun:
     taken: Taken
     outbox: Outbox = field(init=False)
     tried: set[str] = field(init=False)
+    """What has failed the job: tokens in their own right, kinds of upstream, and a correction.
+
+    All go with the job to the next worker, which so makes none of these calls again."""
+    model: Model | None = field(init=False)
+    setting: ModelSettings = field(init=False)
+    kind: Kind = field(init=False)
+    mismatch: Mismatch | None = field(init=False, default=None)
+    """The answer that was not what was asked for, so that it is asked for once more."""
+    shaping: Shaping = field(init=False)
+    """What is made of the events of the present call."""
     task: asyncio.Task[None] | None = None
     token: PoeToken | None = None
     attempt: int = 0
@@ -84,6 +124,11 @@ class JobRun:
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.worker.emitter, self.taken.job.id, self.taken.epoch, self.stop)
         self.tried = set(self.taken.tried)
+        self.model = self.worker.models.find(self.taken.job.model)
+        self.setting = self.worker.setting(self.taken.job.model, self.model)
+        self.kind = route(self.taken.job, self.model, self.setting)
+        if self.kind.value in self.tried:
+            self.kind = self.kind.other
         self.attempt = self.taken.attempt - 1
         self.upstream_failures = self.taken.failures
 
@@ -114,6 +159,7 @@ class JobRun:
                 "job": self.taken.job.id,
                 "model": self.taken.job.model,
                 "token": self.token.label if self.token else None,
+                "kind": self.kind.value,
                 "attempt": self.attempt,
                 "queue_wait": round(self.taken.waited, 3),
                 "duration": round(time.monotonic() - began, 3),
@@ -140,8 +186,7 @@ class JobRun:
         if self.stale:
             return "stale"
         if end is not None and not self.ended:
-            self.ended = True
-            self.outbox.put((end,))
+            self._put([*(self.shaping.flush() if self.begun else ()), end])
         await self.outbox.closed()
         return end.kind if isinstance(end, Failed) else "ok"
 
@@ -180,11 +225,14 @@ class JobRun:
     async def _until_answered(self, token: PoeToken) -> None:
         while True:
             self.token = token
+            job = self._prepared(token)
             try:
-                return await self.worker.calls.make(
-                    self.taken.job,
+                await self.worker.calls.make(
+                    job,
                     self.taken.epoch,
                     token,
+                    kind=self.kind,
+                    model=self.model,
                     simulate_roles=self.worker.simulate_roles,
                     on_start=self._on_start,
                     on_events=self._on_events,
@@ -195,6 +243,25 @@ class JobRun:
                 raise HandBack from None
             except Fault as fault:
                 token = await self._after(fault, token)
+            else:
+                if self._is_answered():
+                    return
+                token = self._untried_token()
+
+    def _prepared(self, token: PoeToken) -> Job:
+        """Word the job for the next call, and make ready for the answer."""
+        try:
+            job, options = self.taken.job, self.taken.job.options
+            emulate = emulates_tools(job, self.kind, self.model, self.setting)
+            if self.kind is Kind.OPENAI and (options.max_tokens or 0) >= LEAST_MAX_TOKENS:
+                # Poe counts the tokens itself there, and better than we can guess them.
+                options = msgspec.structs.replace(options, max_tokens=None)
+            self.shaping = Shaping(options, emulate_tools=emulate, thinks=thinks(self.model))
+            job = instructed(job, emulate_tools=emulate)
+            return correction(job, self.mismatch) if self.mismatch else job
+        except BaseException:
+            self.worker.pool.cancel(token)
+            raise
 
     def _on_start(self) -> None:
         taken, label = self.taken, self.token.label if self.token else ""
@@ -203,14 +270,52 @@ class JobRun:
             (Started(self.worker.name, self.attempt, taken.job.model, label, taken.waited),)
         )
 
-    async def _on_events(self, events: list[Event]) -> None:
+    async def _on_events(self, events: list[Event]) -> bool:
+        """Take what came; tell whether the call is to go on."""
+        # An upstream that has ended is left to hang up by itself.
+        over = any(is_terminal(event) for event in events)
+        try:
+            self._put(self.shaping.feed(events))
+        except Mismatch as mismatch:
+            self.mismatch = mismatch
+            return over
+        await self.outbox.room()
+        return over or not self.ended
+
+    def _put(self, events: Sequence[Event]) -> None:
         self.begun = self.begun or any(is_output(event) for event in events)
         self.ended = self.ended or any(is_terminal(event) for event in events)
-        self.outbox.put(events)
-        await self.outbox.room()
+        if events:
+            self.outbox.put(events)
+
+    def _is_answered(self) -> bool:
+        """Tell whether nothing more is to be asked: an answer in a wrong form gets one more try."""
+        if self.ended:
+            return True
+        if self.mismatch is None:
+            raise RuntimeError("the answer has no end")
+        if CORRECTED in self.tried or self.begun:
+            self._put([Refusal(self.mismatch.reason), Finished("stop")])
+            return True
+        self.tried.add(CORRECTED)
+        return False
+
+    def _fails_over(self, fault: Fault) -> bool:
+        """Change to the other kind of upstream if that may help; tell whether it may."""
+        over = (
+            not self.begun
+            and self.tried.isdisjoint(_KINDS)
+            and fails_over(self.kind, fault, self.taken.job, self.model, self.setting)
+        )
+        if over:
+            self.tried.add(self.kind.value)
+            self.kind = self.kind.other
+        return over
 
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
+        if self._fails_over(fault):
+            return self._untried_token()
         blamed = blame(fault.kind)
         if blamed is Blame.UPSTREAM:
             self.upstream_failures += 1
@@ -221,7 +326,7 @@ class JobRun:
             fault,
             output=self.begun,
             upstream_failures=self.upstream_failures,
-            tokens_tried=len(self.tried),
+            tokens_tried=len(self.tried - _KINDS - {CORRECTED}),
         )
         if decision.step is Step.FAIL:
             raise fault

@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
 from contract import keys, tasks
-from contract.messages import Catalogue, WorkerReport
+from contract.config import ModelSettings, model_settings
+from contract.messages import Model, WorkerReport
 from contract.store import RedisFault
 from worker import lessons
 from worker.calls import Calls
 from worker.config import PoeToken, WorkerConfig
 from worker.emitter import Emitter
 from worker.leases import Leases
+from worker.models import Models
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
 from worker.queue import GRANT_LIFE, Queue
@@ -27,11 +29,8 @@ from worker.tokens import TokenPool, Wait
 
 _log = logging.getLogger("worker")
 
-CATALOGUE_AGE = 3600.0
-"""Seconds after which the catalogue is fetched anew."""
-
-CATALOGUE_RETRY = 60.0
-"""Seconds after a failed fetch of it."""
+FIRST_CATALOGUE = 5.0
+"""Seconds for which the first jobs wait for the catalogue, which tells how to ask for them."""
 
 MOST_AT_ONCE = 16
 """Jobs that one dispatch may take."""
@@ -57,6 +56,7 @@ class Service:
         self.leases = Leases((t.account for t in config.tokens), life=config.lease_life)
         self.calls = Calls(queue, self.pool, self.leases, poe, guard=config.connect_timeout + 0.5)
         self.emitter = Emitter(queue.append)
+        self.models = Models(queue, poe)
         self._config = config
         self._poe = poe
         self._version = version
@@ -64,6 +64,8 @@ class Service:
         self._looked: dict[str, float] = {}
         """When a parked token's balance was last looked at."""
         self._last_beat = time.monotonic()
+        self._server = ""
+        """Which Redis answered the last beat."""
         self._grace = max(config.lease_life, keys.GATEWAY_LIFE)
         """Seconds that everyone has to come back after an outage of Redis."""
         self._present_since = self._last_beat - self._grace
@@ -72,6 +74,11 @@ class Service:
         self._hurried = False
         self._changed = asyncio.Event()
         """Set when a token may have become free."""
+
+    def setting(self, name: str, model: Model | None) -> ModelSettings:
+        """What is configured for a model, by any of the upstream's names for it."""
+        names = (name,) if model is None else (name, model.display_name, model.id)
+        return model_settings(self._config.models, *names)
 
     def drain(self) -> None:
         """Take nothing new; `run` returns when what runs has ended. A second call ends it now."""
@@ -92,7 +99,7 @@ class Service:
                 self._repeat(self._beat, self._config.lease_life / 3),
                 self._repeat(self._listen, 0.0),
                 self._repeat(self._cut_the_uncounted, 1.0),
-                self._repeat(self._refresh_catalogue, 5.0),
+                self._repeat(self.models.keep, 0.0),
                 self._repeat(self._look_at_the_parked, 5.0),
             )
         ]
@@ -104,6 +111,7 @@ class Service:
             await tasks.end([*background, emitting, serving])
 
     async def _serve(self) -> None:
+        await self.models.settled(FIRST_CATALOGUE)
         await self._take_jobs()
         await self._finish_jobs()
 
@@ -223,8 +231,11 @@ class Service:
         except RedisFault:
             self._present_since = asked
             raise
-        if asked - self._last_beat > self._config.lease_life:
+        server = await self.queue.server()
+        moved = self._server not in ("", server)
+        if moved or asked - self._last_beat > self._config.lease_life:
             await self._wake_from_absence(asked)
+        self._server = server
         new = self.pool.own(self.leases.renew(fences, asked))
         await self._learn_states(new)
         if self.calls.in_flight:
@@ -237,7 +248,7 @@ class Service:
         self._changed.set()
 
     async def _wake_from_absence(self, now: float) -> None:
-        """Redis was gone, or we were frozen: some of our jobs may be others' by now."""
+        """Redis was gone or is another one, or we were frozen: some jobs may be others' by now."""
         self._present_since = now
         # First those that we know: one that is dispatched meanwhile is ours.
         runs = list(self._runs.items())
@@ -303,16 +314,6 @@ class Service:
                 self.pool.unpark(token.id)
                 await self.queue.release(token, "", used=True, note=Note(park=-1))
                 self._changed.set()
-
-    async def _refresh_catalogue(self) -> None:
-        if not await self.queue.may_fetch_catalogue(CATALOGUE_RETRY):
-            return
-        try:
-            models = await self._poe.models()
-        except Fault as fault:
-            _log.warning("Poe's list of models could not be fetched: %s", fault)
-            return
-        await self.queue.publish_catalogue(Catalogue(time.time(), models), CATALOGUE_AGE)
 
 
 def new_name() -> str:

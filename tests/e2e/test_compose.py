@@ -46,12 +46,12 @@ class Stack:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def ask(self) -> str:
+    def ask(self, question: str = "Count!") -> str:
         """Ask the simulated Poe to count, and return the answer's text."""
         answer = httpx.post(
             f"http://127.0.0.1:{self.port}/v1/chat/completions",
             headers={"Authorization": f"Bearer {KEY}"},
-            json={"model": "Count", "messages": [{"role": "user", "content": "Count!"}]},
+            json={"model": "Count", "messages": [{"role": "user", "content": question}]},
             timeout=60,
         )
         assert answer.status_code == 200, answer.text
@@ -129,6 +129,16 @@ def test_more_gateways_are_found_and_fewer_are_not_missed(stack: Stack) -> None:
     answers = stack.ask_at_once(4)
 
     assert answers == [NUMBERS] * 4
+
+
+def test_fewer_workers_lose_no_answer(stack: Stack) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(stack.ask, "count to 10 every 500ms") for _ in range(8)]
+        stack.compose("up", "--detach", "--wait", "--scale", "worker=2")
+        answers = [each.result() for each in asked]
+
+    assert answers == [NUMBERS] * 8
+    assert stack.ask_at_once(4) == [NUMBERS] * 4
 
 
 def test_a_killed_worker_is_not_missed(stack: Stack) -> None:

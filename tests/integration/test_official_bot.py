@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from openai import APIError, AsyncOpenAI
 
 from tests.support.deployment import KEY, Deployment, Gateway, eventually, free_port, spawn
+from tests.support.upload_desk import UploadDesk
 
 
 @pytest.fixture
-async def gateway(deployment: Deployment) -> Gateway:
+async def desk() -> AsyncIterator[UploadDesk]:
+    async with UploadDesk() as desk:
+        yield desk
+
+
+@pytest.fixture
+async def gateway(deployment: Deployment, desk: UploadDesk) -> Gateway:
     port = free_port()
     argv = (sys.executable, "-m", "tests.support.fastapi_poe_bot", "--port", str(port))
     bots = await spawn(deployment.directory / "bots.log", *argv)
     deployment.children.append(bots)
     await eventually(lambda: "fastapi_poe bots on" in bots.output(), "the official bots")
-    await deployment.start_worker("--cool-down", "0", poe_url=f"http://127.0.0.1:{port}")
+    await deployment.start_worker(
+        *("--cool-down", "0"),
+        config=f'uploadUrl = "{desk.url}"',
+        poe_url=f"http://127.0.0.1:{port}",
+    )
     return await deployment.start_gateway()
 
 
@@ -49,3 +63,81 @@ async def test_an_official_bots_late_error_ends_the_stream_as_an_error(gateway: 
             await _stream(client, "Oddities", "fail")
 
     assert failure.value.code == "insufficient_quota"
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Tells the weather.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "clock"}}
+
+
+async def test_official_bots_read_our_attachments(gateway: Gateway) -> None:
+    content: list[Any] = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,aGk="}},
+    ]
+    async with AsyncOpenAI(api_key=KEY, base_url=f"{gateway.url}/v1", max_retries=0) as client:
+        answer = await client.chat.completions.create(
+            model="Reader",
+            messages=[{"role": "user", "content": content}],
+            extra_body={"aspect": "3:2", "skip_system_prompt": True},
+        )
+
+    read = json.loads(answer.choices[0].message.content or "")
+    (message,) = read["query"]
+    assert message["content"] == "What is it?"
+    assert [(each["name"], each["url"]) for each in message["attachments"]] == [
+        ("image.png", "https://pfst.cf2.poecdn.net/base/1"),
+        ("a.txt", "https://pfst.cf2.poecdn.net/base/2"),
+    ]
+    assert message["parameters"] == {"aspect": "3:2"}
+    assert read["skip_system_prompt"] is True
+
+
+async def test_official_bots_and_clients_agree_on_a_round_of_tools(gateway: Gateway) -> None:
+    tools: list[Any] = [WEATHER, CLOCK]
+    messages: list[Any] = [{"role": "user", "content": "What is the weather?"}]
+    async with AsyncOpenAI(api_key=KEY, base_url=f"{gateway.url}/v1", max_retries=0) as client:
+        first = await client.chat.completions.create(model="Caller", messages=messages, tools=tools)
+        said = first.choices[0].message
+        calls = said.tool_calls or []
+        messages += [said.model_dump(exclude_none=True)]
+        messages += [
+            {"role": "tool", "tool_call_id": call.id, "content": f"result of {call.id}"}
+            for call in calls
+        ]
+        second = await client.chat.completions.create(
+            model="Caller", messages=messages, tools=tools
+        )
+
+    assert first.choices[0].finish_reason == "tool_calls"
+    assert said.content is None
+    assert [call.model_dump() for call in calls] == [
+        {
+            "id": f"c{index}",
+            "type": "function",
+            "function": {"name": name, "arguments": '{"city":"Paris"}'},
+        }
+        for index, name in enumerate(["weather", "clock"])
+    ]
+    assert first.usage is not None
+    assert (first.usage.prompt_tokens, first.usage.completion_tokens) == (7, 5)
+    read = json.loads(second.choices[0].message.content or "")
+    assert [message["content"] for message in read["query"]] == ["What is the weather?"]
+    assert [tool["function"]["name"] for tool in read["tools"]] == ["weather", "clock"]
+    assert [call["id"] for call in read["tool_calls"]] == ["c0", "c1"]
+    assert read["tool_results"] == [
+        {"role": "tool", "name": name, "tool_call_id": call, "content": f"result of {call}"}
+        for call, name in [("c0", "weather"), ("c1", "clock")]
+    ]

@@ -1,4 +1,4 @@
-"""One request to a bot and its answer, as batches of the contract's events."""
+"""One request to Poe and its answer, as batches of the contract's events."""
 
 from __future__ import annotations
 
@@ -6,19 +6,44 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import httpx
 
 from contract.messages import Event
-from worker.bot.stream import AnswerStream
-from worker.poe.body import is_event_stream, refusal
+from worker.poe.body import is_event_stream, is_json, refusal, whole
 from worker.poe.connections import FOREIGN, Gate, translated
+from worker.poe.faults import Fault
 from worker.poe.limits import RateLimits, limits_from
-from worker.poe.sse import EventDecoder
+from worker.poe.sse import EventDecoder, ServerSentEvent
 
 _LINGER = 0.5
-"""Seconds after `done` in which the body may end, so that its connection can be used again."""
+"""Seconds after its last event in which the body may end, so that its connection can be used
+again."""
+
+_TRAILER = 5.0
+"""Seconds after the answer's last word in which token counts may come."""
+
+
+class Stream(Protocol):
+    """What one kind of upstream means by its events.
+
+    `feed` and `end`, the end of the body, return the contract's events, ending with `Finished`;
+    `fault` is set when there will be none.
+    """
+
+    fault: Fault | None
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether all is said, though the stream is not over yet."""
+
+    def feed(self, events: list[ServerSentEvent]) -> list[Event]: ...
+
+    def end(self) -> list[Event]: ...
 
 
 class Answer:
@@ -36,11 +61,13 @@ class Answer:
         self,
         http: httpx.AsyncClient,
         request: Callable[[], httpx.Request],
+        stream: Stream,
         secret: str,
         *,
         may_send: Callable[[], bool],
         on_sent: Callable[[], None],
         timeout: float,
+        takes_json: bool = False,
     ) -> None:
         self.limits: RateLimits | None = None
         """What the headers said; None before they came, and where they say nothing."""
@@ -49,9 +76,10 @@ class Answer:
         self._secret = secret
         self._on_sent = on_sent
         self._timeout = timeout
+        self._takes_json = takes_json
         self._gate = Gate(may_send, self._sending)
         self._decoder = EventDecoder()
-        self._stream = AnswerStream()
+        self._stream = stream
         self._limit = asyncio.timeout(None)
         self._deadline = 0.0
         self._batches = self._run()
@@ -87,7 +115,10 @@ class Answer:
             response = await self._send()
             try:
                 self.limits = limits_from(response.headers)
-                if not is_event_stream(response):
+                if self._takes_json and is_json(response):
+                    if batch := await self._whole(response):
+                        yield batch
+                elif not is_event_stream(response):
                     raise await refusal(response)
                 body = response.aiter_bytes()
                 while not self._stream.is_over:
@@ -111,20 +142,33 @@ class Answer:
         self._limit.reschedule(self._deadline)
         self._on_sent()
 
-    async def _next_chunk(self, body: AsyncIterator[bytes]) -> bytes | None:
+    async def _whole(self, response: httpx.Response) -> list[Event]:
+        """Read an answer that is no stream, as a stream of a single event."""
         async with asyncio.timeout_at(self._deadline):
-            return await anext(body, None)
+            event = ServerSentEvent("message", await whole(response))
+        return self._stream.feed([event]) + self._stream.end()
+
+    async def _next_chunk(self, body: AsyncIterator[bytes]) -> bytes | None:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await anext(body, None)
+        except FOREIGN:
+            if self._stream.is_complete:
+                return None
+            raise
 
     def _take(self, chunk: bytes | None) -> list[Event]:
         if chunk is None:
             return self._stream.feed(self._decoder.close()) + self._stream.end()
         if not (events := self._decoder.feed(chunk)):
             return []
+        batch = self._stream.feed(events)
         self._rearm()
-        return self._stream.feed(events)
+        return batch
 
     def _rearm(self) -> None:
-        self._deadline = asyncio.get_running_loop().time() + self._timeout
+        pause = min(self._timeout, _TRAILER) if self._stream.is_complete else self._timeout
+        self._deadline = asyncio.get_running_loop().time() + pause
 
 
 async def _linger(body: AsyncIterator[bytes]) -> None:

@@ -28,6 +28,12 @@ def is_event_stream(response: httpx.Response) -> bool:
     return response.status_code == 200 and content_type.lower().startswith("text/event-stream")
 
 
+def is_json(response: httpx.Response) -> bool:
+    """Tell whether the body is an answer that is told as a whole."""
+    content_type = response.headers.get("content-type", "").lower()
+    return response.status_code == 200 and content_type.startswith("application/json")
+
+
 async def refusal(response: httpx.Response) -> Fault:
     """Read why there is no answer; with a body that is cut or slow, tell what is known."""
     body = bytearray()

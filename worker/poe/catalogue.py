@@ -7,9 +7,11 @@ models must not hide the rest.
 
 from __future__ import annotations
 
+import msgspec
+
 from contract.messages import Model
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.loose import object_of, objects_of, parse, string_of, strings_of
+from worker.poe.loose import count_of, object_of, objects_of, parse, string_of, strings_of
 
 _FIRST_MILLISECONDS = 100_000_000_000
 """As seconds this is the year 5138, as milliseconds 1973."""
@@ -41,17 +43,41 @@ def _model(item: dict[str, object]) -> Model:
         context_length=_context_length(item),
         input_modalities=strings_of(architecture.get("input_modalities")),
         output_modalities=strings_of(architecture.get("output_modalities")),
+        max_output_tokens=_max_output_tokens(item),
+        endpoints=strings_of(item.get("supported_endpoints")),
+        features=strings_of(item.get("supported_features")),
+        parameters=_parameters(item.get("parameters")),
     )
 
 
+def _parameters(parameters: object) -> dict[str, dict[str, object]]:
+    """Read the parameters that a model declares, each with its schema."""
+    named = {string_of(item.get("name")): item for item in objects_of(parameters)}
+    return {name: _schema(item) for name, item in named.items() if name}
+
+
+def _schema(item: dict[str, object]) -> dict[str, object]:
+    schema = object_of(item.get("schema"))
+    if "default_value" in item:
+        schema = {**schema, "default": item["default_value"]}
+    try:
+        # JSON's numbers have no bound, and msgpack's do.
+        msgspec.msgpack.encode(schema)
+    except (OverflowError, UnicodeError, RecursionError):
+        return {}
+    return schema
+
+
+def _max_output_tokens(item: dict[str, object]) -> int | None:
+    return count_of(object_of(item.get("context_window")).get("max_output_tokens"))
+
+
 def _seconds(created: object) -> int:
-    if not isinstance(created, int):
-        return 0
-    return created // 1000 if created >= _FIRST_MILLISECONDS else created
+    instant = count_of(created) or 0
+    return instant // 1000 if instant >= _FIRST_MILLISECONDS else instant
 
 
 def _context_length(item: dict[str, object]) -> int | None:
     # The field of the item is the older form of the same.
     newer = object_of(item.get("context_window")).get("context_length")
-    length = newer or item.get("context_length")
-    return length if isinstance(length, int) else None
+    return count_of(newer or item.get("context_length"))

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from contract.messages import Job, Model
-from worker.bot.query import query_of
+from contract.messages import Job, MediaPart, Model
+from worker.bot.attachments import Attachment
+from worker.bot.query import NO_ATTACHMENTS, query_of
+from worker.bot.stream import AnswerStream
+from worker.openai.query import request_of
+from worker.openai.stream import ChatStream
 from worker.poe.answer import Answer
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.connections import Gate, NotSent, translated, transport
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.uploads import File, Link, UploadedFile, upload, upload_url
+from worker.route import CHAT, Kind, is_media
 
 __all__ = ["Answer", "NotSent", "PoeClient"]
 
@@ -31,10 +37,14 @@ _HEADERS = {
     "User-Agent": "poe2gpt",
 }
 
+LONGEST_WHOLE = 600.0
+"""Seconds for which an answer that is told as a whole may take: Poe's own bound for bots."""
+
 
 class PoeClient:
     """Asks Poe, over pooled connections, until its `async with` block is left.
 
+    `uploads_to` is the URL that takes uploads; None: the one that goes along with `base_url`.
     `proxy` is an `http://` or `https://` URL. `connect_timeout` bounds, in seconds, the wait for
     a free connection and the connecting together. `timeout` bounds, in seconds, the wait for
     every event: whole events re-arm it, comments and halves of events do not.
@@ -47,11 +57,13 @@ class PoeClient:
         base_url: str,
         *,
         max_connections: int,
+        uploads_to: str | None = None,
         proxy: str | None = None,
         connect_timeout: float = 10.0,
         timeout: float = 180.0,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._uploads_to = uploads_to or upload_url(self._base_url)
         self._timeout = timeout
         self._http = httpx.AsyncClient(
             transport=transport(max_connections, proxy),
@@ -80,17 +92,44 @@ class PoeClient:
         *,
         may_send: Callable[[], bool],
         on_sent: Callable[[], None],
-        simulate_roles: int = 0,
+        kind: Kind = Kind.BOT,
+        model: Model | None = None,
+        simulate_roles: Literal[0, 1, 2] = 0,
+        attachments: Mapping[MediaPart, Attachment] = NO_ATTACHMENTS,
     ) -> Answer:
-        """Prepare to ask a bot; `Answer` says what happens then.
+        """Prepare to ask over this kind of interface; `Answer` says what happens then.
+
+        `model` is the catalogue's entry, if it has one. `attachments` are for the bot protocol.
 
         `may_send` is asked once, with the connection open and nothing written. If it says yes,
         `on_sent` is called and the request leaves, with nothing in between.
         """
-        request = partial(self._query, job, secret, simulate_roles)
+        if kind is Kind.BOT:
+            return Answer(
+                self._http,
+                partial(self._query, job, model, secret, simulate_roles, attachments),
+                AnswerStream(),
+                secret,
+                may_send=may_send,
+                on_sent=on_sent,
+                timeout=self._timeout,
+            )
+        # Poe advises to take what is no text as a whole.
+        stream = not is_media(model)
         return Answer(
-            self._http, request, secret, may_send=may_send, on_sent=on_sent, timeout=self._timeout
+            self._http,
+            partial(self._chat, job, model, secret, simulate_roles, stream),
+            ChatStream(),
+            secret,
+            may_send=may_send,
+            on_sent=on_sent,
+            timeout=self._timeout if stream else max(self._timeout, LONGEST_WHOLE),
+            takes_json=True,
         )
+
+    async def upload(self, source: File | Link, secret: str) -> UploadedFile:
+        """Upload a file, or have Poe fetch it. Raises Fault; no such fault counts as sent."""
+        return await upload(self._http, self._uploads_to, source, _checked(secret))
 
     async def balance(self, secret: str) -> int:
         """Return the points that are left. Raises Fault; BAD_KEY tells that the key is none."""
@@ -100,14 +139,39 @@ class PoeClient:
         """Return the catalogue, which needs no key. Raises Fault."""
         return read_catalogue(await self._get("/v1/models"))
 
-    def _query(self, job: Job, secret: str, simulate_roles: int) -> httpx.Request:
+    def _query(
+        self,
+        job: Job,
+        model: Model | None,
+        secret: str,
+        simulate_roles: Literal[0, 1, 2],
+        attachments: Mapping[MediaPart, Attachment],
+    ) -> httpx.Request:
         if job.model in ("", ".", ".."):
             # As parts of a path these name another resource.
             raise Fault(FaultKind.MODEL_NOT_FOUND, sent=False)
         return self._http.build_request(
             "POST",
             f"{self._base_url}/bot/{quote(job.model, safe='')}",
-            content=msgspec.json.encode(query_of(job, simulate_roles)),
+            content=msgspec.json.encode(
+                query_of(job, simulate_roles, model=model, attachments=attachments)
+            ),
+            headers=_authorization(secret) | {"Content-Type": "application/json"},
+        )
+
+    def _chat(
+        self,
+        job: Job,
+        model: Model | None,
+        secret: str,
+        simulate_roles: Literal[0, 1, 2],
+        stream: bool,
+    ) -> httpx.Request:
+        body = request_of(job, model, simulate_roles=simulate_roles, stream=stream)
+        return self._http.build_request(
+            "POST",
+            self._base_url + CHAT,
+            content=msgspec.json.encode(body),
             headers=_authorization(secret) | {"Content-Type": "application/json"},
         )
 
@@ -124,9 +188,12 @@ class PoeClient:
 
 
 def _authorization(secret: str) -> dict[str, str]:
-    if not secret:
-        return {}
+    return {"Authorization": f"Bearer {_checked(secret)}"} if secret else {}
+
+
+def _checked(secret: str) -> str:
+    """Return the secret if it can stand in a header. Raises Fault(BAD_KEY)."""
     if not (secret.isascii() and secret.isprintable()):
         # Libraries quote in their errors what they cannot encode.
         raise Fault(FaultKind.BAD_KEY, sent=False)
-    return {"Authorization": f"Bearer {secret}"}
+    return secret

@@ -53,7 +53,8 @@ _CODES = {
 _WORDS = [
     (_K.NO_POINTS, r"needs more points|not have enough points|used up your points"),
     (_K.NO_POINTS, r"insufficient (?:points|funds|credits|quota)"),
-    (_K.NOT_ENTITLED, r"\bsubscription\b|not support api access|access denied"),
+    (_K.NO_API_ACCESS, r"not support api access|not available (?:over|via|through) the api"),
+    (_K.NOT_ENTITLED, r"\bsubscription\b|access denied"),
     (_K.MODEL_NOT_FOUND, r"\b(?:bot|model)\b.{0,80}\b(?:does not exist|not found)"),
     (_K.BAD_KEY, r"(?:invalid|incorrect|expired|revoked) (?:token|api key)|\bunauthorized\b"),
     (_K.RATE_LIMITED, r"\brate limit|\btoo many requests"),
@@ -67,12 +68,16 @@ _WORDS_IN_TEXT = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern i
 _STATUSES: dict[int, tuple[FaultKind, set[FaultKind]]] = {
     400: (
         _K.BAD_REQUEST,
-        {_K.TOO_LONG, _K.MODEL_NOT_FOUND, _K.CONTENT_REFUSED, _K.NO_POINTS, _K.NOT_ENTITLED},
+        {_K.TOO_LONG, _K.MODEL_NOT_FOUND, _K.CONTENT_REFUSED, _K.NO_POINTS, _K.NOT_ENTITLED}
+        | {_K.NO_API_ACCESS},
     ),
-    401: (_K.BAD_KEY, {_K.NOT_ENTITLED}),
+    401: (_K.BAD_KEY, {_K.NOT_ENTITLED, _K.NO_API_ACCESS}),
     402: (_K.NO_POINTS, {_K.NOT_ENTITLED}),
-    403: (_K.NOT_ENTITLED, {_K.NOT_ENTITLED, _K.CONTENT_REFUSED, _K.NO_POINTS}),
-    404: (_K.MODEL_NOT_FOUND, set()),
+    403: (
+        _K.NOT_ENTITLED,
+        {_K.NOT_ENTITLED, _K.CONTENT_REFUSED, _K.NO_POINTS, _K.NO_API_ACCESS},
+    ),
+    404: (_K.MODEL_NOT_FOUND, {_K.NO_API_ACCESS}),
     407: (_K.UNREACHABLE, set()),
     408: (_K.TIMEOUT, set()),
     413: (_K.TOO_LONG, set()),
@@ -115,6 +120,16 @@ def from_error_event(data: bytes | str) -> Fault:
         # A wrong key never deserves a retry: this is a bot telling of its own troubles.
         kind = _K.UPSTREAM_DOWN
     return Fault(kind, _passed_on(kind, text), allow_retry=allow_retry)
+
+
+def from_late_error(data: bytes) -> Fault:
+    """Make a fault of the error that ends a stream of chunks: an HTTP error's body, alone."""
+    text, signs = _read_body(data)
+    status = next((sign for sign in signs if isinstance(sign, int) and 400 <= sign <= 599), None)
+    if status is not None:
+        return from_status(status, {}, data, 0.0)
+    kind = next(_meanings(text, signs), _K.UPSTREAM_DOWN)
+    return Fault(kind, _passed_on(kind, text))
 
 
 def _by_class(status: int) -> tuple[FaultKind, set[FaultKind]]:

@@ -20,6 +20,7 @@ class FaultKind(enum.Enum):
     NO_POINTS = enum.auto()
     RATE_LIMITED = enum.auto()
     NOT_ENTITLED = enum.auto()
+    NO_API_ACCESS = enum.auto()
     MODEL_NOT_FOUND = enum.auto()
     CONTENT_REFUSED = enum.auto()
     TOO_LONG = enum.auto()
@@ -124,6 +125,12 @@ _TRAITS = {
         FailureKind.MODEL_NOT_ALLOWED,
         _REFUSED,
         "The accounts of this service may not use this model.",
+    ),
+    FaultKind.NO_API_ACCESS: _Traits(
+        Blame.REQUEST,
+        FailureKind.MODEL_NOT_ALLOWED,
+        _REFUSED,
+        "The upstream does not offer this model to programs.",
     ),
     # Which models exist can depend on an account's plan, so another token is worth a try.
     FaultKind.MODEL_NOT_FOUND: _Traits(

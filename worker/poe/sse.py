@@ -41,7 +41,9 @@ class EventDecoder:
         self._at_start = True
         self._name = ""
         self._data: list[bytes] = []
-        self._size = 0
+        self._line_size = 0
+        self._data_size = 0
+        """With the lines' ends: a line without data takes up memory too."""
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Return the events that this piece completes.
@@ -59,11 +61,12 @@ class EventDecoder:
         if lines and self._line:
             lines[0] = b"".join([*self._line, lines[0]])
             self._line.clear()
+            self._line_size = 0
         events = self._take_lines(lines)
         if begun:
             self._line.append(begun)
-            self._size += len(begun)
-        if self._size > self._max_event and not events:
+            self._line_size += len(begun)
+        if self._line_size + self._data_size > self._max_event and not events:
             raise Fault(FaultKind.PROTOCOL)
         return events
 
@@ -79,11 +82,10 @@ class EventDecoder:
                 line = line.removeprefix(_BOM)  # noqa: PLW2901
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line.startswith(b" ", 5) else line[5:])
+                self._data_size += len(self._data[-1]) + 1
             elif line.startswith(b"event:"):
                 self._name = line[6:].removeprefix(b" ").decode("utf-8", "replace")
             elif not line and (self._name or self._data):
                 events.append(ServerSentEvent(self._name or "message", b"\n".join(self._data)))
-                self._name, self._data = "", []
-        if lines:
-            self._size = sum(map(len, self._data))
+                self._name, self._data, self._data_size = "", [], 0
         return events

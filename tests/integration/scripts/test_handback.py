@@ -93,3 +93,15 @@ def test_each_attempt_has_an_epoch_of_its_own(scripts: Scripts, rounds: int) -> 
     assert epochs == sorted(set(epochs))
     assert [given.attempt for given in [*attempts, last]] == list(range(1, rounds + 2))
     assert len(scripts.log("j1")) == rounds + 2
+
+
+def test_a_job_with_output_whose_end_was_lost_is_ended(scripts: Scripts) -> None:
+    scripts.enqueue("j1")
+    given = scripts.dispatch()[0]
+    scripts.append(text(given))
+
+    assert scripts.handback(given) == 0
+
+    assert scripts.state("j1") == "done"
+    assert [type(end).__name__ for end in scripts.ends("j1")] == ["Failed"]
+    assert scripts.tally() == {}

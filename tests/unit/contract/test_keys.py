@@ -10,19 +10,20 @@ from contract import keys, scripts
 
 SCRIPTS = (
     *("enqueue", "dispatch", "append", "cancel", "handback"),
-    *("reclaim", "beat", "acquire", "release"),
+    *("reclaim", "beat", "acquire", "extend", "release", "attend"),
 )
 
 KNOWN = {
     key.removesuffix("x").removesuffix("{x}").removesuffix("x:x")
     for key in (
-        *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS),
+        *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS, keys.ABANDONED),
         *(keys.jobs("x"), keys.client("x"), keys.events("x"), keys.control("x")),
         *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
         *(keys.unfit("x"), keys.uses("x"), keys.grants("x"), keys.served("x"), keys.GATEWAYS),
+        *(keys.readers("x"), keys.asked("x")),
     )
 }
-ONLY_IN_SCRIPTS = {"p2g:asked:"}
+ONLY_IN_SCRIPTS = {"p2g:missed:"}
 
 
 def test_the_keys_of_one_job_share_a_hash_tag() -> None:

@@ -14,6 +14,7 @@ FIRST_STEPS = {
     FaultKind.NO_POINTS: OTHER,
     FaultKind.RATE_LIMITED: OTHER,
     FaultKind.NOT_ENTITLED: OTHER,
+    FaultKind.NO_API_ACCESS: FAIL,
     FaultKind.MODEL_NOT_FOUND: OTHER,
     FaultKind.CONTENT_REFUSED: FAIL,
     FaultKind.TOO_LONG: FAIL,

@@ -40,6 +40,32 @@ def test_reads_an_entry_as_poe_writes_it() -> None:
     )
 
 
+def test_reads_what_a_model_takes_and_where_it_is_asked() -> None:
+    budget = {"type": "number", "minimum": 0, "maximum": 63_999}
+    (model,) = read_catalogue(
+        catalogue(
+            ENTRY
+            | {
+                "context_window": {"context_length": 200_000, "max_output_tokens": 64_000},
+                "supported_endpoints": ["/v1/responses", "/v1/chat/completions"],
+                "supported_features": ["tools", "web_search"],
+                "parameters": [
+                    {"name": "thinking_budget", "schema": budget, "default_value": 0},
+                    {"name": "web_search", "schema": {"type": "boolean"}, "description": "x"},
+                ],
+            }
+        )
+    )
+
+    assert model.max_output_tokens == 64_000
+    assert model.endpoints == ("/v1/responses", "/v1/chat/completions")
+    assert model.features == ("tools", "web_search")
+    assert model.parameters == {
+        "thinking_budget": budget | {"default": 0},
+        "web_search": {"type": "boolean"},
+    }
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -65,6 +91,14 @@ def test_one_odd_entry_does_not_hide_the_others(entry: object) -> None:
         ({"context_length": 8192}, Model("m", 0, "", context_length=8192)),
         ({"context_window": None, "context_length": "8k"}, Model("m", 0, "")),
         ({"architecture": {"input_modalities": "text"}}, Model("m", 0, "")),
+        ({"supported_endpoints": None, "supported_features": "tools"}, Model("m", 0, "")),
+        ({"parameters": {"name": "x"}}, Model("m", 0, "")),
+        ({"parameters": [7, {"name": 7}, {"schema": {}}]}, Model("m", 0, "")),
+        ({"parameters": [{"name": "x", "schema": []}]}, Model("m", 0, "", parameters={"x": {}})),
+        (
+            {"parameters": [{"name": "x", "schema": {"maximum": 2**70}}]},
+            Model("m", 0, "", parameters={"x": {}}),
+        ),
     ],
 )
 def test_any_field_but_the_id_may_be_missing_or_odd(more: dict[str, object], model: Model) -> None:

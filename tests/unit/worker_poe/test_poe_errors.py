@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.poe.errors import from_error_event, from_status
+from worker.poe.errors import from_error_event, from_late_error, from_status
 from worker.poe.faults import Fault, FaultKind
 
 NOW = 1_800_000_000.0
@@ -49,7 +49,7 @@ def read(status: int, body: bytes = b"", headers: dict[str, str] | None = None) 
             shape_a(403, "moderation_error", "This model requires an active Poe subscription."),
             FaultKind.NOT_ENTITLED,
         ),
-        (403, shape_a(403, "x", "This bot does not support API access"), FaultKind.NOT_ENTITLED),
+        (403, shape_a(403, "x", "This bot does not support API access"), FaultKind.NO_API_ACCESS),
         (403, shape_a(403, "x", "You have used up your points."), FaultKind.NO_POINTS),
         (403, b"{}", FaultKind.NOT_ENTITLED),
         (403, b" <!DOCTYPE html><p>Blocked", FaultKind.UPSTREAM_DOWN),
@@ -151,7 +151,7 @@ def test_tells_when_to_come_again(
         ({"text": "You do not have enough points to message this bot."}, FaultKind.NO_POINTS),
         ({"text": "You have used up your points"}, FaultKind.NO_POINTS),
         ({"text": "This requires an active Poe subscription"}, FaultKind.NOT_ENTITLED),
-        ({"text": "This bot does not support API access"}, FaultKind.NOT_ENTITLED),
+        ({"text": "This bot does not support API access"}, FaultKind.NO_API_ACCESS),
         ({"text": "Access denied"}, FaultKind.NOT_ENTITLED),
         ({"text": "Bot does not exist"}, FaultKind.MODEL_NOT_FOUND),
         ({"text": "Invalid token", "allow_retry": False}, FaultKind.BAD_KEY),
@@ -185,3 +185,20 @@ def test_poe_says_whether_to_try_again(data: bytes, allowed: bool) -> None:
 def test_no_nonsense_is_more_than_a_fault(status: int, body: bytes, after: str) -> None:
     assert read(status, body, {"retry-after": after}).sent
     assert from_error_event(body).kind is FaultKind.UPSTREAM_DOWN
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (shape_a(429, "rate_limit_error", "Slow down"), FaultKind.RATE_LIMITED),
+        (shape_a(402, "insufficient_credits", "x"), FaultKind.NO_POINTS),
+        (shape_b("overloaded_error", "api_error", "Too much"), FaultKind.OVERLOADED),
+        (shape_b("context_length_exceeded", "invalid_request_error", "x"), FaultKind.TOO_LONG),
+        (shape_b("internal", "api_error", "The model is down"), FaultKind.UPSTREAM_DOWN),
+        (b'{"error": "You have used up your points."}', FaultKind.NO_POINTS),
+        (b'{"error": {"code": true}}', FaultKind.UPSTREAM_DOWN),
+        (b"{}", FaultKind.UPSTREAM_DOWN),
+    ],
+)
+def test_an_error_in_a_stream_names_the_fault_in_either_shape(body: bytes, kind: FaultKind) -> None:
+    assert from_late_error(body).kind is kind

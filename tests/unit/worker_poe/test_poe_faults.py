@@ -12,6 +12,7 @@ REFUSALS = {
     FaultKind.NO_POINTS,
     FaultKind.RATE_LIMITED,
     FaultKind.NOT_ENTITLED,
+    FaultKind.NO_API_ACCESS,
     FaultKind.MODEL_NOT_FOUND,
     FaultKind.CONTENT_REFUSED,
     FaultKind.TOO_LONG,

@@ -101,6 +101,7 @@ def test_garbage_is_survived_and_cut_anywhere_reads_the_same(pieces: list[bytes]
     [
         pytest.param(b"x" * 100, id="a line without end"),
         pytest.param(b"data: " + b"x" * 94 + b"\n", id="data lines without end"),
+        pytest.param(b"data:\n" * 100, id="empty data lines without end"),
     ],
 )
 def test_an_event_without_end_is_a_fault_before_it_fills_the_memory(piece: bytes) -> None:

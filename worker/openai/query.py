@@ -1,0 +1,114 @@
+"""A job as the body of `POST /v1/chat/completions`.
+
+Poe refuses fields that neither OpenAI's API nor the model has, and documents a dozen of OpenAI's
+as ignored (creator.poe.com, the OpenAI-compatible API, 2026): response_format, seed, logit_bias,
+user, the penalties and more. None of those is sent. What the model declares is; see `parameters`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from contract.messages import Job, MediaPart, Message, Model, Options, Part, TextPart, Tool
+from worker.poe.faults import Fault, FaultKind
+from worker.poe.parameters import parameters_of
+from worker.poe.roles import flattened
+
+MAX_STOPS = 4
+"""Stop sequences that Poe takes; none of them may be white space."""
+
+LEAST_MAX_TOKENS = 16
+"""The least `max_tokens` that Poe takes for OpenAI's models; who asked for less cuts the rest."""
+
+
+def request_of(
+    job: Job,
+    model: Model | None = None,
+    *,
+    simulate_roles: Literal[0, 1, 2] = 0,
+    stream: bool = True,
+) -> dict[str, Any]:
+    """Translate a job; `model` is the catalogue's entry, if it has one.
+
+    Raises Fault(BAD_REQUEST) for a conversation without messages, or a parameter of the model's
+    own with a value that it does not admit.
+    """
+    if not job.messages:
+        raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
+    own = {} if model is None else parameters_of(job.options, model)
+    body = {
+        "model": job.model,
+        "messages": [_message(each) for each in flattened(job.messages, simulate_roles)],
+        "stream": stream,
+        **_standard(job.options),
+        **own,
+    }
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    if "max_output_tokens" in own:
+        body.pop("max_tokens", None)
+    return body
+
+
+def _standard(options: Options) -> dict[str, Any]:
+    """The fields of OpenAI's that Poe supports, where they were given."""
+    stop = [sequence for sequence in options.stop if sequence.strip()]
+    fields: dict[str, Any] = {
+        "temperature": options.temperature,
+        "top_p": options.top_p,
+        "max_tokens": options.max_tokens and max(options.max_tokens, LEAST_MAX_TOKENS),
+        "stop": stop[:MAX_STOPS] or None,
+    }
+    if options.tools:
+        fields["tools"] = [_tool(tool) for tool in options.tools]
+        fields["tool_choice"] = _tool_choice(options)
+        fields["parallel_tool_calls"] = options.parallel_tool_calls
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(options: Options) -> str | dict[str, Any] | None:
+    if options.tool_name:
+        return {"type": "function", "function": {"name": options.tool_name}}
+    return options.tool_choice or None
+
+
+def _message(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role}
+    if message.content or not message.tool_calls:
+        fields["content"] = _content(message.content)
+    if message.name:
+        fields["name"] = message.name
+    if message.tool_calls:
+        fields["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+            for c in message.tool_calls
+        ]
+    if message.role == "tool":
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
+
+
+def _content(content: str | tuple[Part, ...]) -> str | list[dict[str, Any]]:
+    return content if isinstance(content, str) else [_part(part) for part in content]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case TextPart(text=text):
+            return {"type": "text", "text": text}
+        case MediaPart(kind="image"):
+            image = {"url": part.url} | ({"detail": part.detail} if part.detail else {})
+            return {"type": "image_url", "image_url": image}
+        case MediaPart():
+            # Poe strips OpenAI's audio parts, and takes recordings as files.
+            file = {"filename": part.name or part.kind, "file_data": part.url}
+            return {"type": "file", "file": file}

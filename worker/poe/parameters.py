@@ -1,0 +1,178 @@
+"""What a client asked for, as the parameters that a model declares in Poe's catalogue.
+
+Each family of models has a knob of its own for reasoning, and Poe's OpenAI API refuses a field
+that the model does not declare. So a neutral effort turns whichever knob there is, and what a
+client sent beyond OpenAI's fields passes only where the catalogue knows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contract.messages import Model, Options
+from worker.poe.faults import Fault, FaultKind
+
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_LEVELS = ("reasoning_effort", "output_effort", "thinking_level")
+"""Parameters whose values are some of these efforts."""
+
+_BUDGET, _SWITCH = "thinking_budget", "enable_thinking"
+_KNOBS = frozenset({*_LEVELS, _BUDGET, _SWITCH})
+
+_SHARES = {
+    "none": 0.0,
+    "minimal": 0.1,
+    "low": 0.2,
+    "medium": 0.5,
+    "high": 0.8,
+    "xhigh": 0.95,
+    "max": 1.0,
+}
+"""What of a thinking budget an effort is, as OpenRouter has it."""
+
+_TYPES: dict[object, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "array": (list,),
+    "object": (dict,),
+}
+_NAMES = {
+    "string": "a string",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "array": "a list",
+    "object": "an object",
+}
+
+Schema = dict[str, Any]
+
+
+def parameters_of(options: Options, model: Model | None) -> dict[str, Any]:
+    """Return the model's own parameters that follow from the options.
+
+    What the model does not declare is left out; of a model that the catalogue does not know,
+    nothing is. A parameter that the client set itself is never overridden.
+
+    Raises Fault(BAD_REQUEST), which names the parameter, for a value that its schema forbids.
+    """
+    if model is None:
+        effort = {_LEVELS[0]: options.reasoning_effort} if options.reasoning_effort else {}
+        return effort | options.extra
+    declared = model.parameters
+    own = {name: value for name, value in options.extra.items() if name in declared}
+    for name, value in own.items():
+        if problem := _problem(value, declared[name]):
+            raise Fault(FaultKind.BAD_REQUEST, f"`{name}` must be {problem}.", sent=False)
+    return _turned(options, declared) | _counterparts(options, declared) | own
+
+
+def thinks(model: Model | None) -> bool:
+    """Tell whether a model may show its thoughts: it has a knob for them, or nobody knows."""
+    return model is None or not _KNOBS.isdisjoint(model.parameters)
+
+
+def _turned(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:
+    """Turn the knobs for reasoning, unless the client has turned one itself."""
+    effort = options.reasoning_effort
+    if effort not in _EFFORTS or not _KNOBS.isdisjoint(options.extra):
+        return {}
+    level = next((name for name in _LEVELS if name in declared), None)
+    values: dict[str, Any] = {}
+    if level is not None:
+        values[level] = _nearest(effort, declared[level])
+    elif _BUDGET in declared:
+        values[_BUDGET] = _budget(effort, declared[_BUDGET], options.max_tokens)
+    if _SWITCH in declared:
+        values[_SWITCH] = _switch(effort != "none", declared[_SWITCH])
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _nearest(effort: str, schema: Schema) -> Any:
+    """Choose the allowed value nearest to the effort, the higher of two; None: there is none.
+
+    That is as Google maps efforts to the levels of its models. Only `none` means none.
+    """
+    allowed = schema.get("enum")
+    if not isinstance(allowed, list):
+        return effort
+    ranks = {_EFFORTS.index(v.lower()): v for v in allowed if _is_effort(v)}
+    if effort != "none" and len(ranks) > 1:
+        ranks.pop(0, None)
+    asked = _EFFORTS.index(effort)
+    return ranks[min(ranks, key=lambda rank: (abs(rank - asked), -rank))] if ranks else None
+
+
+def _is_effort(value: object) -> bool:
+    return isinstance(value, str) and value.lower() in _EFFORTS
+
+
+def _budget(effort: str, schema: Schema, max_tokens: int | None) -> int | None:
+    """Scale the effort into the budget's bounds; what is thought counts as written, too."""
+    least, most = _bound(schema, "minimum") or 0, _bound(schema, "maximum")
+    if most is None:
+        return None
+    if max_tokens is not None:
+        most = max(least, min(most, max_tokens))
+    return round(least + _SHARES[effort] * (most - least))
+
+
+def _switch(on: bool, schema: Schema) -> Any:
+    """Choose what stands for on or off: a truth value or its name; None: it has none."""
+    allowed = schema.get("enum")
+    if isinstance(allowed, list):
+        return next((value for value in allowed if str(value).lower() == str(on).lower()), None)
+    return str(on).lower() if schema.get("type") == "string" else on
+
+
+def _counterparts(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:
+    """Set what a model declares under another name, or where its protocol has no field for it."""
+    values: dict[str, Any] = {}
+    if options.top_p is not None and "top_p" in declared:
+        values["top_p"] = options.top_p
+    name = next((name for name in ("max_output_tokens", "max_tokens") if name in declared), None)
+    if options.max_tokens is not None and name is not None:
+        least, most = (_bound(declared[name], bound) for bound in ("minimum", "maximum"))
+        count = options.max_tokens if most is None else min(options.max_tokens, int(most))
+        values[name] = count if least is None else max(count, int(least))
+    return values
+
+
+def _problem(value: object, schema: Schema) -> str:
+    """Say what a value must be and is not; empty if the schema admits it."""
+    allowed, kind = schema.get("enum"), schema.get("type")
+    if isinstance(allowed, list):
+        return "" if _is_among(value, allowed) else f"one of {_listed(allowed)}"
+    if isinstance(kind, str) and kind in _TYPES and not _is_a(kind, value):
+        return _NAMES[kind]
+    least, most = _bound(schema, "minimum"), _bound(schema, "maximum")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if least is not None and value < least:
+            return f"at least {least}"
+        if most is not None and value > most:
+            return f"at most {most}"
+    return ""
+
+
+def _is_among(value: object, allowed: list[Any]) -> bool:
+    # To Python 1 and True are one.
+    return any(v == value and isinstance(v, bool) is isinstance(value, bool) for v in allowed)
+
+
+def _is_a(kind: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPES[kind])
+
+
+def _bound(schema: Schema, name: str) -> float | None:
+    bound = schema.get(name)
+    return bound if isinstance(bound, int | float) and not isinstance(bound, bool) else None
+
+
+def _listed(allowed: list[Any]) -> str:
+    return ", ".join(map(str, allowed[:20]))
