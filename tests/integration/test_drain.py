@@ -98,13 +98,14 @@ async def test_two_hundred_streams_do_not_notice_that_their_processes_are_told_t
 
 
 @pytest.mark.parametrize(
-    "patient", [pytest.param(False, id="end of its grace"), pytest.param(True, id="second signal")]
+    "told_twice",
+    [pytest.param(False, id="end of its grace"), pytest.param(True, id="second signal")],
 )
 async def test_a_worker_that_must_stop_now_says_so_and_leaves_the_rest_to_others(
-    deployment: Deployment, redis: Redis, patient: bool
+    deployment: Deployment, redis: Redis, told_twice: bool
 ) -> None:
     poe = await deployment.start_poe()
-    grace = 100 if patient else 1
+    grace = 100 if told_twice else 1
     stopping = await deployment.start_worker(config=f"coolDown = 0\ndrainTimeout = {grace}\n")
     gateway = await deployment.start_gateway(config="statusHold = 0\n")
     async with gateway.http() as http:
@@ -112,7 +113,7 @@ async def test_a_worker_that_must_stop_now_says_so_and_leaves_the_rest_to_others
         asked = [asyncio.create_task(ask(http, "Count", "900 every 20ms", into=begun[0]))]
         asked += [
             asyncio.create_task(ask(http, "Count", "901 every 20ms", stream=False, into=begun[1])),
-            asyncio.create_task(ask(http, "Silent", "wait 3")),
+            asyncio.create_task(ask(http, "Silent", "wait 4")),
         ]
         await eventually(lambda: len(poe.record.calls) == 3, "the calls")
         await eventually(lambda: _with_output(redis, 2), "the first words of two")
@@ -120,7 +121,7 @@ async def test_a_worker_that_must_stop_now_says_so_and_leaves_the_rest_to_others
 
         stopping.send(signal.SIGTERM)
         await eventually(lambda: "draining" in stopping.output(), "the drain")
-        if patient:
+        if told_twice:
             stopping.send(signal.SIGTERM)
         status = await _stopped(stopping)
         streamed, whole, silent = await asyncio.gather(*asked)

@@ -42,7 +42,7 @@ def test_there_is_a_most_of_attachments_and_one_more_is_said() -> None:
     parts = tuple(image(f"https://x/{n}.png") for n in range(MAX_ATTACHMENTS + 1))
 
     assert len(attachments_in([Message("user", parts[:-1])])) == MAX_ATTACHMENTS
-    with pytest.raises(Fault, match="The request has 21 attachments, more than 20") as caught:
+    with pytest.raises(Fault, match="The request has 101 attachments, more than 100") as caught:
         attachments_in([Message("user", parts)])
 
     assert caught.value.kind is FaultKind.BAD_REQUEST
