@@ -8,10 +8,8 @@ from collections.abc import Sequence
 
 from contract.config import ConfigError, read_settings, write_settings
 from poe2gpt import flags
-from poe2gpt.check import check
-from poe2gpt.demo import demo
+from poe2gpt.become import become_gateway, become_worker
 from poe2gpt.programs import module
-from poe2gpt.serve import become_gateway, become_worker, serve
 from poe2gpt.settings import settings
 from poe2gpt.terminal import Trouble, say
 
@@ -49,16 +47,23 @@ def _hide(arguments: Sequence[str]) -> None:
 def _run(arguments: Sequence[str]) -> int:
     asked = flags.parse(arguments)
     read, file = settings(asked, os.environ)
+    # What the rest needs takes half a second to import.
     match asked.command:
         case "gateway":
             return become_gateway(read)
         case "worker":
             return become_worker(read)
         case "demo":
+            from poe2gpt.demo import demo  # noqa: PLC0415
+
             return demo(asked)
         case "check":
+            from poe2gpt.check import check  # noqa: PLC0415
+
             return check(read, file)
         case _:
+            from poe2gpt.serve import serve  # noqa: PLC0415
+
             return serve(read, asked.workers)
 
 

@@ -14,7 +14,8 @@ from contract import keys
 from contract.config import Settings
 from gateway.config import gateway_config
 from poe2gpt import embedded
-from poe2gpt.serve import unreachable, with_tokens, without_password
+from poe2gpt.become import with_tokens
+from poe2gpt.serve import unreachable, without_password
 from poe2gpt.terminal import Trouble
 from worker.config import PoeToken, WorkerConfig
 

@@ -1,35 +1,23 @@
-"""Runs everything on this machine: Redis, a gateway and workers; or becomes one of them."""
+"""Runs everything on this machine: Redis, a gateway and workers."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from contract.config import ConfigError, Settings
+from contract.config import Settings
 from gateway.config import GatewayConfig, gateway_config
 from poe2gpt import __version__, embedded, ports
-from poe2gpt.programs import (
-    GATEWAY,
-    WORKER,
-    Program,
-    become,
-    environment_without,
-    module,
-)
-from poe2gpt.settings import SECRET_VARIABLES
+from poe2gpt.become import environment, program, with_tokens
+from poe2gpt.programs import GATEWAY, WORKER
 from poe2gpt.supervisor import Supervisor
 from poe2gpt.terminal import say
-from worker.config import WorkerConfig, worker_config
-
-_HOW_TO_BEGIN = """\
-no Poe token is given: poe2gpt -t <a key from https://poe.com/api_key>, or tokens in config.toml
-(config.example.toml explains every setting; to look around without a key: poe2gpt demo)"""
+from worker.config import WorkerConfig
 
 
 class House(msgspec.Struct, frozen=True):
@@ -59,7 +47,7 @@ def serve(settings: Settings, workers: int) -> int:
     """Run everything until a signal comes, and return the exit status."""
     gateway, open_warnings = gateway_config(settings)
     worker, token_warnings = with_tokens(settings)
-    house = House(gateway, worker, workers, _environment(settings))
+    house = House(gateway, worker, workers, environment(settings))
     for warning in (*open_warnings, *token_warnings):
         say(f"warning: {warning}")
     ports.ensure_free(gateway.host, gateway.port)
@@ -70,38 +58,14 @@ def serve(settings: Settings, workers: int) -> int:
         return asyncio.run(_serve(house.on(place.url), (server, place)))
 
 
-def become_gateway(settings: Settings) -> NoReturn:
-    """Replace this process by a gateway. The settings of workers are not even looked at."""
-    config, warnings = gateway_config(settings)
-    for warning in warnings:
-        say(f"warning: {warning}")
-    become(_program("gateway", config, GATEWAY, _environment(settings)))
-
-
-def become_worker(settings: Settings) -> NoReturn:
-    """Replace this process by a worker."""
-    config, warnings = with_tokens(settings)
-    for warning in warnings:
-        say(f"warning: {warning}")
-    become(_program("worker", config, WORKER, _environment(settings)))
-
-
-def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
-    """Validate a worker's part of the settings; raises ConfigError if it has no token."""
-    config, warnings = worker_config(settings)
-    if not config.tokens:
-        raise ConfigError(_HOW_TO_BEGIN)
-    return config, warnings
-
-
 async def open_house(house: House, supervisor: Supervisor) -> None:
     """Start the gateway and the workers, and wait until the gateway is ready."""
-    programs = [_program("gateway", house.gateway, GATEWAY, house.environment)]
+    programs = [program("gateway", house.gateway, GATEWAY, house.environment)]
     for number in range(1, house.workers + 1):
-        worker = _program("worker", house.worker, WORKER, house.environment)
+        worker = program("worker", house.worker, WORKER, house.environment)
         programs.append(msgspec.structs.replace(worker, name=f"worker {number}"))
-    for program in programs:
-        supervisor.start(msgspec.structs.replace(program, log=house.log))
+    for each in programs:
+        supervisor.start(msgspec.structs.replace(each, log=house.log))
     await _until_ready(base_url(house.gateway))
 
 
@@ -182,13 +146,3 @@ def _welcome(house: House, own_redis: tuple[str, embedded.Place] | None) -> str:
         f"  {tokens} Poe token{'s' * (tokens != 1)}, {house.workers} workers, "
         f"{clients or 'no'} access token{'s' * (clients != 1)}; Redis: {redis}"
     )
-
-
-def _program(
-    name: str, settings: msgspec.Struct, stage: int, environment: dict[str, str]
-) -> Program:
-    return Program(name, module(name), environment, settings, stage=stage)
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    return environment_without(SECRET_VARIABLES | settings.secret_variables())

@@ -210,7 +210,8 @@ def idempotency_mismatch() -> ApiError:
 
 def invalid_api_key() -> ApiError:
     """401. The key is not repeated: it may be another service's, and real."""
-    message = "Incorrect or missing API key. Send it as `Authorization: Bearer <your key>`."
+    # litellm takes a 401 that lacks OpenAI's opening words for a bad request.
+    message = "Incorrect API key provided, or none. Send it as `Authorization: Bearer <your key>`."
     return ApiError(401, "invalid_request_error", "invalid_api_key", message)
 
 

@@ -407,6 +407,7 @@ async def test_a_job_of_a_killed_worker_runs_elsewhere_if_it_had_not_begun(
     poe = await deployment.start_poe()
     first = await _worker(deployment)
     job = await asking.ask("Silent", "wait 2")
+    await eventually(lambda: asking.events(job), "the word that it has begun")
     await eventually(lambda: _calls(poe), "the call")
 
     await first.stop(signal.SIGKILL)
