@@ -1,16 +1,17 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
+NODE := tests/clients/node
 
 # The first Python on PATH that will do; asked only when .venv has to be made.
 PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		&& echo $$python && break; done)
 
-.PHONY: help demo run test soak chaos fuzz bench check fix lock clean
+.PHONY: help demo run test clients soak chaos fuzz bench check fix lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/runtime  ## the whole service beside a simulated Poe: no key, no Docker, no Redis
 	@exec $(BIN)/poe2gpt demo
@@ -19,7 +20,10 @@ run: .venv/runtime  ## the service on this machine: POE_TOKENS=... make run
 	@exec $(BIN)/poe2gpt
 
 test: .venv/dev  ## every test; those that lack nginx or Docker say so and are skipped
-	@exec $(BIN)/pytest
+	@exec $(BIN)/pytest -n 2 --dist loadfile
+
+clients: .venv-clients/ready $(NODE)/node_modules/.package-lock.json  ## what real clients make of the service: LangChain, LiteLLM, openai-node, AI SDK
+	@PYTHONPATH=$(CURDIR) .venv-clients/bin/python -m pytest tests/clients
 
 soak: .venv/dev  ## limits and shares under pressure, for MINUTES=5
 	@$(BIN)/python -m bench.soak $(or $(MINUTES),5)
@@ -50,11 +54,13 @@ lock: .venv/bin/python  ## what pyproject.toml asks for, into requirements/; LOC
 	export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
 	compile="$$uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes $(LOCK)"; \
 	$$compile pyproject.toml --extra embedded --group test --group lint -o requirements/dev.txt; \
+	$$compile pyproject.toml --extra embedded --group test --group clients \
+		-o requirements/clients.txt; \
 	$$compile pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/runtime.txt; \
 	printf 'editables\nhatchling\n' | $$compile - -c requirements/dev.txt -o requirements/build.txt
 
 clean:  ## back to a fresh clone
-	rm -rf .venv .*_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-clients $(NODE)/node_modules .*_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -72,4 +78,16 @@ clean:  ## back to a fresh clone
 
 .venv/dev: .venv/runtime requirements/dev.txt
 	$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Apart from .venv: LangChain and LiteLLM need an older openai, and half a gigabyte.
+.venv-clients/ready: requirements/clients.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later with venv was found." >&2; exit 1; }
+	$(PYTHON) -m venv .venv-clients
+	@echo "installing into .venv-clients, some minutes"
+	.venv-clients/bin/pip install -q --require-hashes -r $<
+	@touch $@
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	npm --prefix $(NODE) ci --no-audit --no-fund
 	@touch $@
