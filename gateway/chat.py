@@ -27,7 +27,7 @@ from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.following import Following
 from gateway.http import Request
-from gateway.hub import Admission, Full, Hub, Limited, Mismatch, Resumable, Ticket
+from gateway.hub import Admission, Forgotten, Full, Hub, Limited, Mismatch, Resumable, Ticket
 from gateway.line import Standing
 from gateway.metrics import Metrics
 from gateway.openai.completions import (
@@ -52,7 +52,15 @@ from gateway.openai.request import ChatRequest, parse_chat
 from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
 from gateway.openai.usage import estimate_prompt
 from gateway.pace import Pace
-from gateway.resuming import Cursor, Place, idempotency_key, places, refusal_of
+from gateway.resuming import (
+    START,
+    Cursor,
+    Place,
+    idempotency_key,
+    places,
+    refusal_of,
+    unknown_event_id,
+)
 from gateway.stream import Renderer, Stream
 
 _log = logging.getLogger("gateway.chat")
@@ -66,7 +74,6 @@ QUEUED_EVERY = 5.0
 _INTERRUPTED = Failed(
     FailureKind.INTERRUPTED,
     "The answer was interrupted: the process that was passing it on has to stop.",
-    charged=True,
 )
 
 
@@ -235,7 +242,9 @@ class Chat:
     def interrupt(self) -> None:
         """End every answer that is still under way: the process has to stop."""
         for exchange in list(self._exchanges):
-            exchange.answer.fail(_INTERRUPTED)
+            # One that has a key goes on, and can be had from another gateway at no cost.
+            charged = exchange.resumable is None
+            exchange.answer.fail(msgspec.structs.replace(_INTERRUPTED, charged=charged))
 
     def _jobs(self, asked: ChatRequest, client: AccessToken) -> list[Job]:
         job = Job(
@@ -272,9 +281,24 @@ class Chat:
         if exchange.attached:
             first = msgspec.structs.replace(job, id=name, created=float(created))
             exchange.jobs = _numbered(first, exchange.asked.n)
+        if exchange.asked.stream:
+            await self._see_that_it_has(exchange)
         exchange.resumable = Resumable(
             key, token_hex(6), self._config.resume_grace, self._config.resume_window
         )
+
+    async def _see_that_it_has(self, exchange: Exchange) -> None:
+        # What is kept no longer would be asked for anew, and its beginning left out.
+        had = [
+            (job.id, f"{epoch}-{seq}")
+            for job, (epoch, seq, _) in zip(exchange.jobs, exchange.seen, strict=True)
+            if (epoch, seq) != START[:2]
+        ]
+        try:
+            if had and not await self._hub.has(had):
+                raise unknown_event_id()
+        except RedisFault as fault:
+            raise _no_queue(fault) from None
 
     def _hopeless(self) -> Failed | None:
         """Return why no request can be answered, if none can."""
@@ -354,6 +378,8 @@ class Chat:
             raise rate_limited(wait) from None
         except Full:
             raise queue_full(self._eta(exchange) or 5.0) from None
+        except Forgotten:
+            raise unavailable("The answer of this Idempotency-Key has just ended.", 1.0) from None
         except RedisFault as fault:
             raise _no_queue(fault) from None
         _tell_limits(exchange, exchange.ticket.asks_left, exchange.ticket.asks_reset)
@@ -380,7 +406,7 @@ class Chat:
                 stream.comment(keep_alive() if answer.started else self._place_in_line(exchange))
             await answer.over()
         finally:
-            stream.close()
+            stream.stop()
 
     async def _collect(self, exchange: Exchange) -> None:
         answer = exchange.answer
@@ -460,7 +486,7 @@ class Chat:
         metrics.active.dec()
         metrics.outcomes.labels(exchange.outcome).inc()
         metrics.duration.observe(time.monotonic() - answer.began)
-        if answer.started:
+        if answer.started and not exchange.attached:
             metrics.queue_wait.observe(answer.started.waited)
         if answer.first_text_at:
             metrics.first_text.observe(answer.first_text_at - answer.began)

@@ -53,7 +53,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     """How long the status line waits for the first event."""
     queue_timeout: _Seconds = 300.0
     max_queued: _Count = 1_000
-    """The most jobs of one client that wait or run."""
+    """The most jobs of one client that wait."""
     max_queued_total: _Count = 10_000
     max_body: Annotated[int, Meta(ge=1, le=1_024)] = 32
     """The largest request body in MiB."""

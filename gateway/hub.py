@@ -47,6 +47,9 @@ LATENESS = 1.0
 CANCEL_PAUSE = 0.5
 """Seconds between two tries."""
 
+CLAIM_LIFE = 60.0
+"""Seconds within which the job that an idempotency key was claimed for must be queued."""
+
 JOB_LIFE = 24 * 3600.0
 """Seconds after which an unfinished job is forgotten."""
 
@@ -60,6 +63,10 @@ class Full(Exception):
 
 class Mismatch(Exception):
     """The idempotency key belongs to another request."""
+
+
+class Forgotten(Exception):
+    """The idempotency key leads to this job no longer: it has just ended, and cost nothing."""
 
 
 class Limited(Exception):
@@ -186,18 +193,28 @@ class Hub:
 
         That is `job`, if it is the first. Raises Mismatch, or RedisFault within `PATIENCE`.
         """
-        args: list[Any] = [0, key, body, job, created, milliseconds(JOB_LIFE)]
+        args: list[Any] = [0, key, body, job, created, milliseconds(CLAIM_LIFE)]
         reply = await within(PATIENCE, self._claim(args=args))
         if not reply:
             raise Mismatch
         return reply[0].decode(), int(reply[1])
+
+    async def has(self, ids: Iterable[tuple[str, str]]) -> bool:
+        """Tell whether each job's log has a record of this id.
+
+        Raises RedisFault within `PATIENCE`.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job, record in ids:
+                pipe.xrange(keys.log(job), record, record)
+            return all(await within(PATIENCE, pipe.execute()))
 
     async def submit(
         self, job: Job, terms: Admission, resumable: Resumable | None = None
     ) -> Ticket:
         """Queue a job, or join its readers.
 
-        Raises Full, Limited, or RedisFault within `PATIENCE`.
+        Raises Full, Limited, Forgotten, or RedisFault within `PATIENCE`.
         """
         args: list[Any] = [
             0,
@@ -229,6 +246,8 @@ class Hub:
             raise Limited(reply[1] / 1000)
         if reply[0] == b"busy":
             raise Limited(None)
+        if reply[0] == b"forgotten":
+            raise Forgotten
         if reply[0] == b"late":
             raise TimeoutError
         seq, place, *asks = reply[1:]

@@ -43,10 +43,7 @@ def places(event_id: str, choices: int) -> list[Place]:
     if found == [START]:
         found = [START] * choices
     if len(found) != choices or None in found:
-        raise invalid_request(
-            "The header Last-Event-ID must be an `event_id` of this answer, or 0 for its start.",
-            code="invalid_event_id",
-        )
+        raise unknown_event_id()
     return [place for place in found if place]
 
 
@@ -80,6 +77,15 @@ class Cursor:
         if (record.epoch, record.seq) == (epoch, seq):
             return chunks == 0 or chunk <= chunks
         return (record.epoch, record.seq) < (epoch, seq)
+
+
+def unknown_event_id() -> ApiError:
+    """400: to go on from there would be to leave out, or to mix, answers."""
+    return invalid_request(
+        "The header Last-Event-ID must be an `event_id` of this answer while it is kept, or 0 for"
+        " its start.",
+        code="invalid_event_id",
+    )
 
 
 def refusal_of(event_id: str) -> ApiError:

@@ -75,10 +75,9 @@ class Stream:
         """When something was last written, on the monotonic clock; now, while it is paused."""
         return self._wrote if self._paused_at is None else time.monotonic()
 
-    def close(self) -> None:
-        """End the body."""
+    def stop(self) -> None:
+        """Wait for the client no longer. The body ends with its request, perhaps in an error."""
         self._pace.forget(self._peer)
-        self._sink.close()
 
     def drop_if_stalled(self, now: float) -> None:
         """Give up a client that has read nothing for as long as its answer can be kept."""

@@ -92,8 +92,9 @@ class Calls:
         The call ends early, and well, when no more is wanted. Raises Unavailable or NotSent where
         no call was made, Fault where one failed.
         """
+        began = time.monotonic()
         # Before the grant, which is for a moment; an upload may take a minute.
-        attachments = await self._attachments(job, token) if kind is Kind.BOT else {}
+        attachments = await self._attachments(job, token, began) if kind is Kind.BOT else {}
         grant = f"{job.id}:{token_hex(4)}"
         granted = await self._granted(token, (job.id, epoch), grant)
         sent = False
@@ -128,7 +129,7 @@ class Calls:
                 self._pool.unpark(token.id)
                 note = Note(rest=note.rest if note else 0.0, park=-1)
         except Fault as fault:
-            note = self._learn(fault, job, token)
+            note = self._learn(fault, job, token, began)
             if attachments and fault.kind in _MAY_BE_A_LOST_FILE:
                 await self._uploads.forget(job, token)
             raise
@@ -137,12 +138,14 @@ class Calls:
             (self._pool.release if sent else self._pool.cancel)(token)
             self._in_background(lambda: self._queue.release(token, grant, used=sent, note=note))
 
-    async def _attachments(self, job: Job, token: PoeToken) -> dict[MediaPart, Attachment]:
+    async def _attachments(
+        self, job: Job, token: PoeToken, began: float
+    ) -> dict[MediaPart, Attachment]:
         try:
             return await self._uploads.attachments(job, token)
         except Fault as fault:
             self._pool.cancel(token)
-            if note := self._learn(fault, job, token):
+            if note := self._learn(fault, job, token, began):
                 self._in_background(lambda: self._queue.release(token, "", used=True, note=note))
             raise
         except BaseException:
@@ -191,12 +194,13 @@ class Calls:
         self._pool.rest(token, time.monotonic() + limits.reset)
         return Note(rest=limits.reset)
 
-    def _learn(self, fault: Fault, job: Job, token: PoeToken) -> Note | None:
+    def _learn(self, fault: Fault, job: Job, token: PoeToken, began: float) -> Note | None:
         if blame(fault.kind) is not Blame.TOKEN and fault.kind is not FaultKind.NOT_ENTITLED:
             return None
-        strikes = self._pool.strike(token.id) if blame(fault.kind) is Blame.TOKEN else 0
-        note = lessons.note(fault, model=job.model, strikes=strikes, luck=random.random())  # noqa: S311
         now = time.monotonic()
+        of_token = blame(fault.kind) is Blame.TOKEN
+        strikes = self._pool.strike(token.id, began, now) if of_token else 0
+        note = lessons.note(fault, model=job.model, strikes=strikes, luck=random.random())  # noqa: S311
         if note is not None and note.rest:
             self._pool.rest(token, now + note.rest)
         if note is not None and note.park:

@@ -3,7 +3,7 @@
 One task writes for all jobs. Whatever has piled up while the last write was under way goes out in
 the next: an idle worker adds no delay, and a busy one gets cheaper per event. A write that fails
 because Redis is ailing is repeated as it was, for ever; the ids of its records make that harmless.
-A record that Redis will never take ends its job.
+A record that cannot be written, or that Redis will never take, ends its job.
 """
 
 from __future__ import annotations
@@ -119,16 +119,24 @@ class Emitter:
                 _log.warning("cannot write to Redis, trying again: %s", fault)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+            except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError) as fault:
+                # Of encoding: without this guard one record would silence all jobs.
+                return await self._each_alone(records, fault)
 
     async def _each_alone(self, records: Sequence[Record], fault: BaseException) -> list[int]:
-        """Find the records that Redis refuses for good, and end their jobs in their place."""
+        """Find the records that can never be written, and end their jobs in their place."""
         if len(records) > 1:
             return [(await self._until_appended([record]))[0] for record in records]
         (record,) = records
-        _log.error("Redis refuses a record of job %s: %s", record.job, fault)
+        # Not the fault's own words: those of encoding quote the answer.
+        _log.error("a record of job %s cannot be written: %s", record.job, _told(fault))
         if record.events != (_REFUSED,):
             await self._until_appended([msgspec.structs.replace(record, events=(_REFUSED,))])
         return [STALE]
+
+
+def _told(fault: BaseException) -> str:
+    return str(fault) if isinstance(fault, RedisFault) else type(fault).__name__
 
 
 def _merged(events: Sequence[Event]) -> tuple[Event, ...]:

@@ -39,7 +39,7 @@ def decide(fault: Fault, *, output: bool, upstream_failures: int, tokens_tried: 
     `upstream_failures` counts the attempts that the upstream has failed, `tokens_tried` the tokens
     that have failed it in their own right, this attempt and its token included. After
     the first output nothing is ever tried again: the client would read a second answer behind half
-    of the first.
+    of the first, and where nothing has reached it yet Poe would charge for both.
     """
     if output:
         return Decision(Step.FAIL)

@@ -111,6 +111,10 @@ class JobRun:
     attempt: int = 0
     begun: bool = False
     """Something of the answer is on its way to the client."""
+    heard: bool = False
+    """Poe has answered the present call, even if all of it is still held back."""
+    spent: bool = False
+    """Poe may have charged for a call of this job."""
     stale: bool = False
     """The job is another worker's now."""
     draining: bool = False
@@ -131,6 +135,8 @@ class JobRun:
             self.kind = self.kind.other
         self.attempt = self.taken.attempt - 1
         self.upstream_failures = self.taken.failures
+        # Who asked for a correction has had an answer.
+        self.spent = CORRECTED in self.tried
 
     def stop(self, stale: bool = False) -> None:
         """Stop: the client has left, or, if `stale`, the job was given to another worker."""
@@ -175,14 +181,15 @@ class JobRun:
         except HandBack as back:
             return await self._hand_back(back)
         except asyncio.CancelledError:
-            if self.draining and not self.begun and not self.stale:
+            if self.draining and not self.heard and not self.stale:
                 return await self._hand_back(HandBack())
             end = _DRAINED if self.draining else _LEFT
         except Fault as fault:
-            end = to_failure(fault, output=self.begun)
+            end = to_failure(fault, output=self.spent)
         except Exception:
             _log.exception("a job failed by our own fault", extra={"job": self.taken.job.id})
-            end = _OUR_FAULT
+            called = self.attempt >= self.taken.attempt
+            end = msgspec.structs.replace(_OUR_FAULT, charged=self.spent or called)
         if self.stale:
             return "stale"
         if end is not None and not self.ended:
@@ -251,6 +258,7 @@ class JobRun:
     def _prepared(self, token: PoeToken) -> Job:
         """Word the job for the next call, and make ready for the answer."""
         try:
+            self.heard = False
             job, options = self.taken.job, self.taken.job.options
             emulate = emulates_tools(job, self.kind, self.model, self.setting)
             if self.kind is Kind.OPENAI and (options.max_tokens or 0) >= LEAST_MAX_TOKENS:
@@ -274,10 +282,14 @@ class JobRun:
         """Take what came; tell whether the call is to go on."""
         # An upstream that has ended is left to hang up by itself.
         over = any(is_terminal(event) for event in events)
+        self.heard = self.spent = True
         try:
             self._put(self.shaping.feed(events))
         except Mismatch as mismatch:
             self.mismatch = mismatch
+            # An answer in a wrong form gets one more try, if the client has seen nothing of it.
+            if self.begun or CORRECTED in self.tried:
+                self._put([*mismatch.due, Refusal(mismatch.reason), Finished("stop")])
             return over
         await self.outbox.room()
         return over or not self.ended
@@ -289,21 +301,18 @@ class JobRun:
             self.outbox.put(events)
 
     def _is_answered(self) -> bool:
-        """Tell whether nothing more is to be asked: an answer in a wrong form gets one more try."""
+        """Tell whether nothing more is to be asked."""
         if self.ended:
             return True
         if self.mismatch is None:
             raise RuntimeError("the answer has no end")
-        if CORRECTED in self.tried or self.begun:
-            self._put([Refusal(self.mismatch.reason), Finished("stop")])
-            return True
         self.tried.add(CORRECTED)
         return False
 
     def _fails_over(self, fault: Fault) -> bool:
         """Change to the other kind of upstream if that may help; tell whether it may."""
         over = (
-            not self.begun
+            not self.heard
             and self.tried.isdisjoint(_KINDS)
             and fails_over(self.kind, fault, self.taken.job, self.model, self.setting)
         )
@@ -314,6 +323,7 @@ class JobRun:
 
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
+        self.spent = to_failure(fault, output=self.spent).charged
         if self._fails_over(fault):
             return self._untried_token()
         blamed = blame(fault.kind)
@@ -324,7 +334,7 @@ class JobRun:
             self.tried.add(token.id)
         decision = decide(
             fault,
-            output=self.begun,
+            output=self.heard,
             upstream_failures=self.upstream_failures,
             tokens_tried=len(self.tried - _KINDS - {CORRECTED}),
         )

@@ -66,6 +66,7 @@ class _Health:
     state: str = "ok"
     until: float = 0.0
     strikes: int = 0
+    struck: float = -NEVER
     last_used: float = -NEVER
     unfit: dict[str, float] = field(default_factory=dict)
 
@@ -164,10 +165,16 @@ class TokenPool:
         self.park(token_id, 0.0, "ok")
         self._health[token_id].strikes = 0
 
-    def strike(self, token_id: str) -> int:
-        """The token has failed in its own right: for the how many-th time in a row?"""
-        self._health[token_id].strikes += 1
-        return self._health[token_id].strikes
+    def strike(self, token_id: str, began: float, now: float) -> int:
+        """The token has failed in its own right: for the how many-th time in a row?
+
+        Calls that `began` before the last time tell of the same trouble, and are no new one.
+        """
+        health = self._health[token_id]
+        if began >= health.struck:
+            health.strikes += 1
+            health.struck = now
+        return health.strikes
 
     def is_well(self, token_id: str) -> bool:
         """Tell whether nothing is held against the token."""

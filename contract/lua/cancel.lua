@@ -10,8 +10,12 @@ local now, id, gateway = clock(ARGV[1]), ARGV[2], ARGV[4]
 if gateway then
   local reader, state = gateway .. ' ' .. ARGV[5], redis.call('HGET', job_key(id), 'state')
   if state == 'done' then return 'gone' end
+  -- It may be about to join still, in an enqueue that its gateway gave up: see there.
+  if state and redis.call('SISMEMBER', 'p2g:readers:{' .. id .. '}', reader) == 0 then
+    redis.call('HSET', job_key(id), 'left ' .. reader, 1)
+  end
   if state and ARGV[6] == '0' and abandon(id, gateway, now, reader) then return 'kept' end
   if state and readers(id, gateway, nil, reader) > 0 then return 'kept' end
-  redis.call('DEL', ARGV[7])
+  if leads_to(ARGV[7], id) then redis.call('DEL', ARGV[7]) end
 end
 return cancel(id, ARGV[3])

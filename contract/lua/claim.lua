@@ -1,13 +1,19 @@
 -- claim: which job answers the requests with this idempotency key?
 --
 -- The first to ask names it, and everyone after it gets that one; to queue it is the next step,
--- which all of them may take. So a gateway that dies between the two leaves nothing undone.
+-- which all of them may take. So a gateway that dies between the two leaves nothing undone, and the
+-- key of a job that is never queued is soon forgotten.
 --
--- ARGV: now, key of the idempotency key, body digest, job, unix time in seconds, life ms
+-- ARGV: now, key of the idempotency key, body digest, job, unix time in seconds, ms within which the
+--       job must be queued
 -- Returns {job, unix time in seconds}, or nothing where the key belongs to another body.
 clock(ARGV[1])
 local job, created, body = unpack(redis.call('HMGET', ARGV[2], 'job', 'created', 'body'))
-if job then return body == ARGV[3] and { job, created } or {} end
+if job and body ~= ARGV[3] then return {} end
+if job then
+  redis.call('PEXPIRE', ARGV[2], ARGV[6], 'GT')
+  return { job, created }
+end
 redis.call('HSET', ARGV[2], 'job', ARGV[4], 'created', ARGV[5], 'body', ARGV[3])
 redis.call('PEXPIRE', ARGV[2], ARGV[6])
 return { ARGV[4], ARGV[5] }

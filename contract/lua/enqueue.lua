@@ -5,7 +5,10 @@
 -- save up turns while idle, and cannot lose any by leaving.
 --
 -- A gateway that has heard nothing for too long has given up, and told its client so: what arrives
--- after that is not taken.
+-- after that is not taken, and who has left by then joins nobody.
+--
+-- Between a claim and this, the answer may have been cancelled, or have failed at no cost: then its
+-- key has been forgotten, and whoever comes with it must claim it anew.
 --
 -- ARGV: now, job, client, gateway, payload, wait ms, weight, most waiting per client, most waiting
 --       in all, life ms of an unfinished job, most unfinished jobs of the client ('' = any), most
@@ -13,9 +16,13 @@
 --       be resumed: reader, ms of grace, ms for which its answer is kept, its idempotency key
 -- Returns {'queued', seq, place in the client's stream} (and, for a client that may not ask as often
 -- as it likes, how often it still may, and ms until that is one more), {'full', waiting}, {'busy',
--- unfinished}, {'late'} or {'limited', ms until the client may ask again}.
+-- unfinished}, {'late'}, {'forgotten'} or {'limited', ms until the client may ask again}.
 local now, id, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local job, tally, jobs = job_key(id), 'p2g:client:' .. client, 'p2g:jobs:' .. client
+local reader, idem = ARGV[14] and gateway .. ' ' .. ARGV[14], ARGV[17]
+
+if now > (tonumber(ARGV[13]) or math.huge) then return { 'late' } end
+if idem and not leads_to(idem, id) then return { 'forgotten' } end
 
 local limit, asked, asks = tonumber(ARGV[12]), 'p2g:asked:' .. client, 0
 if limit then
@@ -24,11 +31,11 @@ if limit then
 end
 
 local function ticket(seq)
-  local resumable = ARGV[14] and redis.call('HGET', job, 'state') ~= 'done'
-  if resumable then
-    redis.call('HSET', job, 'grace', ARGV[15], 'keep', ARGV[16], 'idem', ARGV[17])
+  if reader and redis.call('HGET', job, 'state') ~= 'done' and redis.call('HEXISTS', job, 'left ' .. reader) == 0 then
+    redis.call('HSET', job, 'grace', ARGV[15], 'keep', ARGV[16], 'idem', idem)
+    redis.call('PEXPIRE', idem, ARGV[10])
     redis.call('ZREM', 'p2g:abandoned', id)
-    readers(id, gateway, gateway .. ' ' .. ARGV[14])
+    readers(id, gateway, reader)
   end
   local place = seq - (tonumber(redis.call('HGET', tally, 'gone')) or 0)
   if not limit then return { 'queued', seq, place } end
@@ -37,7 +44,6 @@ local function ticket(seq)
 end
 local known = tonumber(redis.call('HGET', job, 'seq'))
 if known then return ticket(known) end
-if now > (tonumber(ARGV[13]) or math.huge) then return { 'late' } end
 
 local waiting = tonumber(redis.call('HGET', tally, 'waiting')) or 0
 local waiting_in_all = tonumber(redis.call('HGET', 'p2g:totals', 'waiting')) or 0

@@ -42,6 +42,10 @@ local function leave_stream(client, ring_score)
   end
 end
 
+-- Whether an idempotency key still names this job: the first of its choices, whose name the others'
+-- follow from. It has been forgotten, or is another answer's by now, where it does not.
+local function leads_to(idem, id) return redis.call('HGET', idem, 'job') == string.match(id, '^[^-]+') end
+
 -- A job that may be resumed keeps a set of its readers, "<gateway> <request>". Of these, add or
 -- remove some, and return how many are left.
 local function readers(id, gateway, added, removed)
@@ -75,7 +79,7 @@ local function finish(id, life, void)
   for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', 'p2g:served:' .. gateway, id) end
   if idem then
     life = keep
-    redis.call('PEXPIRE', idem, void and 0 or life)
+    if leads_to(idem, id) then redis.call('PEXPIRE', idem, void and 0 or life) end
     redis.call('DEL', 'p2g:readers:{' .. id .. '}')
     redis.call('ZREM', 'p2g:abandoned', id)
   end
@@ -113,7 +117,7 @@ local function cancel(id, life)
     finish(id, life, true)
     return 'dropped'
   end
-  if idem then redis.call('DEL', idem) end
+  if idem and leads_to(idem, id) then redis.call('DEL', idem) end
   redis.call('HSET', job_key(id), 'cancelled', 1)
   redis.call('PUBLISH', 'p2g:control:' .. owner, id)
   return 'told'

@@ -16,6 +16,7 @@ import pytest
 from contract.messages import Event, Failed, Finished, Job, Message, Replaced, Text
 from simulated_poe import SimulatedPoe
 from worker.poe.client import Answer, NotSent, PoeClient
+from worker.poe.errors import LONGEST_MESSAGE
 from worker.poe.faults import Fault, FaultKind, to_failure
 from worker.poe.limits import RateLimits
 
@@ -697,6 +698,16 @@ async def test_a_key_that_poe_repeats_goes_no_further() -> None:
     assert isinstance(failed, Failed)
     assert failed.message == "[token] may not do that"
     assert SECRET not in repr(fault) + str(fault)
+
+
+async def test_a_key_at_which_what_poe_said_was_cut_goes_no_further() -> None:
+    words = "x" * (LONGEST_MESSAGE - len(SECRET) + 1)
+    body = msgspec.json.encode({"error": {"message": words + SECRET, "type": "x"}})
+
+    async with raw_poe(says(whole("400 B", body))) as raw:
+        fault = await fault_of(raw.url)
+
+    assert fault.message == words
 
 
 async def test_an_http_proxy_is_asked_for_the_upstream() -> None:

@@ -193,6 +193,28 @@ async def test_an_answer_outlives_the_gateway_that_asked_for_it(
     assert said(await again) == "one two"
 
 
+async def test_a_gateway_that_must_stop_sends_its_clients_to_another(
+    shared: House, other: Gateway, tmp_path: Path
+) -> None:
+    config = "drainTimeout = 1"
+    async with (
+        another_gateway(tmp_path, shared.server.url, config, probe="/readyz") as stopping,
+        stopping.http() as http,
+    ):
+        asked = asyncio.create_task(http.post(CHAT, json=asking(), headers=keyed("stopping")))
+        answering = await shared.worker.take()
+        await answering.begin()
+        stopping.child.send(signal.SIGTERM)
+        told = await asked
+
+    assert (told.status_code, told.json()["error"]["code"]) == (502, "interrupted")
+    assert "x-should-retry" not in told.headers
+    again = asyncio.create_task(streamed(other, "stopping"))
+    assert await answering.say(Text("one")) == 0
+    assert await answering.say(Finished()) == 0
+    assert said(await again) == "one"
+
+
 async def test_a_client_that_leaves_may_come_back_and_a_stranger_to_the_key_may_not(
     shared: House,
 ) -> None:
@@ -242,6 +264,43 @@ async def test_headers_that_mean_nothing_are_refused(
         refused = await http.post(CHAT, json=asking(stream=True), headers=headers)
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("last", ["1-999", "2-1"])
+async def test_what_is_no_place_of_the_answer_is_refused(shared: House, last: str) -> None:
+    key = f"beyond {last}"
+    asked = asyncio.create_task(streamed(shared.gateway, key))
+    await shared.worker.take(words)
+    await asked
+
+    async with shared.gateway.http() as http:
+        refused = await http.post(CHAT, json=asking(stream=True), headers=keyed(key, last))
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_event_id")
+
+
+async def test_an_answer_that_is_kept_no_longer_is_not_begun_anew_without_its_beginning(
+    shared: House,
+) -> None:
+    async with shared.gateway.http() as http:
+        refused = await http.post(CHAT, json=asking(stream=True), headers=keyed("gone", "1-2"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_event_id")
+    assert await shared.redis.hget(keys.TOTALS, "waiting") == b"0"
+
+    anew = asyncio.create_task(streamed(shared.gateway, "gone"))
+    await shared.worker.take(words)
+    assert said(await anew) == "one two three "
+
+
+async def test_only_who_began_an_answer_counts_its_wait(shared: House) -> None:
+    before = await shared.metric("poe2gpt_queue_wait_seconds_count")
+    asked = asyncio.create_task(streamed(shared.gateway, "waits"))
+    await shared.worker.take(words)
+    await asked
+
+    await streamed(shared.gateway, "waits")
+
+    assert await shared.metric("poe2gpt_queue_wait_seconds_count") == before + 1
 
 
 async def test_a_failure_that_cost_nothing_is_not_kept(shared: House) -> None:

@@ -25,7 +25,7 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
-from simulated_poe import Model, Settings, SimulatedPoe
+from simulated_poe import KeySettings, Model, Settings, SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
 from tests.support.worker_alone import Asking, failure, said, token, working
 from worker.service import Service
@@ -411,6 +411,73 @@ async def test_a_form_is_missed_twice_at_most_though_the_job_comes_back_meanwhil
 
         assert isinstance(events[-2], Refusal)
         assert len(poe.record.calls) == 2
+
+
+def _script(*steps: object) -> str:
+    return json.dumps(steps)
+
+
+def _says(text: str) -> dict[str, object]:
+    return {"event": "text", "data": {"text": text}}
+
+
+async def test_what_poe_has_begun_to_answer_is_not_asked_again_though_nothing_was_shown(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    async with SimulatedPoe() as poe:
+        events = await answered(
+            redis_server,
+            poe,
+            asking,
+            "Script",
+            _script(_says('{"half": '), {"cut": True}),
+            options=Options(format=Format()),
+            models={"script": BOT},
+        )
+
+        assert len(poe.record.calls) == 1
+        assert failure(events).charged
+        assert said(events) == ""
+
+
+async def test_a_failure_behind_a_first_answer_in_a_wrong_form_is_told_as_charged(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    async with SimulatedPoe(Settings(keys={"sim-a": KeySettings("a", points=1)})) as poe:
+        events = await answered(
+            redis_server,
+            poe,
+            asking,
+            "Json-never",
+            options=Options(format=Format()),
+            models={"json-never": BOT},
+        )
+
+        assert len(poe.record.calls) == 2
+        assert failure(events).kind is FailureKind.NO_POINTS
+        assert failure(events).charged
+
+
+async def test_words_before_a_call_that_does_not_match_come_before_the_refusal(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    options = Options(tools=(LOOK,), stop=("here. Never",))
+    words = 'I am here. <tool_call name="fly">{}</tool_call>'
+    async with SimulatedPoe() as poe:
+        events = await answered(
+            redis_server,
+            poe,
+            asking,
+            "Script",
+            _script(_says("See: "), {"sleep": 0.05}, _says(words)),
+            options=options,
+            models={"script": ModelSettings(tool_emulation=True)},
+        )
+
+        assert said(events) == "See: I am here."
+        assert isinstance(events[-2], Refusal)
+        assert events[-1] == Finished()
+        assert len(poe.record.calls) == 1
 
 
 # The catalogue.

@@ -38,6 +38,9 @@ NAMES = (
 KEPT = 500_000
 """Milliseconds for which the answer of a job that may be resumed is kept."""
 
+CLAIM_LIFE = 60_000
+"""Milliseconds within which a claimed job must be queued."""
+
 IDEM = keys.idempotency("ann", "digest")
 
 _encode = msgspec.msgpack.encode
@@ -113,7 +116,7 @@ class Scripts:
 
     def claim(self, job: str, body: str = "body") -> str | None:
         """The job that has the idempotency key `IDEM`, if it is for this body."""
-        reply = self._run("claim", IDEM, body, job, 1_700_000_000, 86_400_000)
+        reply = self._run("claim", IDEM, body, job, 1_700_000_000, CLAIM_LIFE)
         return reply[0].decode() if reply else None
 
     def cancel(self, job: str) -> str:

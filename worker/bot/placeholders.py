@@ -34,7 +34,8 @@ _BEGUN_REST = re.compile(r" ?[.…]{0,3} ?(?:\(\d{0,6}[s elapsd]{0,10}\)?)?\s*")
 
 _COUNTED_LAST_LINE = re.compile(rf"(?:\A|(?<=\n))[^\n]{{0,80}}{_COUNTER}\s*\Z")
 
-_HEADING = re.compile(rf"\s*Thinking{_DOTS}(?:{_COUNTER})?\s*\n\s*>")
+# Bounded, for a bot may send any number of line breaks at once.
+_HEADING = re.compile(rf"\s*Thinking{_DOTS}(?:{_COUNTER})?[^\S\n]{{0,8}}\n\s{{0,40}}>")
 
 
 class Standing(enum.IntEnum):

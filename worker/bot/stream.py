@@ -143,7 +143,8 @@ class AnswerStream:
 
     def _finish(self) -> list[Event]:
         events = self._transcript.finish()
-        if self._transcript.is_empty and not self._has_files and not self._calls:
+        said = not self._transcript.is_empty or self._has_files or self._calls
+        if not said and self._reason in (None, "stop"):
             self.fault = Fault(FaultKind.EMPTY)
             return events
         self.finished = True

@@ -3,7 +3,8 @@
     data: {"choices": [{"delta": …}]}   text, reasoning, tool calls; the finish reason may come
                                         with the last of them or alone
     data: {"choices": [], "usage": …}   token counts; the last ones count
-    data: {"error": …}                  the end, in either shape of Poe's errors
+    data: {"error": …}                  the end, in either shape of Poe's errors; behind a finish
+                                        reason the answer is whole all the same
     data: [DONE]                        the end
     end of the body                     the end if a finish reason was told, else a cut
 
@@ -14,18 +15,16 @@ from __future__ import annotations
 
 import msgspec
 
-from contract.messages import Event, Finished, Reasoning, Text, ToolCallDelta, Usage
+from contract.messages import Event, Finished, Reasoning, Text, Usage
 from worker.poe.chunks import Chunk, FinishReason, read_chunk
 from worker.poe.errors import from_late_error
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.fragments import Fragments
 from worker.poe.sse import ServerSentEvent
 
 MAX_SIZE = 8 * 1024 * 1024
-"""Characters of one answer with its reasoning and its tool calls: models that stream for an hour
-at 200 tokens a second stay below this."""
-
-MAX_TOOL_CALLS = 128
-"""Tool calls of one answer: as many as OpenAI lets a request have tools."""
+"""Characters of one answer with its reasoning: models that stream for an hour at 200 tokens a
+second stay below this."""
 
 _DONE = b"[DONE]"
 
@@ -43,7 +42,7 @@ class ChatStream:
         self.finished = False
         self._max_size = max_size
         self._size = 0
-        self._calls: set[int] = set()
+        self._calls = Fragments()
         self._usage: Usage | None = None
         self._reason: FinishReason | None = None
 
@@ -88,6 +87,8 @@ class ChatStream:
             return self._finish()
         value = msgspec.json.decode(data)
         if name == "error" or (isinstance(value, dict) and value.get("error")):
+            if self._reason and (self._size or self._calls):
+                return self._finish()
             raise from_late_error(data)
         return self._take_chunk(read_chunk(value))
 
@@ -97,24 +98,16 @@ class ChatStream:
             events.append(Reasoning(chunk.reasoning))
         if chunk.content:
             events.append(Text(chunk.content))
-        events += [self._fragment(call) for call in chunk.tool_calls]
+        events += self._calls.take(chunk.tool_calls)
         self._size += len(chunk.reasoning) + len(chunk.content)
-        if self._size > self._max_size or len(self._calls) > MAX_TOOL_CALLS:
+        if self._size > self._max_size:
             raise Fault(FaultKind.PROTOCOL)
         self._usage = chunk.usage or self._usage
         self._reason = chunk.finish_reason or self._reason
         return events
 
-    def _fragment(self, call: ToolCallDelta) -> ToolCallDelta:
-        self._size += len(call.id) + len(call.name) + len(call.arguments)
-        if call.index in self._calls:
-            # Some models repeat the name with each fragment.
-            return ToolCallDelta(call.index, arguments=call.arguments)
-        self._calls.add(call.index)
-        return call
-
     def _finish(self) -> list[Event]:
-        if not self._size and self._reason in (None, "stop"):
+        if not self._size and not self._calls and self._reason in (None, "stop"):
             raise Fault(FaultKind.EMPTY)
         self.finished = True
         usage = [self._usage] if self._usage else []

@@ -167,8 +167,12 @@ class Answer:
         return batch
 
     def _rearm(self) -> None:
-        pause = min(self._timeout, _TRAILER) if self._stream.is_complete else self._timeout
-        self._deadline = asyncio.get_running_loop().time() + pause
+        now = asyncio.get_running_loop().time()
+        if self._stream.is_complete:
+            # Counted from the last word, whatever may follow it.
+            self._deadline = min(self._deadline, now + _TRAILER)
+        else:
+            self._deadline = now + self._timeout
 
 
 async def _linger(body: AsyncIterator[bytes]) -> None:

@@ -26,6 +26,7 @@ import httpx_aiohttp
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
+from worker.poe.errors import LONGEST_MESSAGE
 from worker.poe.faults import Fault, FaultKind
 
 _KEEPALIVE = 50.0
@@ -159,12 +160,21 @@ def translated(gate: Gate, secret: str = "") -> Iterator[None]:
         yield
     except Fault as fault:
         if secret:
-            fault.message = fault.message.replace(secret, "[token]")
+            fault.message = _redacted(fault.message, secret)
         raise
     except FOREIGN as error:
         if gate.refused:
             raise NotSent from None
         raise Fault(_kind(error, gate.sent), sent=gate.sent) from error
+
+
+def _redacted(message: str, secret: str) -> str:
+    """Take out the secret, and what is left of one at which the message was cut."""
+    cut = len(message) >= LONGEST_MESSAGE
+    message = message.replace(secret, "[token]")
+    sizes = range(min(len(secret) - 1, len(message)), 0, -1) if cut else range(0)
+    end = next((size for size in sizes if message.endswith(secret[:size])), 0)
+    return message[: len(message) - end]
 
 
 def _kind(error: Exception, sent: bool) -> FaultKind:

@@ -19,7 +19,7 @@ from worker.poe.loose import object_of, parse, string_of
 
 _K = FaultKind
 
-_LONGEST_MESSAGE = 500
+LONGEST_MESSAGE = 500
 """Characters of Poe's text that are passed on: enough to name a field, not to fill a log."""
 
 # Sources: the error types of fastapi_poe, the tables of creator.poe.com/api-reference/errors
@@ -176,7 +176,7 @@ def _innermost(message: str) -> str:
 def _passed_on(kind: FaultKind, text: str) -> str:
     if kind not in _TEXT_PASSED_ON or text.lstrip().startswith("<"):
         return ""
-    return " ".join(text.split())[:_LONGEST_MESSAGE]
+    return " ".join(text.split())[:LONGEST_MESSAGE]
 
 
 def _rest(kind: FaultKind, headers: Mapping[str, str], now: float) -> float | None:

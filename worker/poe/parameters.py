@@ -7,6 +7,8 @@ client sent beyond OpenAI's fields passes only where the catalogue knows it.
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 from contract.messages import Model, Options
@@ -29,6 +31,11 @@ _SHARES = {
     "max": 1.0,
 }
 """What of a thinking budget an effort is, as OpenRouter has it."""
+
+_SIZES = ("size", "aspect_ratio", "aspect")
+"""Parameters whose values are sizes in pixels, or ratios of them."""
+
+_EXTENT = re.compile(r"([1-9]\d{0,4})[x:]([1-9]\d{0,4})")
 
 _TYPES: dict[object, tuple[type, ...]] = {
     "string": (str,),
@@ -62,7 +69,8 @@ def parameters_of(options: Options, model: Model | None) -> dict[str, Any]:
         effort = {_LEVELS[0]: options.reasoning_effort} if options.reasoning_effort else {}
         return effort | options.extra
     declared = model.parameters
-    own = {name: value for name, value in options.extra.items() if name in declared}
+    extra = _fitted(options.extra, declared)
+    own = {name: value for name, value in extra.items() if name in declared}
     for name, value in own.items():
         if problem := _problem(value, declared[name]):
             raise Fault(FaultKind.BAD_REQUEST, f"`{name}` must be {problem}.", sent=False)
@@ -138,6 +146,48 @@ def _counterparts(options: Options, declared: dict[str, Schema]) -> dict[str, An
         count = options.max_tokens if most is None else min(options.max_tokens, int(most))
         values[name] = count if least is None else max(count, int(least))
     return values
+
+
+def _fitted(extra: dict[str, Any], declared: dict[str, Schema]) -> dict[str, Any]:
+    """Tell a size that the model does not know as that of its own which is nearest in shape.
+
+    `auto`, as OpenAI has it, asks for nothing.
+    """
+    size = extra.get("size")
+    asked = _extent(size)
+    known = "size" in declared and not _problem(size, declared["size"])
+    if known or (asked is None and size != "auto"):
+        return extra
+    rest = {name: value for name, value in extra.items() if name != "size"}
+    if asked is None:
+        return rest
+    if not rest.keys().isdisjoint(_SIZES):
+        return extra
+    for name in _SIZES:
+        if (fitting := _nearest_in_shape(asked, declared.get(name, {}))) is not None:
+            return rest | {name: fitting}
+    return extra
+
+
+def _nearest_in_shape(asked: tuple[int, int], schema: Schema) -> str | None:
+    """Choose the value that differs least in shape, and of such the nearest in size."""
+    allowed = schema.get("enum")
+    known = {v: e for v in allowed if (e := _extent(v))} if isinstance(allowed, list) else {}
+
+    def difference(value: str) -> tuple[float, float]:
+        width, height = known[value]
+        # Rounded, so that ratios which are equal compare as such.
+        ratio = math.log(width * asked[1]) - math.log(height * asked[0])
+        area = math.log(width * height) - math.log(asked[0] * asked[1])
+        return round(abs(ratio), 9), abs(area)
+
+    return min(known, key=difference) if known else None
+
+
+def _extent(value: object) -> tuple[int, int] | None:
+    """Read width and height, of `1024x768` or `4:3`."""
+    match = _EXTENT.fullmatch(value.lower()) if isinstance(value, str) else None
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _problem(value: object, schema: Schema) -> str:

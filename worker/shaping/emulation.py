@@ -265,7 +265,7 @@ class ToolEmulation:
         is_cut = reason in ("length", "content_filter")
         fault = self._fault()
         if fault and not is_cut:
-            raise Mismatch(fault, "".join(self._raw))
+            raise Mismatch(fault, "".join(self._raw), text)
         calls = [] if fault else self._parser.calls
         if calls and not is_cut:
             reason = "tool_calls"

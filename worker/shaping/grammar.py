@@ -45,7 +45,7 @@ OPENING = re.compile(rf"<tool_call((?:{_ATTRIBUTE})*)\s*(/?)>")
 _ARG = re.compile(rf"\s*<arg((?:{_ATTRIBUTE})+)\s*>")
 _ARG_END = re.compile(r"</arg>(?=\s*(?:<arg\s|\Z))")
 _ATTRIBUTES = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_FENCED = re.compile(r"```\w*\s*\n(.*)\n\s*```", re.DOTALL)
+_FENCE = re.compile(r"```\w*[^\S\n]*\n")
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,7 @@ def read(body: str, attributes: str, tools: Mapping[str, Tool]) -> Call | None:
     Raises Unreadable for an argument whose value is none of its type.
     """
     name = _attributes_of(attributes).get("name", "")
-    body = body.strip()
-    if fenced := _FENCED.fullmatch(body):
-        body = fenced[1].strip()
+    body = _unfenced(body.strip())
     if body.startswith("{"):
         return _read_json(body, name)
     return _read_arguments(body, name, tools.get(name)) if name else None
@@ -91,6 +89,17 @@ def write_result(name: str, text: str) -> str:
     """Write what a tool returned. Nothing in it can end the block early."""
     text = text.replace("</tool_result", "&lt;/tool_result")
     return f'<tool_result name="{html.escape(name)}">\n{text}\n</tool_result>'
+
+
+def _unfenced(body: str) -> str:
+    """Take off a code fence around the whole body."""
+    opening = _FENCE.match(body)
+    if not opening or not body.endswith("```"):
+        return body
+    # One pattern for all of it would take the cube of a run of line breaks.
+    inside = body[opening.end() : -len("```")]
+    last_line = inside[inside.rfind("\n") + 1 :]
+    return body if last_line.strip() else inside.strip()
 
 
 def _read_json(body: str, name: str) -> Call | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from contract.messages import Event
+
 
 class Mismatch(Exception):
     """The answer is complete, and not what was asked for; asking once more may help.
 
     `reason` is meant for the client's eyes and for the model's. `answer` is what the model wrote.
+    `due` is what the client is to get of it before the reason, where it is not asked again.
     """
 
-    def __init__(self, reason: str, answer: str) -> None:
+    def __init__(self, reason: str, answer: str, due: Sequence[Event] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.answer = answer
+        self.due = due

@@ -8,12 +8,13 @@ gives ends the answer for all behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from contract.messages import Event, Finished, Options, Text, is_terminal
 from worker.shaping.emulation import ToolEmulation, new_call_id
 from worker.shaping.limits import StopSequences, TokenLimit
+from worker.shaping.mismatch import Mismatch
 from worker.shaping.reasoning import ThoughtSplitter
 from worker.shaping.strict import StrictCalls
 from worker.shaping.structured import JsonAnswer
@@ -63,38 +64,61 @@ class Shaping:
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """Return what the client gets of these events; nothing after a terminal one.
 
-        Raises Mismatch at the answer's end.
+        Raises Mismatch at the answer's end; what these events have given before is `due` in it.
         """
         if self._over:
             return []
         batch = list(events)
         if len(self._stages) == 1 and self._passes(batch):
             return batch
-        for stage in self._stages:
-            batch = _through(stage, batch)
-        self._over = bool(batch) and is_terminal(batch[-1])
-        return batch
+        shaped: list[Event] = []
+        # One by one: how the network has cut the answer must not tell which stage ends it.
+        for event in batch:
+            try:
+                shaped += self._shaped(event)
+            except Mismatch as mismatch:
+                self._over = True
+                mismatch.due = [*shaped, *mismatch.due]
+                raise
+            if shaped and is_terminal(shaped[-1]):
+                self._over = True
+                break
+        return shaped
 
     def flush(self) -> list[Event]:
         """Return what was held back, for an attempt that fails after output."""
         if self._over:
             return []
         self._over = True
-        batch: list[Event] = []
-        for stage in self._stages:
-            batch = [*_through(stage, batch), *stage.flush()]
-            batch = [event for event in batch if not isinstance(event, Finished)]
+        return _drained([], self._stages)
+
+    def _shaped(self, event: Event) -> list[Event]:
+        batch = [event]
+        for position, stage in enumerate(self._stages):
+            given, batch = batch, []
+            try:
+                _through(stage, given, batch)
+            except Mismatch as mismatch:
+                mismatch.due = _drained([*batch, *mismatch.due], self._stages[position + 1 :])
+                raise
         return batch
 
     def _passes(self, batch: list[Event]) -> bool:
         return self._thoughts.is_settled and all(type(event) is Text for event in batch)
 
 
-def _through(stage: Stage, events: Iterable[Event]) -> list[Event]:
-    """Return what becomes of the events in one stage, up to the first terminal one."""
-    batch: list[Event] = []
+def _through(stage: Stage, events: Iterable[Event], batch: list[Event]) -> None:
+    """Add what becomes of the events in one stage to the batch, up to the first terminal one."""
     for event in events:
         batch += stage.take(event)
         if batch and is_terminal(batch[-1]):
             break
+
+
+def _drained(batch: list[Event], stages: Sequence[Stage]) -> list[Event]:
+    """Return what these stages give of the batch and of what they hold, without an end."""
+    for stage in stages:
+        given, batch = batch, []
+        _through(stage, given, batch)
+        batch = [event for event in (*batch, *stage.flush()) if not isinstance(event, Finished)]
     return batch

@@ -47,6 +47,7 @@ _BEGUN_BARE = re.compile(rf"Thinking{_BEGUN}")
 _LONGEST_MARGIN = 40
 
 _CLOSE = "</think>"
+_WORD = re.compile(r"\S")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)+")
 
 
@@ -56,6 +57,9 @@ class Splitter:
     def __init__(self, *, thinks: bool) -> None:
         self._thinks = thinks
         self._held = ""
+        # What is taken off the held text is cut away once: with each line it would cost the
+        # square of a long text's length.
+        self._at = 0
         self._step: Callable[[], bool] = self._open
         self._begun = False
         self._thoughts: list[str] = []
@@ -69,8 +73,9 @@ class Splitter:
     def feed(self, text: str) -> tuple[str, str]:
         """Return what is added to the thoughts, and what to the answer."""
         self._held += text
-        while self._held and self._step():
+        while self._at < len(self._held) and self._step():
             pass
+        self._held, self._at = self._held[self._at :], 0
         return self._taken()
 
     def finish(self) -> tuple[str, str]:
@@ -112,23 +117,23 @@ class Splitter:
         if self._begun:
             self._thoughts.append("\n")
         self._begun = True
-        return self._become(self._quoted, 1 if self._held[0] == " " else 0)
+        return self._become(self._quoted, self._at + (self._held[self._at] == " "))
 
     def _quoted(self) -> bool:
-        end = self._held.find("\n")
+        end = self._held.find("\n", self._at)
         if end == -1:
-            self._thoughts.append(self._held)
-            self._held = ""
+            self._thoughts.append(self._rest())
             return False
-        self._thoughts.append(self._held[:end])
+        self._thoughts.append(self._held[self._at : end])
         return self._become(self._line, end + 1)
 
     def _line(self) -> bool:
-        if self._held[0] == ">":
-            return self._become(self._quote, 1)
-        return self._become(self._skip)
+        if self._held[self._at] == ">":
+            return self._become(self._quote, self._at + 1)
+        return self._become(self._skip, self._at)
 
     def _think(self) -> bool:
+        self._held, self._at = self._rest(), 0
         if not self._begun:
             self._held = self._held.lstrip()
         end = self._held.find(_CLOSE)
@@ -137,24 +142,27 @@ class Splitter:
             sure = len(self._held[: len(self._held) - overlap(self._held, _CLOSE)].rstrip())
             self._thoughts.append(self._held[:sure])
             self._begun = self._begun or sure > 0
-            self._held = self._held[sure:]
+            self._at = sure
             return False
         self._thoughts.append(self._held[:end].rstrip())
         return self._become(self._skip, end + len(_CLOSE))
 
     def _skip(self) -> bool:
-        match = _BLANK_LINES.match(self._held)
-        self._held = self._held[match.end() :] if match else self._held
-        return bool(self._held.strip()) and self._become(self._say)
+        if match := _BLANK_LINES.match(self._held, self._at):
+            self._at = match.end()
+        return _WORD.search(self._held, self._at) is not None and self._become(self._say, self._at)
 
     def _say(self) -> bool:
-        self._answer.append(self._held)
-        self._held = ""
+        self._answer.append(self._rest())
         return False
 
-    def _become(self, step: Callable[[], bool], taken: int = 0) -> bool:
+    def _rest(self) -> str:
+        rest, self._at = self._held[self._at :], len(self._held)
+        return rest
+
+    def _become(self, step: Callable[[], bool], at: int = 0) -> bool:
         self._step = step
-        self._held = self._held[taken:]
+        self._at = at
         return True
 
 

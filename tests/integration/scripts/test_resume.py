@@ -6,7 +6,7 @@ import pytest
 
 from contract import keys
 from contract.messages import Failed, FailureKind, Record
-from tests.support.scripts import IDEM, KEPT, START, Given, Scripts, finished, text
+from tests.support.scripts import CLAIM_LIFE, IDEM, KEPT, START, Given, Scripts, finished, text
 
 
 def begun(scripts: Scripts, *readers: str) -> Given:
@@ -26,6 +26,7 @@ def test_the_first_to_ask_names_the_job_for_all(scripts: Scripts) -> None:
 
 
 def test_equal_requests_are_one_job(scripts: Scripts) -> None:
+    scripts.claim("j1")
     for number in range(100):
         scripts.enqueue("j1", gateway=f"g{number % 3}", reader=f"r{number}")
 
@@ -162,6 +163,53 @@ def test_a_gateway_that_gave_up_before_its_job_was_queued_leaves_nothing(scripts
 
     assert scripts.dispatch() == []
     assert scripts.claim("j2") == "j2"
+
+
+def test_a_key_whose_job_is_never_queued_is_soon_forgotten(scripts: Scripts) -> None:
+    scripts.claim("j1")
+    assert scripts.enqueue("j1", reader="a", most=0)[0] == "full"
+    assert 0 < scripts.redis.pttl(IDEM) <= CLAIM_LIFE
+
+    scripts.enqueue("j1", reader="a")
+    assert scripts.redis.pttl(IDEM) > CLAIM_LIFE
+
+
+def test_nobody_joins_an_answer_whose_key_was_forgotten_meanwhile(scripts: Scripts) -> None:
+    begun(scripts, "g1 a")
+    assert scripts.claim("j2") == "j1"
+    scripts.leave("j1", "a", at_once=True)
+
+    assert scripts.enqueue("j1", gateway="g2", reader="b") == ["forgotten"]
+    assert scripts.claim("j2") == "j2"
+    assert scripts.enqueue("j2", gateway="g2", reader="b")[0] == "queued"
+
+
+def test_who_leaves_a_forgotten_answer_leaves_the_new_one_alone(scripts: Scripts) -> None:
+    begun(scripts, "g1 a")
+    scripts.leave("j1", "a", at_once=True)
+    scripts.claim("j2")
+    scripts.enqueue("j2", gateway="g2", reader="b")
+
+    scripts.leave("j1", "a", at_once=True)
+
+    assert scripts.claim("j3") == "j2"
+
+
+def test_who_has_left_before_it_joined_holds_up_nothing(scripts: Scripts) -> None:
+    begun(scripts, "g1 a")
+    scripts.leave("j1", "late", gateway="g2", at_once=True)
+    scripts.enqueue("j1", gateway="g2", reader="late")
+
+    assert scripts.redis.smembers(keys.readers("j1")) == {b"g1 a"}
+    assert scripts.redis.smembers(keys.served("g2")) == set()
+    assert scripts.leave("j1", "a", at_once=True) == "told"
+
+
+def test_what_arrives_too_late_joins_nobody(scripts: Scripts) -> None:
+    begun(scripts, "g1 a")
+
+    assert scripts.enqueue("j1", gateway="g2", reader="b", not_after=START - 1) == ["late"]
+    assert scripts.redis.smembers(keys.readers("j1")) == {b"g1 a"}
 
 
 def test_what_arrives_too_late_is_not_queued(scripts: Scripts) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from redis import exceptions
 
 from contract.messages import (
     Event,
+    Failed,
     Finished,
     Reasoning,
     Record,
@@ -316,3 +318,31 @@ def test_any_mixture_of_jobs_and_faults_gives_the_same_answers(
         put = [event for to, events in batches if to == job for event in events]
         assert _plain(answer) == _plain(put)
         assert [event for event in answer if is_terminal(event)] == answer[-1:]
+
+
+async def test_an_event_that_cannot_be_encoded_ends_its_own_job_only() -> None:
+    log, heard = Log(), Heard()
+
+    async def append(records: Sequence[Record]) -> list[int]:
+        msgspec.msgpack.encode(list(records))
+        return await log.append(records)
+
+    emitter = Emitter(append)
+    task = asyncio.create_task(emitter.run())
+    bad, good = heard.outbox(emitter, "bad"), heard.outbox(emitter, "good")
+    bad.put([Text("half a pair: \ud800")])
+    good.put([Text("whole"), Finished()])
+    await bad.closed()
+    await good.closed()
+    later = heard.outbox(emitter, "later")
+    later.put([Finished()])
+    await later.closed()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+    (end,) = log.events("bad")
+    assert isinstance(end, Failed)
+    assert end.charged
+    assert log.events("good") == [Text("whole"), Finished()]
+    assert heard.stops == [True]

@@ -268,11 +268,18 @@ def test_strikes_are_counted_until_the_token_is_well() -> None:
     pool.remember_strikes("a", 2)
     pool.remember_strikes("a", 1)
 
-    counted = [pool.strike("a"), pool.strike("a"), pool.is_well("a")]
+    counted = [pool.strike("a", 1.0, 2.0), pool.strike("a", 2.0, 3.0), pool.is_well("a")]
     pool.unpark("a")
 
     assert counted == [3, 4, False]
-    assert pool.strike("a") == 1
+    assert pool.strike("a", 4.0, 5.0) == 1
+
+
+def test_calls_that_fail_together_are_one_strike() -> None:
+    pool = _pool(token("a"))
+
+    assert [pool.strike("a", 0.1 * n, 10.0 + n) for n in range(10)] == [1] * 10
+    assert pool.strike("a", 20.0, 21.0) == 2
 
 
 def test_every_owned_token_is_counted_once() -> None:

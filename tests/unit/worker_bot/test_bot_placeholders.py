@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.bot.placeholders import Standing, judge, last_line_begins, may_become_one
+from worker.bot.placeholders import (
+    Standing,
+    heads_thoughts,
+    judge,
+    last_line_begins,
+    may_become_one,
+)
 
 PLACEHOLDERS = [
     "Thinking...",
@@ -90,3 +96,8 @@ def test_nothing_long_may_become_one(text: str) -> None:
 )
 def test_finds_where_the_placeholder_at_the_end_begins(shown: str, last: str) -> None:
     assert last_line_begins(shown + last) == len(shown)
+
+
+def test_a_heading_is_looked_for_in_few_line_breaks() -> None:
+    assert heads_thoughts("Thinking...\n\n> The question")
+    assert not heads_thoughts("Thinking..." + "\n" * 100_000 + "> The question")

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from contract.messages import Event, Finished, Reasoning, Text, ToolCallDelta, Usage
-from worker.openai.stream import MAX_TOOL_CALLS, ChatStream
+from worker.openai.stream import ChatStream
 from worker.poe.faults import FaultKind
+from worker.poe.fragments import MAX_TOOL_CALLS
 from worker.poe.sse import ServerSentEvent
 
 DONE = ServerSentEvent("message", b"[DONE]")
@@ -209,3 +210,35 @@ def test_a_whole_answer_is_read_as_one_chunk() -> None:
         Usage(3, 5),
         Finished("tool_calls"),
     ]
+
+
+def test_calls_without_an_index_in_chunks_of_their_own_are_several() -> None:
+    def chunk(identifier: str, name: str, arguments: str) -> ServerSentEvent:
+        function = {"name": name, "arguments": arguments}
+        return delta(tool_calls=[{"id": identifier, "function": function}])
+
+    assert read(chunk("a", "look", "{}"), chunk("b", "go", "{"), chunk("", "", "}"), DONE) == [
+        ToolCallDelta(0, "a", "look", "{}"),
+        ToolCallDelta(1, "b", "go", "{"),
+        ToolCallDelta(1, arguments="}"),
+        Finished("tool_calls"),
+    ]
+
+
+def test_a_new_id_with_every_fragment_is_no_new_call() -> None:
+    def chunk(identifier: str, arguments: str, **name: str) -> ServerSentEvent:
+        function = name | {"arguments": arguments}
+        return delta(tool_calls=[{"index": 0, "id": identifier, "function": function}])
+
+    assert read(chunk("a", "{", name="look"), chunk("b", "}"), DONE) == [
+        ToolCallDelta(0, "a", "look", "{"),
+        ToolCallDelta(0, arguments="}"),
+        Finished("tool_calls"),
+    ]
+
+
+def test_an_error_behind_the_reason_does_not_undo_the_answer() -> None:
+    error = data({"error": {"message": "no usage today", "type": "provider_error", "code": 500}})
+
+    assert read(delta(content="Hi"), delta("stop"), error) == [Text("Hi"), Finished()]
+    assert fault(delta("stop"), error) is FaultKind.UPSTREAM_DOWN

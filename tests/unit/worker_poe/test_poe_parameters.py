@@ -166,3 +166,46 @@ def test_a_model_thinks_if_it_has_a_knob_for_it_or_nobody_knows() -> None:
     assert thinks(None)
     assert thinks(model(enable_thinking={}))
     assert not thinks(model(aspect={}))
+
+
+RATIOS = {"enum": ["1:1", "3:2", "16:9", "9:16"]}
+PIXELS = {"enum": ["auto", "1024x1024", "2048x2048", "1536x1024"]}
+
+
+@pytest.mark.parametrize(
+    ("size", "declared", "given"),
+    [
+        ("1024x1024", {"aspect_ratio": RATIOS}, {"aspect_ratio": "1:1"}),
+        ("1536x1024", {"aspect_ratio": RATIOS}, {"aspect_ratio": "3:2"}),
+        ("1792x1024", {"aspect": RATIOS}, {"aspect": "16:9"}),
+        ("1024X1792", {"aspect": RATIOS}, {"aspect": "9:16"}),
+        ("1280x720", {"aspect": {"enum": ["1280x720", "1:1"]}}, {"aspect": "1280x720"}),
+        ("512x512", {"size": PIXELS}, {"size": "1024x1024"}),
+        ("1800x1800", {"size": PIXELS}, {"size": "2048x2048"}),
+        ("1024x1024", {"size": PIXELS, "aspect": RATIOS}, {"size": "1024x1024"}),
+        ("512x512", {"size": {"type": "string"}, "aspect": RATIOS}, {"size": "512x512"}),
+        ("auto", {"size": PIXELS}, {"size": "auto"}),
+        ("auto", {"size": RATIOS, "aspect": RATIOS}, {}),
+        ("auto", {"aspect": RATIOS}, {}),
+        ("0x9", {"aspect": RATIOS}, {}),
+        ("large", {"aspect": RATIOS}, {}),
+        (7, {"aspect": RATIOS}, {}),
+        ("1024x1024", {"aspect": {"enum": ["wide", 3, ["1:1"]]}}, {}),
+        ("1024x1024", {"aspect": {"type": "string"}}, {}),
+    ],
+)
+def test_a_size_becomes_the_models_own_that_is_nearest_in_shape(
+    size: object, declared: dict[str, Any], given: dict[str, Any]
+) -> None:
+    assert parameters_of(Options(extra={"size": size}), model(**declared)) == given
+
+
+def test_a_shape_that_the_client_chose_itself_stands_above_a_size() -> None:
+    options = Options(extra={"size": "1024x1024", "aspect_ratio": "16:9"})
+
+    assert parameters_of(options, model(aspect_ratio=RATIOS)) == {"aspect_ratio": "16:9"}
+
+
+def test_a_size_that_is_none_is_refused_by_name_where_the_model_declares_sizes() -> None:
+    with pytest.raises(Fault, match="`size` must be one of auto, 1024x1024"):
+        parameters_of(Options(extra={"size": "large"}), model(size=PIXELS))

@@ -327,3 +327,44 @@ def test_ids_look_like_openais_and_differ() -> None:
 
     assert len(ids) == 10
     assert all(len(one) == 29 and one.startswith("call_") for one in ids)
+
+
+STRICT = Options(tools=(msgspec.structs.replace(WRITE, strict=True),))
+WRONG = ToolCallDelta(0, "c", "write", '{"mode": "x"}')
+
+
+def test_words_that_came_with_a_mismatch_are_due_before_it() -> None:
+    shaped = shaping(msgspec.structs.replace(STRICT, stop=("one. No",)))
+
+    with pytest.raises(Mismatch) as caught:
+        shaped.feed([Text("First on"), WRONG, Text("e. N"), Finished()])
+
+    assert read(list(caught.value.due)).text == "First one. N"
+    assert shaped.flush() == []
+
+
+def test_an_answer_that_is_over_before_its_call_is_no_mismatch_however_it_was_cut() -> None:
+    shaped = shaping(msgspec.structs.replace(STRICT, stop=("END",)))
+
+    assert shaped.feed([Text("first END then"), WRONG, Finished()]) == [
+        Text("first "),
+        Finished("stop"),
+    ]
+
+
+def test_what_was_withheld_for_a_required_call_is_due_when_there_is_none() -> None:
+    required = Options(tools=(WRITE,), tool_choice="required")
+    shaped = shaping(required, emulate_tools=True)
+
+    with pytest.raises(Mismatch) as caught:
+        shaped.feed([Text("I need a name. "), Finished()])
+
+    assert read(list(caught.value.due)).text == "I need a name. "
+
+
+def test_a_fence_is_taken_off_in_time_that_grows_with_its_length_only() -> None:
+    body = "```" + "\n" * 20_000 + "x"
+
+    assert grammar.read(body, ' name="now"', {"now": NOW}) is None
+    assert grammar.read("```json \n\n{}\n\n ```", ' name="now"', {}) == grammar.Call("now", {})
+    assert grammar.read("```\n{} ```", ' name="now"', {}) is None
