@@ -114,6 +114,8 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
     """Seconds after which another try may succeed."""
     charged: bool = False
     """Poe may have charged points for the attempt, so a blind retry may cost them twice."""
+    param: str = ""
+    """The field of the request that is at fault, in OpenAI's words, if one is."""
 
 
 Event = (

@@ -261,11 +261,11 @@ class Chat:
 
     async def _name(self, exchange: Exchange) -> None:
         """Find the answer that this request has a name for. Raises ApiError."""
-        given = exchange.request.header("idempotency-key")
-        event_id = exchange.request.header("last-event-id")
-        if event_id and not given:
+        given = exchange.request.plain_header("idempotency-key")
+        event_id = exchange.request.plain_header("last-event-id")
+        if event_id and given is None:
             raise refusal_of(event_id)
-        if not given:
+        if given is None:
             return
         exchange.seen = places(event_id or "0", exchange.asked.n)
         job = exchange.job
@@ -438,8 +438,8 @@ class Chat:
         return 0.0 if waits and (self._eta(exchange) or 0) > hold else hold
 
     def _patience(self, request: Request) -> float:
-        longest, asked = self._config.queue_timeout, request.header("x-queue-timeout")
-        if not asked:
+        longest, asked = self._config.queue_timeout, request.plain_header("x-queue-timeout")
+        if asked is None:
             return longest
         seconds = float(asked) if _SECONDS.fullmatch(asked) else 0.0
         if not seconds:
@@ -448,11 +448,14 @@ class Chat:
 
     def _raise_if_failed(self, exchange: Exchange) -> None:
         end = exchange.answer.end
+        if isinstance(end, Failed) and end.kind is FailureKind.MODEL_NOT_FOUND:
+            raise self._app.models.unknown(exchange.asked.model)
         if isinstance(end, Failed):
             raise from_failed(end, self._app.models.context_length(exchange.job.model))
 
     def _give_up_waiting(self, exchange: Exchange) -> None:
-        if exchange.is_waiting:
+        # One that others have begun has had its time told by them.
+        if exchange.is_waiting and not exchange.attached:
             message = "The request waited too long for a free Poe key."
             wait = self._eta(exchange) or 5.0
             self._give_up(exchange, Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))

@@ -10,7 +10,13 @@ from typing import Any, Protocol
 
 from granian import rsgi
 
-from gateway.openai.errors import ApiError, body_too_large, error_body, error_headers
+from gateway.openai.errors import (
+    ApiError,
+    body_too_large,
+    error_body,
+    error_headers,
+    invalid_request,
+)
 from gateway.unread import Peer, plain
 
 BODY_TIMEOUT = 60.0
@@ -101,6 +107,16 @@ class Request:
         """A header's value, or nothing."""
         value: str | None = self._headers.get(name)
         return value or ""
+
+    def plain_header(self, name: str) -> str | None:
+        """A header's value, or None if it is not there. Raises ApiError (400) if it is not ASCII.
+
+        Granian tells no other value, and to take it for absent would be to ignore it.
+        """
+        value: str | None = self._headers.get(name)
+        if value is None and name in self._headers.keys():  # noqa: SIM118  # it is no mapping
+            raise invalid_request(f"The header {name} must be ASCII.", name)
+        return value
 
     async def body(self, limit: int) -> bytes:
         """The whole body, of at most `limit` bytes. Raises ApiError (413 or 408)."""

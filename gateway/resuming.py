@@ -27,7 +27,7 @@ _PLACE = re.compile(r"(\d{1,10})-(\d{1,15})(?:\.(\d{1,9}))?", re.ASCII)
 
 def idempotency_key(given: str) -> str:
     """Return the name in Redis of a client's idempotency key. Raises ApiError (400)."""
-    if len(given) > MAX_KEY or not (given.isascii() and given.isprintable()):
+    if not 1 <= len(given) <= MAX_KEY or not (given.isascii() and given.isprintable()):
         raise invalid_idempotency_key()
     # A client may put anything there, secrets included.
     return sha256(given.encode()).hexdigest()[:32]
@@ -60,6 +60,11 @@ class Cursor:
     def __init__(self, seen: Sequence[Place]) -> None:
         self._seen = seen
         self._at = ["0"] * len(seen)
+
+    @property
+    def is_at_start(self) -> bool:
+        """Tell whether the client has nothing yet."""
+        return all(place == START for place in self._seen)
 
     def number(self, choice: int, record: Record, count: int) -> list[str | None]:
         """Return the ids of a record's chunks, None for each that the client has."""

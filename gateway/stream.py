@@ -14,12 +14,15 @@ from gateway.http import ProtocolClosed, Request
 from gateway.pace import CREDIT, Pace
 from gateway.resuming import Cursor
 
+_ERROR = '{"error":'
+
 
 class Renderer(Protocol):
     """What makes chunks of events."""
 
     finished: bool
 
+    def opening(self) -> list[str]: ...
     def feed(self, choice: int, events: Collection[Event]) -> list[str]: ...
     def ending(self) -> list[str]: ...
 
@@ -50,6 +53,7 @@ class Stream:
         self._pace = pace
         self._cursor = cursor
         self._ids = ids
+        self._opening = renderer.opening() if cursor is None or cursor.is_at_start else []
         self._wrote = 0.0
         self._credit = CREDIT
         self._paused_at: float | None = None
@@ -57,11 +61,13 @@ class Stream:
     def write(self, choice: int, record: Record) -> None:
         """Write what this record adds."""
         chunks = self._renderer.feed(choice, record.events)
+        lines = ""
+        if self._opening and chunks and not chunks[0].startswith(_ERROR):
+            lines, self._opening = self._begin(self._opening), []
         if self._cursor and record.epoch:
-            chunks = self._numbered(self._cursor, choice, record, chunks)
-            lines = "".join(chunks)
+            lines += self._numbered(self._cursor, choice, record, chunks)
         else:
-            lines = "".join([f"data: {chunk}\n\n" for chunk in chunks])
+            lines += "".join([f"data: {chunk}\n\n" for chunk in chunks])
         if self._renderer.finished:
             lines += "".join([f"data: {chunk}\n\n" for chunk in self._renderer.ending()])
         if lines:
@@ -84,16 +90,19 @@ class Stream:
         if self._paused_at is not None and now - self._paused_at > keys.ANSWER_LIFE:
             self._answer.leave()
 
-    def _numbered(
-        self, cursor: Cursor, choice: int, record: Record, chunks: list[str]
-    ) -> list[str]:
-        numbered = []
+    def _begin(self, opening: list[str]) -> str:
+        if self._cursor is None:
+            return "".join([f"data: {chunk}\n\n" for chunk in opening])
+        return "".join([self._with_id(chunk, "0") for chunk in opening])
+
+    def _numbered(self, cursor: Cursor, choice: int, record: Record, chunks: list[str]) -> str:
         ids = cursor.number(choice, record, len(chunks))
-        for chunk, event_id in zip(chunks, ids, strict=True):
-            if event_id is not None:
-                line = f"id: {event_id}\n" if self._ids else ""
-                numbered.append(f'{line}data: {chunk[:-1]},"event_id":"{event_id}"}}\n\n')
-        return numbered
+        numbered = zip(chunks, ids, strict=True)
+        return "".join([self._with_id(chunk, at) for chunk, at in numbered if at is not None])
+
+    def _with_id(self, chunk: str, event_id: str) -> str:
+        line = f"id: {event_id}\n" if self._ids else ""
+        return f'{line}data: {chunk[:-1]},"event_id":"{event_id}"}}\n\n'
 
     def _send(self, data: bytes) -> None:
         self._wrote = time.monotonic()

@@ -51,6 +51,8 @@ def decide(fault: Fault, *, output: bool, upstream_failures: int, tokens_tried: 
         case Blame.REQUEST:
             return Decision(Step.FAIL)
         case Blame.UPSTREAM:
-            if not fault.allow_retry or upstream_failures >= MAX_UPSTREAM_FAILURES:
+            # An empty answer is an answer: Poe has run it, and charges for it.
+            is_vain = fault.kind is FaultKind.EMPTY or not fault.allow_retry
+            if is_vain or upstream_failures >= MAX_UPSTREAM_FAILURES:
                 return Decision(Step.FAIL)
             return Decision(Step.AGAIN, FIRST_PAUSE * 2 ** (upstream_failures - 1))

@@ -65,7 +65,8 @@ def emulates_tools(job: Job, kind: Kind, model: Model | None, setting: ModelSett
     if setting.tool_emulation and kind is Kind.BOT:
         return bool(job.options.tools) and (model is None or "tools" not in model.features)
     if setting.protocol == "auto" and lacks_tools(job, model):
-        raise Fault(FaultKind.BAD_REQUEST, _NO_TOOLS.format(job.model), sent=False)
+        message = _NO_TOOLS.format(job.model)
+        raise Fault(FaultKind.BAD_REQUEST, message, sent=False, param="tools")
     return False
 
 

@@ -78,8 +78,9 @@ local function finish(id, life, void)
   end
   for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', 'p2g:served:' .. gateway, id) end
   if idem then
-    life = keep
-    if leads_to(idem, id) then redis.call('PEXPIRE', idem, void and 0 or life) end
+    if leads_to(idem, id) then redis.call('PEXPIRE', idem, void and 0 or keep) end
+    -- Those who read it now may be slow.
+    life = math.max(life, keep)
     redis.call('DEL', 'p2g:readers:{' .. id .. '}')
     redis.call('ZREM', 'p2g:abandoned', id)
   end

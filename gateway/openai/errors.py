@@ -143,6 +143,7 @@ def error_headers(error: ApiError) -> list[tuple[str, str]]:
 def from_failed(failed: Failed, context_length: int | None = None) -> ApiError:
     """Translate a job's failure. `context_length` is the model's, in tokens, if known."""
     error = _of_kind(failed.kind, _message(failed, context_length), failed.retry_after)
+    error.param = failed.param or error.param
     if failed.charged:
         error.should_retry = False
     return error

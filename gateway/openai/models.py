@@ -52,7 +52,7 @@ class ModelTable:
         if folded in self._aliases:
             return self._aliases[folded]
         if not self._allow_any:
-            raise self._unknown(name)
+            raise self.unknown(name)
         model = self._catalogue.get(folded)
         return model.id if model else name
 
@@ -77,7 +77,7 @@ class ModelTable:
         self._check(name, allowed)
         entry = self._permitted(allowed).get(self._key(name))
         if entry is None:
-            raise self._unknown(name)
+            raise self.unknown(name)
         return _json(entry)
 
     def _key(self, name: str) -> str:
@@ -114,7 +114,8 @@ class ModelTable:
         }
         return entry | (_extras(model) if model else {})
 
-    def _unknown(self, name: str) -> ApiError:
+    def unknown(self, name: str) -> ApiError:
+        """404 for a name that leads nowhere, with those that are near to it."""
         name = name[:_MAX_QUOTED]
         near = difflib.get_close_matches(name.casefold(), self._entries)
         names = ", ".join(f"'{self._entries[folded]['id']}'" for folded in near)

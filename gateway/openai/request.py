@@ -21,6 +21,9 @@ from gateway.openai.tools import tools_of
 _MAX_MODEL = 256
 """Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
 _MAX_MESSAGES = 10_000
+MAX_STOPS = 128
+MAX_STOP = 1_024
+"""Stop sequences of a request, and characters of one: each is looked for in every chunk."""
 
 _Role = Literal["system", "user", "assistant", "tool"]
 _ROLES: dict[str, _Role] = {
@@ -110,6 +113,8 @@ def continues_usage(asked: schema.Common) -> bool:
 def sampling(asked: schema.Common, extra: dict[str, Any]) -> Options:
     """Return the options that chat completions and legacy completions share."""
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
+    if len(stop) > MAX_STOPS or any(len(each) > MAX_STOP for each in stop):
+        raise invalid_value("stop", f"more than {MAX_STOPS} sequences, or {MAX_STOP} characters")
     return Options(
         temperature=asked.temperature,
         # An empty sequence would stop the answer before its first word.

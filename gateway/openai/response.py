@@ -87,9 +87,9 @@ class StreamRenderer:
         self._head = head
         answer_id = f"chatcmpl-{head.job}"
         self._meters = [UsageMeter(head.prompt_tokens) for _ in range(head.choices)]
-        self._choices = choices or [
-            _StreamedChoice(head, answer_id, n) for n in range(head.choices)
-        ]
+        own = [_StreamedChoice(head, answer_id, n) for n in range(0 if choices else head.choices)]
+        self._choices = choices or own
+        self._opening = [choice.begin() for choice in own] if head.choices > 1 else []
         self._unfinished = set(range(head.choices))
         self._failed = False
 
@@ -111,6 +111,14 @@ class StreamRenderer:
             fields = total(self._meters)
             chunks = [with_usage(chunk, fields) for chunk in chunks]
         return chunks
+
+    def opening(self) -> list[str]:
+        """What goes before the first chunk of several choices.
+
+        OpenAI's helper for streams takes a choice only behind those before it, and they come in
+        any order.
+        """
+        return self._opening
 
     def ending(self) -> list[str]:
         """What closes the stream: nothing after an error.
@@ -140,6 +148,11 @@ class _StreamedChoice:
         # Text of one kind that follows text of the same kind goes into the same chunk.
         self._run: list[str] = []
         self._run_kind: Callable[[str], list[str]] = self._chunks.content
+
+    def begin(self) -> str:
+        """Tell the role ahead of everything else."""
+        self._begun = True
+        return self._chunks.role()
 
     def render(self, event: Event) -> list[str]:
         match event:

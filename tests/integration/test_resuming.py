@@ -253,12 +253,14 @@ async def test_a_key_that_was_used_for_something_else_is_refused(shared: House) 
     ("headers", "code"),
     [
         pytest.param({"idempotency-key": "k" * 256}, "invalid_idempotency_key", id="long key"),
+        pytest.param({"idempotency-key": ""}, "invalid_idempotency_key", id="empty key"),
+        pytest.param({"idempotency-key": "é".encode()}, None, id="not ASCII"),
         pytest.param(keyed("k", "x-1"), "invalid_event_id", id="no id"),
         pytest.param({"last-event-id": "1-2"}, "missing_idempotency_key", id="no key"),
     ],
 )
 async def test_headers_that_mean_nothing_are_refused(
-    shared: House, headers: dict[str, str], code: str
+    shared: House, headers: dict[str, str | bytes], code: str | None
 ) -> None:
     async with shared.gateway.http() as http:
         refused = await http.post(CHAT, json=asking(stream=True), headers=headers)
@@ -346,5 +348,31 @@ async def test_choices_are_resumed_each_where_it_was(shared: House, other: Gatew
         )
 
     for number, (_, chunk) in enumerate(whole):
+        if chunk["event_id"] == "0":
+            continue  # the roles, which come with the first that is more
         rest = await streamed(other, "choices", last=chunk["event_id"], n=2)
         assert texts(whole[: number + 1]) + texts(rest) == texts(whole)
+
+
+async def test_an_unknown_model_is_named_whoever_finds_out(shared: House) -> None:
+    async def refuse(answering: Answering) -> None:
+        await answering.say(Failed(FailureKind.MODEL_NOT_FOUND, "no such model"))
+
+    async with shared.gateway.http() as http:
+        asked = asyncio.create_task(http.post(CHAT, json=asking()))
+        await shared.worker.take(refuse)
+        answer = await asked
+
+    assert answer.status_code == 404
+    assert "'Test'" in answer.json()["error"]["message"]
+
+
+async def test_a_worker_can_name_the_field_that_is_at_fault(shared: House) -> None:
+    async def refuse(answering: Answering) -> None:
+        await answering.say(Failed(FailureKind.INVALID_REQUEST, "none", param="tools"))
+
+    async with shared.gateway.http() as http:
+        asked = asyncio.create_task(http.post(CHAT, json=asking()))
+        await shared.worker.take(refuse)
+
+        assert (await asked).json()["error"]["param"] == "tools"

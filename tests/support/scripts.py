@@ -35,7 +35,7 @@ NAMES = (
     *("reclaim", "beat", "acquire", "release"),
 )
 
-KEPT = 500_000
+KEPT = 700_000
 """Milliseconds for which the answer of a job that may be resumed is kept."""
 
 CLAIM_LIFE = 60_000

@@ -52,7 +52,7 @@ class Fault(Exception):
 
     `message` is fit for a client's eyes. `retry_after` is in seconds. `allow_retry` is false
     where Poe says that the same request would fail again. `sent` tells whether any byte of the
-    request may have left.
+    request may have left. `param` is the field of the client's request that is at fault.
     """
 
     def __init__(
@@ -63,12 +63,14 @@ class Fault(Exception):
         allow_retry: bool = True,
         *,
         sent: bool = True,
+        param: str = "",
     ) -> None:
         self.kind = kind
         self.message = message or _TRAITS[kind].says
         self.retry_after = retry_after
         self.allow_retry = allow_retry
         self.sent = sent
+        self.param = param
         super().__init__(kind)
 
     def __str__(self) -> str:
@@ -89,7 +91,7 @@ def to_failure(fault: Fault, *, output: bool) -> Failed:
     # Poe says nothing on what a failed request costs. What it refuses it does not run;
     # everything else that reached it may have been charged.
     charged = output or (fault.sent and not traits.refusal)
-    return Failed(traits.failure, fault.message, fault.retry_after, charged)
+    return Failed(traits.failure, fault.message, fault.retry_after, charged, fault.param)
 
 
 class _Traits(msgspec.Struct, frozen=True):

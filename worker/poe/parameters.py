@@ -73,7 +73,8 @@ def parameters_of(options: Options, model: Model | None) -> dict[str, Any]:
     own = {name: value for name, value in extra.items() if name in declared}
     for name, value in own.items():
         if problem := _problem(value, declared[name]):
-            raise Fault(FaultKind.BAD_REQUEST, f"`{name}` must be {problem}.", sent=False)
+            message = f"`{name}` must be {problem}."
+            raise Fault(FaultKind.BAD_REQUEST, message, sent=False, param=name)
     return _turned(options, declared) | _counterparts(options, declared) | own
 
 

@@ -6,7 +6,17 @@ import pytest
 
 from contract import keys
 from contract.messages import Failed, FailureKind, Record
-from tests.support.scripts import CLAIM_LIFE, IDEM, KEPT, START, Given, Scripts, finished, text
+from tests.support.scripts import (
+    CLAIM_LIFE,
+    IDEM,
+    KEPT,
+    LIFE,
+    START,
+    Given,
+    Scripts,
+    finished,
+    text,
+)
 
 
 def begun(scripts: Scripts, *readers: str) -> Given:
@@ -141,7 +151,7 @@ def test_an_answer_is_kept_for_those_who_come_later(scripts: Scripts) -> None:
     assert scripts.dispatch() == []
     assert scripts.leave("j1", "b") == "gone"
     for key in (keys.job("j1"), keys.log("j1"), IDEM):
-        assert 0 < scripts.redis.pttl(key) <= KEPT
+        assert LIFE < scripts.redis.pttl(key) <= KEPT
     assert scripts.lasting_keys() <= {keys.client("ann"), keys.TOTALS, keys.jobs("ann"), keys.BELL}
 
 

@@ -64,12 +64,12 @@ EVENTS = [
     pytest.param(Finished("length"), b"\x92\xa8finished\xa6length", id="Finished"),
     pytest.param(
         Failed(FailureKind.RATE_LIMITED, "wait", 1.5, True),
-        b"\x95\xa6failed\xacrate_limited\xa4wait\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xc3",
+        b"\x96\xa6failed\xacrate_limited\xa4wait\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xc3\xa0",
         id="Failed",
     ),
     pytest.param(
         Failed(FailureKind.INTERNAL, "oops"),
-        b"\x95\xa6failed\xa8internal\xa4oops\xc0\xc2",
+        b"\x96\xa6failed\xa8internal\xa4oops\xc0\xc2\xa0",
         id="Failed without the optional",
     ),
 ]

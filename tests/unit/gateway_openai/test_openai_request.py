@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from contract.messages import Format, Message, Options, ToolCall
 from gateway.openai.errors import ApiError, error_body
-from gateway.openai.request import ChatRequest, parse_chat
+from gateway.openai.request import MAX_STOP, MAX_STOPS, ChatRequest, parse_chat
 
 HELLO = {"role": "user", "content": "Hello"}
 
@@ -470,3 +470,11 @@ def test_whatever_bytes_come_the_answer_is_a_request_or_a_400(noise: bytes, plac
     outcome = outcome_of(whole[:place] + noise + whole[place + len(noise) :])
 
     assert isinstance(outcome, ChatRequest) or outcome.status == 400
+
+
+@pytest.mark.parametrize("stop", [["x"] * (MAX_STOPS + 1), "x" * (MAX_STOP + 1)])
+def test_stop_sequences_are_bounded(stop: Any) -> None:
+    with pytest.raises(ApiError) as refused:
+        parse_chat(chat(stop=stop))
+
+    assert (refused.value.status, refused.value.param) == (400, "stop")

@@ -51,6 +51,9 @@ class Written:
     def finished(self) -> bool:
         return self._renderer.finished
 
+    def opening(self) -> list[str]:
+        return self._renderer.opening()
+
     def feed(self, events: Iterable[Event], choice: int = 0) -> bytes:
         before = self.finished
         chunks = self._renderer.feed(choice, events)
@@ -400,26 +403,32 @@ def test_openais_client_reads_a_completion() -> None:
     assert answer.choices[0].message.content == "Hé"
 
 
-def test_each_choice_has_its_own_role_text_and_end() -> None:
+def test_each_choice_has_its_own_text_and_end_behind_the_roles_of_all() -> None:
     written = renderer(choices=2, include_usage=True)
 
-    first = written.feed([Text("one")], 0)
     second = written.feed([Text("two"), Finished()], 1)
+    first = written.feed([Text("one")], 0)
     assert not written.finished
     last = written.feed([Finished("length")], 0)
 
     told = [
         (choice["index"], choice["delta"].get("content"), choice["finish_reason"])
-        for chunk in chunks(first + second + last)
+        for chunk in chunks(second + first + last)
         for choice in chunk["choices"]
     ]
     assert told == [
-        *((0, "", None), (0, "one", None)),
-        *((1, "", None), (1, "two", None), (1, None, "stop")),
-        (0, None, "length"),
+        *((1, "two", None), (1, None, "stop")),
+        *((0, "one", None), (0, None, "length")),
     ]
+    assert [deltas(f"data: {chunk}\n\n".encode()) for chunk in written.opening()] == [
+        [{"role": "assistant", "content": ""}]
+    ] * 2
     assert payloads(last)[-1] == "[DONE]"
     assert chunks(last)[-1]["usage"]["completion_tokens"] == 2
+
+
+def test_one_choice_needs_no_opening() -> None:
+    assert renderer().opening() == []
 
 
 def test_collected_choices_are_in_order_and_count_their_prompt_once() -> None:

@@ -25,7 +25,7 @@ FIRST_STEPS = {
     FaultKind.TIMEOUT: AGAIN,
     FaultKind.CUT: AGAIN,
     FaultKind.PROTOCOL: AGAIN,
-    FaultKind.EMPTY: AGAIN,
+    FaultKind.EMPTY: FAIL,
 }
 UPSTREAM = [kind for kind, step in FIRST_STEPS.items() if step == AGAIN]
 
