@@ -28,10 +28,13 @@ class Stack:
 
     name: str
     port: int
+    beside: tuple[str, ...] = ()
+    """Files that stand beside compose.yaml."""
 
     def compose(self, *arguments: str) -> str:
         """Run `docker compose`, and return what it prints."""
-        files = ("-f", "compose.yaml", "-f", "tests/e2e/compose.simulated.yaml")
+        names = ("compose.yaml", *self.beside, "tests/e2e/compose.simulated.yaml")
+        files = [word for name in names for word in ("-f", name)]
         # Neither a developer's .env nor their variables count.
         ours = {"PORT": str(self.port), "ACCESS_TOKENS": KEY}
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "DOCKER_HOST")}
@@ -48,16 +51,19 @@ class Stack:
 
     def ask(self, question: str = "Count!") -> str:
         """Ask the simulated Poe to count, and return the answer's text."""
-        answer = httpx.post(
+        answer = self.answer(question)
+        assert answer.status_code == 200, answer.text
+        text = answer.json()["choices"][0]["message"]["content"]
+        assert isinstance(text, str)
+        return text.strip()
+
+    def answer(self, question: str = "Count!") -> httpx.Response:
+        return httpx.post(
             f"http://127.0.0.1:{self.port}/v1/chat/completions",
             headers={"Authorization": f"Bearer {KEY}"},
             json={"model": "Count", "messages": [{"role": "user", "content": question}]},
             timeout=60,
         )
-        assert answer.status_code == 200, answer.text
-        text = answer.json()["choices"][0]["message"]["content"]
-        assert isinstance(text, str)
-        return text.strip()
 
     def ask_at_once(self, times: int) -> list[str]:
         with ThreadPoolExecutor(times) as threads:
@@ -66,7 +72,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    if not _docker_answers():
+    if not docker_answers():
         pytest.skip("no Docker daemon answers, or it lacks Compose")
     stack = Stack(f"poe2gpt-test-{os.getpid()}", free_port())
     try:
@@ -76,7 +82,7 @@ def stack() -> Iterator[Stack]:
         stack.compose("down", "--volumes", "--timeout", "5")
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
     try:
         for arguments in (["info"], ["compose", "version"]):
             subprocess.run(["docker", *arguments], capture_output=True, check=True, timeout=20)
