@@ -12,6 +12,8 @@ GATEWAY_LIFE = 15.0
 
 RING = PREFIX + "ring"
 BELL = PREFIX + "bell"
+DEAD = PREFIX + "dead"
+"""The last jobs that were given up because each process that began them died."""
 AGAIN = PREFIX + "again"
 TOTALS = PREFIX + "totals"
 ABANDONED = PREFIX + "abandoned"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import msgspec
@@ -97,11 +99,11 @@ async def _given_redis(url: str) -> list[Finding]:
         async with embedded.connect(url) as client:
             info = await client.info()
             policy = await _eviction(client)
+            dead: Any = await client.lrange(keys.DEAD, 0, -1)
     except (RedisError, OSError) as error:
         return [Finding("redis", unreachable(url, error), well=False)]
-    return redis_findings(
-        without_password(url), {key: str(value) for key, value in info.items()}, policy
-    )
+    told = {key: str(value) for key, value in info.items()}
+    return redis_findings(without_password(url), told, policy) + dead_findings(dead)
 
 
 async def _eviction(client: embedded.Client) -> str:
@@ -128,6 +130,18 @@ def redis_findings(place: str, info: dict[str, str], policy: str) -> list[Findin
     if info.get("aof_enabled") == "0":
         findings.append(Finding("hint", "appendonly is no: a restart of Redis loses the queue"))
     return findings
+
+
+def dead_findings(dead: Sequence[str]) -> list[Finding]:
+    """Tell of requests that were given up because the workers that began them died."""
+    if not dead:
+        return []
+    job, at = dead[0].split()
+    last = datetime.datetime.fromtimestamp(float(at) / 1000, datetime.UTC)
+    text = (
+        f"{len(dead)} requests have killed their workers, last {job} at {last:%Y-%m-%d %H:%M} UTC"
+    )
+    return [Finding("hint", f"{text}; the workers' logs say more")]
 
 
 async def _verdicts(worker: WorkerConfig) -> list[str]:

@@ -34,6 +34,8 @@ for _, worker in ipairs(dead) do
       elseif begun then
         fail(id, ARGV[4], ARGV[3])
       elseif redis.call('HINCRBY', key, 'deaths', 1) >= tonumber(ARGV[2]) then
+        redis.call('LPUSH', 'p2g:dead', id .. ' ' .. now)
+        redis.call('LTRIM', 'p2g:dead', 0, 99)
         fail(id, ARGV[5], ARGV[3])
       else
         redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)

@@ -230,7 +230,8 @@ class Jobs(RuleBasedStateMachine):
         self.all_is_well()
         assert set(self._look().states.values()) <= {"done"}
         self.scripts.beat("last", leaving=True)
-        lasting = {keys.TOTALS, *map(keys.client, CLIENTS), *map(keys.jobs, CLIENTS)}
+        lasting = {keys.TOTALS, keys.DEAD}
+        lasting |= {*map(keys.client, CLIENTS), *map(keys.jobs, CLIENTS)}
         assert self.scripts.lasting_keys() <= lasting
         self.scripts.now = self.start
 

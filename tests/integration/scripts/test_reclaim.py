@@ -91,6 +91,7 @@ def test_a_job_that_kills_its_workers_is_given_up(scripts: Scripts, most: int) -
 
     assert given_up_before == []
     assert _failed(scripts, "j1") == ["deadly"]
+    assert scripts.redis.lrange(keys.DEAD, 0, -1) == [f"j1 {scripts.now}".encode()]
     assert scripts.dispatch(1, "w9") == []
     assert scripts.tally() == {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import exceptions
 
-from poe2gpt.check import TokenState, judged, redis_findings, table
+from poe2gpt.check import TokenState, dead_findings, judged, redis_findings, table
 from poe2gpt.serve import unreachable
 
 GRANT = 1_893_456_000_000_000  # 2030-01-01 in microseconds
@@ -89,3 +89,10 @@ def test_a_redis_out_of_reach_is_told_with_what_helps(
     assert text in said
     assert str(error) not in said
     assert "s3cret" not in said
+
+
+def test_requests_that_killed_their_workers_are_told() -> None:
+    assert dead_findings([]) == []
+    (found,) = dead_findings(["job-2 1700000000000", "job-1 1690000000000"])
+    assert "2 requests" in found.text
+    assert "job-2 at 2023-11-14 22:13 UTC" in found.text

@@ -16,7 +16,7 @@ SCRIPTS = (
 KNOWN = {
     key.removesuffix("x").removesuffix("{x}").removesuffix("x:x")
     for key in (
-        *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS, keys.ABANDONED),
+        *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS, keys.ABANDONED, keys.DEAD),
         *(keys.jobs("x"), keys.client("x"), keys.events("x"), keys.control("x")),
         *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
         *(keys.unfit("x"), keys.uses("x"), keys.grants("x"), keys.served("x"), keys.GATEWAYS),
