@@ -135,7 +135,7 @@ for (const [way, model] of Object.entries(ways)) {
   test(`${way}: an error has its status and message`, async () => {
     await assert.rejects(
       generateText({ model: model("Nobody"), prompt: "hello", maxRetries: 0 }),
-      { statusCode: 404, isRetryable: false, message: /no such model/ },
+      { statusCode: 404, isRetryable: false, message: /does not exist/ },
     );
   });
 
