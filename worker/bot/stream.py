@@ -16,10 +16,10 @@ import msgspec
 
 from contract.messages import Event, File, Finished, Reasoning
 from worker.bot.transcript import MAX_TEXT, Transcript
-from worker.poe.chunks import FinishReason, read_chunk
+from worker.poe.chunks import read_chunk
 from worker.poe.errors import from_error_event
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.fragments import Fragments
+from worker.poe.reading import Reading
 from worker.poe.sse import ServerSentEvent
 
 
@@ -40,50 +40,21 @@ _decode_text = msgspec.json.Decoder(_TextData).decode
 _decode_file = msgspec.json.Decoder(_FileData).decode
 
 
-class AnswerStream:
-    """One answer while it arrives.
-
-    `feed` and `end` return what a client may see, ending with `Finished` when the answer is
-    complete. `fault` is set when it will not be; it is no exception here, because what came
-    before it in the same bytes is still good.
-    """
+class AnswerStream(Reading):
+    """A bot's answer."""
 
     def __init__(self, max_text: int = MAX_TEXT) -> None:
-        self.fault: Fault | None = None
-        self.finished = False
+        super().__init__()
         self._max_text = max_text
         self._transcript = Transcript(max_text)
         self._beside = 0
         """Characters of files and reasoning."""
         self._has_files = False
-        self._calls = Fragments()
-        self._reason: FinishReason | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether nothing that may still come matters."""
-        return self.finished or self.fault is not None
 
     @property
     def is_complete(self) -> bool:
         """Tell whether all is said before the end: a bot's last word may yet be replaced."""
         return False
-
-    def feed(self, events: list[ServerSentEvent]) -> list[Event]:
-        """Take Poe's events in order."""
-        out: list[Event] = []
-        for event in events:
-            if self.is_over:
-                break
-            try:
-                out += self._take(event)
-            except Fault as fault:
-                self.fault = fault
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                self.fault = Fault(FaultKind.PROTOCOL)
-                # For the log: it tells the place and the types, not the content.
-                self.fault.__cause__ = error
-        return out
 
     def end(self) -> list[Event]:
         """Take the end of the body: with some answer it is as good as `done`.
@@ -149,12 +120,6 @@ class AnswerStream:
             return events
         self.finished = True
         return [*events, Finished(self._finish_reason())]
-
-    def _finish_reason(self) -> FinishReason:
-        # OpenAI's clients run tools only if this says so, and Poe's `done` says nothing.
-        if self._calls and self._reason in (None, "stop"):
-            return "tool_calls"
-        return self._reason or "stop"
 
 
 def _is_main(index: object) -> bool:

@@ -16,10 +16,10 @@ from __future__ import annotations
 import msgspec
 
 from contract.messages import Event, Finished, Reasoning, Text, Usage
-from worker.poe.chunks import Chunk, FinishReason, read_chunk
+from worker.poe.chunks import Chunk, read_chunk
 from worker.poe.errors import from_late_error
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.fragments import Fragments
+from worker.poe.reading import Reading
 from worker.poe.sse import ServerSentEvent
 
 MAX_SIZE = 8 * 1024 * 1024
@@ -29,48 +29,19 @@ second stay below this."""
 _DONE = b"[DONE]"
 
 
-class ChatStream:
-    """One answer while it arrives.
-
-    `feed` and `end` return what a client may see, ending with `Finished` when the answer is
-    complete. `fault` is set when it will not be; it is no exception here, because what came
-    before it in the same bytes is still good.
-    """
+class ChatStream(Reading):
+    """An answer of Poe's OpenAI API."""
 
     def __init__(self, max_size: int = MAX_SIZE) -> None:
-        self.fault: Fault | None = None
-        self.finished = False
+        super().__init__()
         self._max_size = max_size
         self._size = 0
-        self._calls = Fragments()
         self._usage: Usage | None = None
-        self._reason: FinishReason | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Tell whether nothing that may still come matters."""
-        return self.finished or self.fault is not None
 
     @property
     def is_complete(self) -> bool:
         """Tell whether only the token counts may still come."""
         return self._reason is not None
-
-    def feed(self, events: list[ServerSentEvent]) -> list[Event]:
-        """Take Poe's events in order."""
-        out: list[Event] = []
-        for event in events:
-            if self.is_over:
-                break
-            try:
-                out += self._take(event.name, event.data.strip())
-            except Fault as fault:
-                self.fault = fault
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                self.fault = Fault(FaultKind.PROTOCOL)
-                # For the log: it tells the place and the types, not the content.
-                self.fault.__cause__ = error
-        return out
 
     def end(self) -> list[Event]:
         """Take the end of the body."""
@@ -80,7 +51,8 @@ class ChatStream:
             self.fault = Fault(FaultKind.CUT)
         return []
 
-    def _take(self, name: str, data: bytes) -> list[Event]:
+    def _take(self, event: ServerSentEvent) -> list[Event]:
+        name, data = event.name, event.data.strip()
         if not data:
             return []
         if data == _DONE:
@@ -112,9 +84,3 @@ class ChatStream:
         self.finished = True
         usage = [self._usage] if self._usage else []
         return [*usage, Finished(self._finish_reason())]
-
-    def _finish_reason(self) -> FinishReason:
-        # OpenAI's clients run tools only if this says so.
-        if self._calls and self._reason in (None, "stop"):
-            return "tool_calls"
-        return self._reason or "stop"

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import httpx
 
 from contract.messages import Event
 from worker.poe.body import is_event_stream, is_json, refusal, whole
 from worker.poe.connections import FOREIGN, Gate, translated
-from worker.poe.faults import Fault
 from worker.poe.limits import RateLimits, limits_from
+from worker.poe.reading import Reading
 from worker.poe.sse import EventDecoder, ServerSentEvent
 
 _LINGER = 0.5
@@ -23,27 +23,6 @@ again."""
 
 _TRAILER = 5.0
 """Seconds after the answer's last word in which token counts may come."""
-
-
-class Stream(Protocol):
-    """What one kind of upstream means by its events.
-
-    `feed` and `end`, the end of the body, return the contract's events, ending with `Finished`;
-    `fault` is set when there will be none.
-    """
-
-    fault: Fault | None
-
-    @property
-    def is_over(self) -> bool: ...
-
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether all is said, though the stream is not over yet."""
-
-    def feed(self, events: list[ServerSentEvent]) -> list[Event]: ...
-
-    def end(self) -> list[Event]: ...
 
 
 class Answer:
@@ -61,7 +40,7 @@ class Answer:
         self,
         http: httpx.AsyncClient,
         request: Callable[[], httpx.Request],
-        stream: Stream,
+        stream: Reading,
         secret: str,
         *,
         may_send: Callable[[], bool],
