@@ -632,8 +632,12 @@ async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
         answer = await asked
 
         assert "Poe refuses every key of this deployment." in answer.text
-        (told,) = (line for line in own.gateway.child.output().splitlines() if "no_token" in line)
-        assert f'"status": {answer.status_code}' in told
+
+        def told() -> list[str]:
+            return [line for line in own.gateway.child.output().splitlines() if "no_token" in line]
+
+        (line,) = await eventually(told, "the line in the log")
+        assert f'"status": {answer.status_code}' in line
 
         async def nothing_waits() -> bool:
             return await own.redis.hget(keys.TOTALS, "waiting") == b"0"
