@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import msgspec
+
 from contract.messages import (
     Event,
     Failed,
+    FailureKind,
     Finished,
     Reasoning,
     Record,
@@ -21,6 +24,13 @@ from contract.messages import (
 
 Writer = Callable[[int, Record], None]
 """Takes the number of a choice, from 0, and its next record."""
+
+_TAKEN_FOR_GONE = Failed(
+    FailureKind.INTERRUPTED,
+    "The answer was interrupted: this gateway stood still for so long that it was taken for dead.",
+    charged=True,
+)
+"""Charged, for all that is known: the worker may have been at it when it was told to stop."""
 
 
 class Answer:
@@ -55,6 +65,7 @@ class Answer:
         """The hub has heard this record. What follows the end is ignored."""
         if self._over.is_set():
             return
+        record = _for_one_who_is_here(record)
         for event in record.events:
             self._note(choice, event)
         if self._writer is None:
@@ -116,3 +127,14 @@ class Answer:
                 self.end = event
         if is_output(event):
             self._decided.set()
+
+
+def _for_one_who_is_here(record: Record) -> Record:
+    """Return the record as a client that has not left may be told it.
+
+    A job is cancelled when its client has left. If that client hears of it, somebody was mistaken.
+    """
+    last = record.events[-1] if record.events else None
+    if not isinstance(last, Failed) or last.kind is not FailureKind.CANCELLED:
+        return record
+    return msgspec.structs.replace(record, events=(*record.events[:-1], _TAKEN_FOR_GONE))

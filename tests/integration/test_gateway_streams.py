@@ -15,7 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from contract import keys
+from contract import keys, scripts
 from contract.messages import (
     Event,
     Failed,
@@ -557,4 +557,32 @@ async def test_a_gateway_that_stood_still_until_redis_dropped_it_loses_nothing(
     texts = [await text_of(response) for response in asked]
     assert texts == [piece * (len(texts[0]) // len(piece))] * count
     assert texts[0]
+    await nothing_is_left(shared)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_a_client_whose_gateway_was_taken_for_dead_hears_of_an_interruption(
+    shared: House, http: httpx.AsyncClient, stream: bool
+) -> None:
+    asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
+    answering = await shared.worker.take()
+    await answering.begin()
+    await answering.say(Text("begun"))
+    gateway = (await shared.redis.hget(keys.job(answering.job.id), "gateway")).decode()
+
+    shared.gateway.child.send(signal.SIGSTOP)
+    try:
+        await shared.redis.zadd(keys.GATEWAYS, {gateway: 0})
+        await shared.redis.register_script(scripts.source("reclaim"))(args=[0, 2, 600_000, *"..."])
+        assert await shared.worker.told_to_stop() == answering.job.id
+    finally:
+        shared.gateway.child.send(signal.SIGCONT)
+    await answering.say(Failed(FailureKind.CANCELLED, "The client has left."))
+    answer = await asked
+
+    told = answer.text.rpartition("data: ")[2] if stream else answer.text
+    error = json.loads(told)["error"]
+    assert error["code"] == "interrupted"
+    assert "client" not in error["message"]
+    assert answer.status_code == (200 if stream else 502)
     await nothing_is_left(shared)
