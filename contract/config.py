@@ -18,6 +18,7 @@ import tempfile
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
@@ -25,6 +26,9 @@ import msgspec
 from contract import address
 
 REDIS_URL = "redis://127.0.0.1:6379/0"
+
+MOST_REMARKS = 5
+"""Warnings of one kind that are shown: each costs a search for its line, and none reads more."""
 
 Key = tuple[str | int, ...]
 """Where a value stands: `("tokens", 0, "rateLimit")`."""
@@ -71,7 +75,7 @@ class Source(Protocol):
     """Values by their names in `config.toml`."""
 
     @property
-    def values(self) -> dict[str, Any]: ...
+    def values(self) -> Mapping[str, Any]: ...
 
     def where(self, key: Key) -> str:
         """Name the place of a value, for the beginning of a message."""
@@ -100,6 +104,28 @@ class Given(msgspec.Struct, frozen=True):
         return f"`{name}`" if len(key) == 1 else f"`{name}`: `{_dotted(key)}`"
 
 
+class _Nowhere:
+    """The source of what nobody has given."""
+
+    values: Mapping[str, Any] = MappingProxyType({})
+
+    def where(self, key: Key) -> str:
+        return f"`{_dotted(key)}`"
+
+
+_NOWHERE = _Nowhere()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The name of a place, which is found only when it is shown: most never are."""
+
+    source: Source
+    key: Key
+
+    def __str__(self) -> str:
+        return self.source.where(self.key)
+
+
 class Settings:
     """The values of several sources, the later of which win."""
 
@@ -107,9 +133,10 @@ class Settings:
         self._sources = sources
         self.values = {key: value for source in sources for key, value in source.values.items()}
 
-    def where(self, key: Key) -> str:
+    def where(self, key: Key) -> Place:
+        """Name the place of a value, for the beginning of a message."""
         having = [source for source in self._sources if key[0] in source.values]
-        return having[-1].where(key) if having else f"`{_dotted(key)}`"
+        return Place(having[-1] if having else _NOWHERE, key)
 
     def secret_variables(self) -> set[str]:
         """Name the variables that any `env:NAME` refers to, even if a later source won."""
@@ -155,7 +182,7 @@ class Settings:
         value = _at(self.values, key)
         if isinstance(value, dict) and (unknown := _UNKNOWN.fullmatch(match["text"])):
             name = unknown[1]
-            return unknown_key(self.where((*key, name)), name, keys_of(type_))
+            return unknown_key(str(self.where((*key, name))), name, keys_of(type_))
         if isinstance(value, dict) and match["key"].endswith("[...]"):
             # msgspec does not tell which of a map's values it was.
             key = (*key, next(k for k, v in value.items() if not v or not isinstance(v, str)))
@@ -191,6 +218,14 @@ def unknown_key(where: str, key: str, known: Collection[str]) -> ConfigError:
     return ConfigError(re.sub(r"(`[^`]*`)$", r"unknown key \1", where) + hint)
 
 
+def warnings_of(remarks: Sequence[tuple[object, str]]) -> list[str]:
+    """Word what is remarked of places: a few in full, and how many more there are."""
+    told = [f"{where}: {text}" for where, text in remarks[:MOST_REMARKS]]
+    if more := len(remarks) - len(told):
+        told.append(f"{more} more warnings like the last one are not shown")
+    return told
+
+
 def nearest(word: str, known: Collection[str]) -> str | None:
     """Find the known word that was probably meant, whatever its case, dashes or underscores."""
     by_letters = {_letters(each): each for each in known}
@@ -207,8 +242,11 @@ def model_settings(models: Mapping[str, ModelSettings], *names: str) -> ModelSet
 _NO_SETTINGS = ModelSettings()
 
 
-def secrets(reference: str, where: str) -> list[str]:
-    """Resolve one entry: `env:NAME`, `file:/path` (one secret a line), or the secret itself."""
+def secrets(reference: str, where: object) -> list[str]:
+    """Resolve one entry: `env:NAME`, `file:/path` (one secret a line), or the secret itself.
+
+    `where` names its place in an error.
+    """
     kind, _, name = reference.partition(":")
     if kind == "env":
         found = [os.environ.get(name, "").strip()]
@@ -232,7 +270,7 @@ def fingerprint(text: str, person: bytes) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8, person=person).hexdigest()
 
 
-def checked_url(url: str, schemes: Sequence[str], where: str) -> str:
+def checked_url(url: str, schemes: Sequence[str], where: object) -> str:
     """Return `url` without its last slash, if it has one of these schemes and a place."""
     scheme, _, rest = url.partition("://")
     if scheme not in schemes or not rest:
@@ -241,7 +279,7 @@ def checked_url(url: str, schemes: Sequence[str], where: str) -> str:
     return url.rstrip("/")
 
 
-def redis_url(url: str, where: str) -> str:
+def redis_url(url: str, where: object) -> str:
     """Return the URL of a Redis, if it can be read."""
     try:
         address.parse(url)
@@ -273,7 +311,7 @@ def read_settings(fd: int, type_: type[T]) -> T:
         return msgspec.msgpack.decode(file.read(), type=type_)
 
 
-def _secrets_in(path: Path, where: str) -> Iterator[str]:
+def _secrets_in(path: Path, where: object) -> Iterator[str]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -302,17 +340,30 @@ def _not_toml(name: str, message: str) -> str:
 
 def _line(text: str, key: Key) -> int | None:
     # tomllib tells no positions. But the first lines that parse and hold the key end with the
-    # line that it stands in; a list over several lines is closed to see as far as it goes.
+    # line that it stands in, and more lines never lose it: so that line is found by halving.
     lines = text.splitlines(keepends=True)
-    for count, line in enumerate(lines, 1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            for end in ("", "\n]"):
-                try:
-                    values = tomllib.loads("".join(lines[:count]) + end)
-                except tomllib.TOMLDecodeError:
-                    continue
-                if _at(values, key) is not None:
-                    return count
+    without, having = 0, len(lines)
+    if _at(_parsed(lines, having), key) is None:
+        return None
+    while having - without > 1:
+        count = middle = (without + having) // 2
+        while count > without and (values := _parsed(lines, count)) is None:
+            count -= 1
+        if count > without and _at(values, key) is not None:
+            having = count
+        else:
+            without = middle
+    return having
+
+
+def _parsed(lines: Sequence[str], count: int) -> dict[str, Any] | None:
+    """Parse the first lines, where they end between two values; else return None."""
+    # A list over several lines is closed, to see as far as it goes.
+    for end in ("", "\n]"):
+        try:
+            return tomllib.loads("".join(lines[:count]) + end)
+        except tomllib.TOMLDecodeError:
+            continue
     return None
 
 

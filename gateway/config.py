@@ -122,18 +122,18 @@ def access_token(key: str, name: str | None = None) -> AccessToken:
 
 def _access_tokens(settings: Settings) -> tuple[tuple[AccessToken, ...], list[str]]:
     tokens: dict[bytes, AccessToken] = {}
-    warnings: list[str] = []
+    twice: list[tuple[object, str]] = []
     for number, entry in enumerate(settings.list_of(_Entry, "accessTokens")):
         where = settings.where(("accessTokens", number))
         table = _Entry(entry) if isinstance(entry, str) else entry
         for token in _of(table, where):
             if token.digest in tokens:
-                warnings.append(f"{where}: {token.name} is listed twice; the first entry counts")
+                twice.append((where, f"{token.name} is listed twice; the first entry counts"))
             tokens.setdefault(token.digest, token)
-    return tuple(tokens.values()), warnings
+    return tuple(tokens.values()), config.warnings_of(twice)
 
 
-def _of(entry: _Entry, where: str) -> list[AccessToken]:
+def _of(entry: _Entry, where: object) -> list[AccessToken]:
     keys = config.secrets(entry.key, where)
     return [
         msgspec.structs.replace(

@@ -110,18 +110,19 @@ def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> st
 
 def _tokens(settings: Settings, limits: Limits) -> tuple[tuple[PoeToken, ...], list[str]]:
     tokens: dict[str, PoeToken] = {}
-    warnings: list[str] = []
+    twice: list[tuple[object, str]] = []
     for number, entry in enumerate(settings.list_of(_Entry, "tokens")):
         where = settings.where(("tokens", number))
         table = _Entry(entry) if isinstance(entry, str) else entry
         for secret in config.secrets(table.token, where):
             token = _token(secret, table, limits)
             if (same := tokens.get(token.id)) is not None:
-                warnings.append(f"{where}: {token.label} is listed twice and counts once")
+                twice.append((where, f"{token.label} is listed twice and counts once"))
                 token = _merged(same, token, where)
             tokens[token.id] = token
     agreed = _agreed(list(tokens.values()))
-    return agreed, warnings + _disagreements(list(tokens.values()), agreed)
+    disagree = _disagreements(list(tokens.values()), agreed)
+    return agreed, config.warnings_of(twice) + config.warnings_of(disagree)
 
 
 def _token(secret: str, entry: _Entry, limits: Limits) -> PoeToken:
@@ -137,7 +138,7 @@ def _token(secret: str, entry: _Entry, limits: Limits) -> PoeToken:
     )
 
 
-def _merged(first: PoeToken, second: PoeToken, where: str) -> PoeToken:
+def _merged(first: PoeToken, second: PoeToken, where: object) -> PoeToken:
     named = [token for token in (first, second) if token.account != token.id] or [first]
     if len({token.account for token in named}) > 1:
         raise ConfigError(f"{where}: the same token is also listed under another account")
@@ -161,11 +162,16 @@ def _agreed(tokens: list[PoeToken]) -> tuple[PoeToken, ...]:
     return tuple(_stricter(token, by_account[token.account]) for token in tokens)
 
 
-def _disagreements(tokens: list[PoeToken], agreed: tuple[PoeToken, ...]) -> list[str]:
+def _disagreements(
+    tokens: list[PoeToken], agreed: tuple[PoeToken, ...]
+) -> list[tuple[object, str]]:
     return [
-        f"{token.label}: its account's other tokens have stricter limits, which now hold for it: "
-        f"rateLimit {strict.rate_limit}, coolDown {strict.cool_down:g}, "
-        f"maxInFlight {strict.max_in_flight}"
+        (
+            token.label,
+            "its account's other tokens have stricter limits, which now hold for it: "
+            f"rateLimit {strict.rate_limit}, coolDown {strict.cool_down:g}, "
+            f"maxInFlight {strict.max_in_flight}",
+        )
         for token, strict in zip(tokens, agreed, strict=True)
         if token != strict
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import pytest
@@ -172,6 +173,56 @@ def test_the_line_of_a_key_is_found_whatever_stands_before_it(before: list[str])
     where = File("f", text, {}).where(("wanted",))
 
     assert where == f"f:{text[: text.index('wanted')].count(chr(10)) + 1}: `wanted`"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param('"token-{n}",\n', id="strings"),
+        pytest.param('{{ token = "t{n}", account = "a" }},\n', id="tables"),
+        pytest.param("# {n}\n\n", id="comments"),
+    ],
+)
+def test_a_line_is_found_in_a_long_file_by_parsing_it_a_few_times(
+    entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    loads = tomllib.loads
+
+    def counted(text: str) -> dict[str, Any]:
+        parsed.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(config.tomllib, "loads", counted)
+    entries = "".join(entry.format(n=n) for n in range(2000))
+    text = f"port = 1\ntokens = [\n{entries}]\ncoolDown = 'x'\n"
+
+    where = File("f", text, {}).where(("coolDown",))
+
+    assert where == f"f:{text.count(chr(10))}: `coolDown`"
+    assert len(parsed) <= 40
+
+
+def test_a_place_is_looked_for_only_when_it_is_shown() -> None:
+    class Counting:
+        values: ClassVar[dict[str, Any]] = {"tokens": ["a"] * 3}
+        looks = 0
+
+        def where(self, key: config.Key) -> str:
+            assert key[0] == "tokens"
+            self.looks += 1
+            return "here"
+
+    source = Counting()
+    settings = Settings(source)
+
+    places = [settings.where(("tokens", n)) for n in range(3)]
+    found = [config.secrets("s3cret", place) for place in places]
+    before = source.looks
+    shown = str(places[2])
+
+    assert found == [["s3cret"]] * 3
+    assert (before, shown, source.looks) == (0, "here", 1)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_a_token_listed_twice_counts_once_and_is_said() -> None:
     assert "counts once" in warnings[0]
 
 
+def test_many_that_are_listed_twice_are_a_few_warnings() -> None:
+    _, warnings = worker_config(settings(tokens=["same"] * 1000))
+
+    assert len(warnings) == 6
+    assert warnings[-1] == "994 more warnings like the last one are not shown"
+
+
 def test_tokens_of_one_account_share_the_strictest_limits_and_it_is_said() -> None:
     entries = [
         {"token": "a", "account": "team", "rateLimit": 100, "coolDown": 5},
