@@ -18,7 +18,7 @@ from gateway.chat import CHAT, COMPLETIONS, IMAGES, Chat, Route
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.http import HTTPProtocol, Request, model_in, route_of
-from gateway.hub import PATIENCE, Hub, within
+from gateway.hub import Hub, within
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.openai.errors import (
     ApiError,
@@ -35,6 +35,9 @@ TICK = 1.0
 
 LOOK_TIMEOUT = 3.0
 """Seconds that one look may take."""
+
+READY_FOR = 3.0
+"""Seconds for which a look around says that this gateway is ready."""
 
 REDIS_DOWN = "The queue cannot be reached. Try again in a moment."
 
@@ -152,15 +155,13 @@ class App:
         request.respond(200, b'{"status":"ok"}')
 
     async def _readyz(self, request: Request) -> None:
-        fleet = None
-        if not self._draining:
-            with suppress(*RedisFault):
-                await within(PATIENCE, self._hub.see_that_it_takes_work())
-                fleet = await within(PATIENCE, self._hub.look())
-        workers = len(fleet.workers) if fleet else 0
+        # From the last look: anyone may ask, and as often as they like.
+        takes_work = time.monotonic() - self._hub.took_work_at <= READY_FOR
+        redis = takes_work and not self._draining
+        workers = len(self._fleet.workers) if redis else 0
         status = {
             "status": "ok" if workers else "not ready",
-            "redis": fleet is not None,
+            "redis": redis,
             "workers": workers,
             "draining": self._draining,
         }
@@ -186,6 +187,8 @@ class App:
         self._chat.tick(time.monotonic())
         # The heartbeat before all that may take long: who misses it counts as dead.
         self._see(await within(LOOK_TIMEOUT, self._hub.look()))
+        with suppress(*RedisFault):
+            await within(LOOK_TIMEOUT, self._hub.see_that_it_takes_work())
         await within(LOOK_TIMEOUT, self._hub.look_after_the_silent())
 
     def _see(self, fleet: Fleet) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -46,6 +47,10 @@ LATENESS = 1.0
 
 CANCEL_PAUSE = 0.5
 """Seconds between two tries."""
+
+MAX_DEPARTURES = 10_000
+"""Jobs that Redis is still to be told to cancel, from which on nothing new is sent to it: of what
+fails then, one more would have to be remembered."""
 
 CLAIM_LIFE = 60.0
 """Seconds within which the job that an idempotency key was claimed for must be queued."""
@@ -136,6 +141,8 @@ class Hub:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._departures: dict[Departure, float] = {}
         """What Redis is to be told of, and until when (monotonic) it is worth trying."""
+        self.took_work_at = -math.inf
+        """When Redis was last seen to take work, on the monotonic clock; -inf since it failed."""
         self._ahead: float | None = None
         """Milliseconds of Redis's clock at zero of the monotonic one; None: not known yet."""
         self._cancelling: asyncio.Task[None] | None = None
@@ -194,7 +201,7 @@ class Hub:
         That is `job`, if it is the first. Raises Mismatch, or RedisFault within `PATIENCE`.
         """
         args: list[Any] = [0, key, body, job, created, milliseconds(CLAIM_LIFE)]
-        reply = await within(PATIENCE, self._claim(args=args))
+        reply = await self._asked(self._claim(args=args))
         if not reply:
             raise Mismatch
         return reply[0].decode(), int(reply[1])
@@ -207,7 +214,7 @@ class Hub:
         async with self._redis.pipeline(transaction=False) as pipe:
             for job, record in ids:
                 pipe.xrange(keys.log(job), record, record)
-            return all(await within(PATIENCE, pipe.execute()))
+            return all(await self._asked(pipe.execute()))
 
     async def submit(
         self, job: Job, terms: Admission, resumable: Resumable | None = None
@@ -216,6 +223,8 @@ class Hub:
 
         Raises Full, Limited, Forgotten, or RedisFault within `PATIENCE`.
         """
+        if len(self._departures) >= MAX_DEPARTURES:
+            raise ConnectionError("Redis has not been told of the last departures yet")
         args: list[Any] = [
             0,
             job.id,
@@ -235,7 +244,7 @@ class Hub:
             grace, keep = milliseconds(resumable.grace), milliseconds(resumable.keep)
             args += [resumable.reader, grace, keep, resumable.key]
         try:
-            reply = await within(PATIENCE, self._enqueue(args=args))
+            reply = await self._asked(self._enqueue(args=args))
         except BaseException:
             # It may have been queued for all we know.
             self.leave(job.id, resumable, at_once=True)
@@ -252,6 +261,14 @@ class Hub:
             raise TimeoutError
         seq, place, *asks = reply[1:]
         return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+
+    async def _asked(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what Redis replies. Raises RedisFault within `PATIENCE`."""
+        try:
+            return await within(PATIENCE, call)
+        except RedisFault:
+            self.took_work_at = -math.inf
+            raise
 
     def _not_after(self) -> str:
         """When, by Redis's clock, we shall have given up: for a Redis that was frozen meanwhile."""
@@ -339,8 +356,13 @@ class Hub:
 
     async def see_that_it_takes_work(self) -> None:
         """Raises RedisFault where new work would be refused, as by a Redis that is full."""
-        # It writes nothing, and is refused as that which would.
-        await self._redis.setrange(keys.RING + ":none", 0, "")
+        try:
+            # It writes nothing, and is refused as that which would.
+            await self._redis.setrange(keys.RING + ":none", 0, "")
+        except RedisFault:
+            self.took_work_at = -math.inf
+            raise
+        self.took_work_at = time.monotonic()
 
     async def _current_catalogue(self, version: bytes | None) -> Catalogue | None:
         if version != self._catalogue[0]:

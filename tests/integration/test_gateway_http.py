@@ -474,15 +474,33 @@ async def test_it_is_ready_only_with_a_worker(tmp_path: Path) -> None:
             gateway.http(key=None) as http,
             Redis.from_url(server.url, protocol=2) as redis,
         ):
-            alone = await http.get("/readyz")
+
+            async def told(redis: bool, workers: int) -> bool:
+                answer = await http.get("/readyz")
+                told = answer.json()
+                assert answer.status_code == (200 if told["workers"] else 503)
+                return (told["redis"], told["workers"]) == (redis, workers)
+
+            await eventually(lambda: told(redis=True, workers=0), "a look at Redis")
             alive = await http.get("/healthz")
             async with scripted_worker(redis):
-                accompanied = await http.get("/readyz")
+                await eventually(lambda: told(redis=True, workers=1), "a look at the worker")
 
-    assert (alone.status_code, alone.json()["workers"]) == (503, 0)
-    assert alone.json()["redis"] is True
     assert alive.status_code == 200
-    assert (accompanied.status_code, accompanied.json()["workers"]) == (200, 1)
+
+
+async def test_whoever_asks_whether_it_is_ready_asks_nothing_of_redis(shared: House) -> None:
+    async def looks() -> int:
+        stats: dict[str, Any] = await shared.redis.info("commandstats")
+        return int(stats["cmdstat_setrange"]["calls"])
+
+    before = await looks()
+
+    async with shared.gateway.http(key=None) as http:
+        for _ in range(300):
+            assert (await http.get("/readyz")).status_code == 200
+
+    assert await looks() - before < 100
 
 
 async def refused_for_now(http: httpx.AsyncClient, **more: Any) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.hub import Departure, Hub
+from contract.messages import Job, Message
+from gateway.hub import MAX_DEPARTURES, Admission, Departure, Hub
+
+JOB = Job("j", "ann", "Bot", (Message("user", "hi"),))
+TERMS = Admission(60, 1, 1, 1, None, None)
 
 
 class Canceller(Hub):
@@ -50,3 +54,16 @@ async def test_a_fault_of_our_own_does_not_end_all_cancelling(fault: Exception) 
     await hub.settled()
 
     assert hub.cancelled == ["a", "b"]
+
+
+async def test_while_much_is_still_to_be_cancelled_nothing_new_is_sent() -> None:
+    hub = Canceller()
+    for number in range(MAX_DEPARTURES):
+        hub.cancel(str(number))
+
+    with pytest.raises(ConnectionError, match="departures"):
+        await hub.submit(JOB, TERMS)
+
+    assert len(hub._departures) == MAX_DEPARTURES
+    await hub.settled()
+    assert not hub._departures
