@@ -39,8 +39,6 @@ LOOK_TIMEOUT = 3.0
 READY_FOR = 3.0
 """Seconds for which a look around says that this gateway is ready."""
 
-REDIS_DOWN = "The queue cannot be reached. Try again in a moment."
-
 _Handler = Callable[[Request], Awaitable[None]]
 
 
@@ -116,7 +114,8 @@ class App:
             return request.preflight()
         route = route_of(request.path)
         methods = self._routes.get(route)
-        if methods is None and model_in(route):
+        # `/models/chat/completions` names no model: it is a base URL that ends in /models.
+        if methods is None and (model := model_in(route)) and f"/{model}" not in self._routes:
             methods = {"GET": self._show_model}
         if methods is None:
             raise unknown_route(request.method, request.path)

@@ -31,8 +31,15 @@ def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessT
 
 
 def key_of(authorization: str, *others: str) -> str:
-    """The key in an Authorization header, or else in one of the headers that some clients use."""
-    scheme, _, key = authorization.strip().partition(" ")
-    if scheme.lower() == "bearer" and key:
-        return key.strip()
-    return next((other.strip() for other in others if other), "")
+    """The key in an Authorization header, or else in one of the headers that some clients use.
+
+    The header may hold the bare key, as nicepkg/poe2gpt takes it, or the scheme twice, if whoever
+    filled in a form wrote it before the key.
+    """
+    scheme, *words = authorization.split() or [""]
+    if scheme.lower() != "bearer":
+        bare = "" if words else scheme
+        return next((other.strip() for other in (*others, bare) if other), "")
+    if len(words) > 1 and words[0].lower() == "bearer":
+        words = words[1:]
+    return " ".join(words) or next((other.strip() for other in others if other), "")

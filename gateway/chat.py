@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import Protocol
 
 import msgspec
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from contract import keys
 from contract.config import model_settings
@@ -512,7 +513,14 @@ def _digest(route: Route, asked: ChatRequest) -> str:
 
 def _no_queue(fault: BaseException) -> ApiError:
     _log.warning("cannot queue a request: %r", fault)
-    return unavailable("The queue cannot be reached. Try again in a moment.", 1.0)
+    match fault:
+        case OutOfMemoryError():
+            why = "is full: its Redis has reached maxmemory"
+        case ResponseError():
+            why = "takes no requests at the moment"
+        case _:
+            why = "cannot be reached"
+    return unavailable(f"The queue {why}. Try again in a moment.", 1.0)
 
 
 def _tell_limits(exchange: Exchange, left: int | None, reset: float) -> None:

@@ -189,14 +189,15 @@ class Request:
         # `*` would not cover Authorization.
         asked = self.header("access-control-request-headers")
         allowed = asked if 0 < len(asked) <= LONGEST_ECHO else "authorization, content-type"
-        self.respond(
-            204,
-            headers=[
-                ("access-control-allow-methods", "GET, POST, OPTIONS"),
-                ("access-control-allow-headers", allowed),
-                ("access-control-max-age", "86400"),
-            ],
-        )
+        headers = [
+            ("access-control-allow-methods", "GET, POST, OPTIONS"),
+            ("access-control-allow-headers", allowed),
+            ("access-control-max-age", "86400"),
+        ]
+        if self.header("access-control-request-private-network") == "true":
+            # A public page asks for an address of the user's own network: this server's, often.
+            headers.append(("access-control-allow-private-network", "true"))
+        self.respond(204, headers=headers)
 
     def _common(self) -> list[tuple[str, str]]:
         # Granian closes such a connection: a client that has sent all would use it again.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 from typing import Any, TypeVar
 
 import msgspec
 
+from contract.lookalikes import lookalike
 from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
 
 MAX_EXTRA = 64
@@ -17,12 +19,22 @@ MAX_NAME = 64
 MAX_DEPTH = 128
 """Arrays and objects within each other, where a client may put what it likes."""
 
+MAX_HALVES = 1_000
+"""Halves of surrogate pairs that are replaced; with more of them, a body is no JSON."""
+
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # msgspec ends its messages with " - at `$.messages[2].content`".
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
+_BYTE = re.compile(r"\(byte (\d+)\)$")
+_LONE_HALF = re.compile(
+    rb"(?<!\\)((?:\\\\)*)"  # an even number of backslashes is text
+    rb"(?:\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F][\da-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][\da-fA-F][\da-fA-F])\\u[dD][c-fC-F][\da-fA-F]{2})"
+)
+"""Half of a surrogate pair, as clients that cut a text between two halves of an emoji send it."""
 _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
@@ -32,22 +44,38 @@ def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
     Raises ApiError, with status 400 and the offending field in `param`, for whatever is not
     JSON in UTF-8 or not of the right types. The body's size is for the caller to bound.
     """
+    body = utf8(body)
     try:
-        body.decode()  # msgspec does not look into the strings that it skips
-        fields = _FIELDS.decode(body)
-        if "extra_body" in fields:
-            fields = _merged(fields)
-            body = msgspec.json.encode(fields)
-        return _decoder(kind).decode(body), _others(fields, kind)
+        try:
+            return _decoded(body, kind)
+        except msgspec.DecodeError:
+            mended = _LONE_HALF.sub(rb"\1\\ufffd", body, count=MAX_HALVES)
+            if mended == body:
+                raise
+            return _decoded(mended, kind)
     except msgspec.ValidationError as error:
         raise _wrongly_typed(str(error)) from error
     except RecursionError as error:
         raise invalid_request("The request's JSON is nested too deeply.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise invalid_request(
-            f"We could not parse the JSON body of your request: {reason}."
-        ) from error
+    except msgspec.DecodeError as error:
+        raise _not_json(_reason(body, error)) from error
+
+
+def utf8(body: bytes) -> bytes:
+    """Return the body without its byte order mark, and without halves of surrogate pairs.
+
+    Raises ApiError (400) for a body that is empty, or no UTF-8.
+    """
+    if not body.strip():
+        raise invalid_request("The request's body is empty; it must be a JSON object.")
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _not_json("it is UTF-16; send UTF-8")
+    body = body.removeprefix(codecs.BOM_UTF8)
+    try:
+        body.decode()  # msgspec does not look into the strings that it skips
+    except UnicodeDecodeError as error:
+        return _without_surrogates(body, error)
+    return body
 
 
 def bounded(value: Any, path: str) -> Any:
@@ -64,6 +92,51 @@ def bounded(value: Any, path: str) -> Any:
     except OverflowError as error:
         raise invalid_value(path, "an integer in it takes more than 64 bits") from error
     return value
+
+
+def whole(value: float | None, path: str) -> int | None:
+    """Return a whole number of at most 64 bits, however it is written: 1, 1.0 or 1e0.
+
+    Raises ApiError (400) for any other.
+    """
+    if value is None:
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        raise invalid_value(path, f"expected a whole number, but got {value:g}")
+    if not -(2**63) <= value < 2**64:
+        raise invalid_value(path, "it takes more than 64 bits")
+    return int(value)
+
+
+def _decoded(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
+    fields = _FIELDS.decode(body)
+    if "extra_body" in fields:
+        fields = _merged(fields)
+        body = msgspec.json.encode(fields)
+    return _decoder(kind).decode(body), _others(fields, kind)
+
+
+def _without_surrogates(body: bytes, error: UnicodeDecodeError) -> bytes:
+    try:
+        utf16 = body.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
+    except UnicodeDecodeError:
+        raise _not_json(f"it is not UTF-8 at byte {error.start}") from error
+    return utf16.decode("utf-16-le", "replace").encode()
+
+
+def _not_json(reason: str) -> ApiError:
+    return invalid_request(f"We could not parse the JSON body of your request: {reason}.")
+
+
+def _reason(body: bytes, error: msgspec.DecodeError) -> str:
+    reason = str(error)
+    if place := _BYTE.search(reason):
+        at = int(place[1])
+        before = body[max(at - 4, 0) : at].decode("utf-8", "ignore")
+        here = body[at : at + 4].decode("utf-8", "ignore")
+        if hint := lookalike(before + here, len(before)):
+            return f"{reason}: {hint}"
+    return reason
 
 
 @functools.cache

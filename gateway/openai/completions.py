@@ -27,7 +27,7 @@ from contract.messages import (
 from gateway.openai import schema
 from gateway.openai.append_only import AppendOnly
 from gateway.openai.attachments import Attachments
-from gateway.openai.body import decode
+from gateway.openai.body import decode, whole
 from gateway.openai.chunks import in_pieces
 from gateway.openai.errors import error_body, from_failed, invalid_request, missing
 from gateway.openai.request import (
@@ -55,7 +55,7 @@ def parse_completion(body: bytes) -> ChatRequest:
         options=sampling(asked, extra),
         stream=bool(asked.stream),
         include_usage=includes_usage(asked),
-        n=asked.n or 1,
+        n=whole(asked.n, "n") or 1,
         continuous_usage=continues_usage(asked),
         echo=prompt if asked.echo else "",
     )

@@ -10,6 +10,7 @@ import mimetypes
 import re
 import string
 from typing import Literal
+from urllib.parse import unquote_to_bytes
 
 from contract.messages import MediaPart, Part, TextPart
 from gateway.openai import schema
@@ -27,11 +28,15 @@ _Kind = Literal["image", "audio", "file"]
 
 _WEB_URL = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _DATA_URL = re.compile(
-    r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w.-]+=[^;,]{0,256})*;base64,",
+    r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w.-]+=[^;,]{0,256})*\s{0,8};\s{0,8}base64\s{0,8},",
     re.IGNORECASE | re.ASCII,
 )
 _AUDIO_FORMAT = re.compile(r"[\w.+-]{1,32}", re.ASCII)
+_SPACES = b" \t\r\n\v\f"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BASE64 = f"{string.ascii_letters}{string.digits}+/".encode()
+_THOUGHTS = {"thinking", "redacted_thinking", "reasoning", "reasoning_text", "summary_text"}
+"""What clients that keep a model's thoughts call the parts that hold them."""
 _DETAILS = {"auto", "low", "high", "original"}
 _UNKNOWN_TYPE = "application/octet-stream"
 
@@ -42,11 +47,20 @@ class ContentReader:
     def __init__(self) -> None:
         self._media = 0
 
-    def read(self, content: str | list[schema.Part] | None, path: str) -> str | tuple[Part, ...]:
-        """Return text as a string, and anything else as parts. Raises ApiError (400)."""
+    def read(
+        self, content: str | list[schema.Part | None] | None, path: str
+    ) -> str | tuple[Part, ...]:
+        """Return text as a string, and anything else as parts. Raises ApiError (400).
+
+        Thoughts are left out, as `reasoning_content` is: no model is told its own.
+        """
         if content is None or isinstance(content, str):
             return content or ""
-        parts = tuple(self._part(part, f"{path}[{i}]") for i, part in enumerate(content))
+        parts = tuple(
+            self._part(part, f"{path}[{i}]")
+            for i, part in enumerate(content)
+            if part is not None and part.type not in _THOUGHTS
+        )
         texts = [part.text for part in parts if isinstance(part, TextPart)]
         # Parts are blocks, not fragments: clients leave it to the server to keep them apart.
         return "\n".join(texts) if len(texts) == len(parts) else parts
@@ -144,6 +158,7 @@ def _data_url(data: str, media_type: str) -> str:
 
 def _checked(url: str, place: str) -> tuple[str, str]:
     """Return the URL and the media type that it tells. Raises ApiError (400)."""
+    url = url.strip()
     if url[:5].lower() == "data:":
         return _checked_data(url, place)
     if len(url) > MAX_URL:
@@ -159,15 +174,35 @@ def _checked_data(url: str, place: str) -> tuple[str, str]:
         raise invalid_value(place, "a data: URL is like data:image/png;base64,<data>")
     # No need to copy what is far too large.
     data = url[header.end() : header.end() + 2 * MAX_SIZE].encode("utf-8")
+    media_type = (header["type"] or "").lower()
+    if not _is_strict(data):
+        data = _strict(data)
+        url = f"data:{media_type or _UNKNOWN_TYPE};base64,{data.decode('ascii', 'replace')}"
+    if not _is_strict(data):
+        raise invalid_value(place, "its data is not base64")
+    if len(data) // 4 * 3 - data[-2:].count(b"=") > MAX_SIZE:
+        message = f"Invalid '{place}': at most {MAX_SIZE // 2**20} MiB are passed on."
+        raise invalid_request(message, place, "file_too_large")
+    return url, media_type
+
+
+def _is_strict(data: bytes) -> bool:
+    """Return whether this is base64 (RFC 4648, section 4) of at least one byte."""
     # This is several times faster than to decode it, and images are large.
     padding = data.translate(None, _BASE64)
     padded = padding in (b"", b"=", b"==") and data.endswith(padding)
-    if not data or len(data) % 4 or not padded:
-        raise invalid_value(place, "its data is not base64")
-    if len(data) // 4 * 3 - len(padding) > MAX_SIZE:
-        message = f"Invalid '{place}': at most {MAX_SIZE // 2**20} MiB are passed on."
-        raise invalid_request(message, place, "file_too_large")
-    return url, (header["type"] or "").lower()
+    return bool(data) and not len(data) % 4 and padded
+
+
+def _strict(data: bytes) -> bytes:
+    """Return the base64 that is meant by any of its dialects, as OpenAI takes them all.
+
+    Those have lines, no padding, `-_` for `+/`, or are escaped as parts of a URL.
+    """
+    if b"%" in data:
+        data = unquote_to_bytes(data)
+    data = data.translate(_URL_SAFE, _SPACES).rstrip(b"=")
+    return data + b"=" * (-len(data) % 4)
 
 
 def _no_files(place: str) -> ApiError:

@@ -61,6 +61,10 @@ _NOT_OFFERED = {
 """What to say of routes of other APIs that clients try on a server like this one."""
 
 
+_ENDPOINTS = ("chat/completions", "completions", "images/generations", "models")
+"""What a client adds to its base URL, and people therefore copy into it."""
+
+
 class _Shape(NamedTuple):
     status: int
     type: str
@@ -228,12 +232,22 @@ def _advice(parts: list[str]) -> str:
     match parts:
         case ["v1", "v1", *_]:
             return "The base URL has /v1 twice: your client adds it, or you did."
+        case _ if endpoint := _endpoint_within(parts):
+            return (
+                f"The base URL ends in /v1: take {endpoint} off it, which your client adds itself."
+            )
         case ["v1", name, *_] | [name, *_] if name in _NOT_OFFERED:
             return _NOT_OFFERED[name]
         case ["v1", *_]:
             return ""
         case _:
             return "The base URL ends in /v1."
+
+
+def _endpoint_within(parts: list[str]) -> str:
+    """Return the endpoint that a base URL ends in, so that something follows it; else nothing."""
+    path = "/".join(part for part in parts if part != "v1") + "/"
+    return next((f"/{each}" for each in _ENDPOINTS if path.startswith(f"{each}/")), "")
 
 
 def model_not_found(message: str) -> ApiError:

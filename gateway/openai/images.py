@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from contract.messages import Event, Failed, FailureKind, File, Message, Options
 from gateway.openai import schema
-from gateway.openai.body import decode
+from gateway.openai.body import decode, whole
 from gateway.openai.errors import from_failed, invalid_request, missing
 from gateway.openai.request import ChatRequest, model_of
 from gateway.openai.response import CollectedChoice, Head
@@ -47,7 +47,7 @@ def parse_images(body: bytes) -> ChatRequest:
         model=model_of(asked.model),
         messages=(Message("user", asked.prompt),),
         options=Options(extra=told | extra),
-        n=asked.n or 1,
+        n=whole(asked.n, "n") or 1,
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from contract.messages import Format, Message, Options, ToolCall
 from gateway.openai import schema
-from gateway.openai.body import decode
+from gateway.openai.body import bounded, decode, whole
 from gateway.openai.content import ContentReader
 from gateway.openai.errors import invalid_request, invalid_value, missing, quoted
 from gateway.openai.schemas import SchemaReader
@@ -21,6 +21,8 @@ from gateway.openai.tools import tools_of
 _MAX_MODEL = 256
 """Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
 _MAX_MESSAGES = 10_000
+_MAX_TOKENS = 2**53
+"""Beyond this a limit is none."""
 MAX_STOPS = 128
 MAX_STOP = 1_024
 """Stop sequences of a request, and characters of one: each is looked for in every chunk."""
@@ -72,7 +74,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         options=_options(asked, extra),
         stream=bool(asked.stream),
         include_usage=includes_usage(asked),
-        n=asked.n or 1,
+        n=whole(asked.n, "n") or 1,
         continuous_usage=continues_usage(asked),
         legacy_calls=bool(asked.functions and not asked.tools),
     )
@@ -113,27 +115,42 @@ def continues_usage(asked: schema.Common) -> bool:
 def sampling(asked: schema.Common, extra: dict[str, Any]) -> Options:
     """Return the options that chat completions and legacy completions share."""
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
+    # An empty sequence would stop the answer before its first word.
+    stop = [each for each in stop if each]
     if len(stop) > MAX_STOPS or any(len(each) > MAX_STOP for each in stop):
         raise invalid_value("stop", f"more than {MAX_STOPS} sequences, or {MAX_STOP} characters")
     return Options(
         temperature=asked.temperature,
-        # An empty sequence would stop the answer before its first word.
-        stop=tuple(filter(None, stop)),
-        logit_bias=asked.logit_bias,
+        stop=tuple(stop),
+        logit_bias=_biases(asked.logit_bias),
         top_p=asked.top_p,
-        max_tokens=asked.max_tokens,
+        max_tokens=_limit(asked.max_tokens, "max_tokens"),
         extra=extra,
     )
+
+
+def _limit(tokens: float | None, path: str) -> int | None:
+    """Return a limit of tokens. None: there is none, for which clients also send 0, -1 or 2**63."""
+    if tokens is None or not 0 < tokens <= _MAX_TOKENS:
+        return None
+    return whole(tokens, path)
+
+
+def _biases(biases: dict[str, float | None] | None) -> dict[str, float] | None:
+    if biases is None:
+        return None
+    return {token: bias for token, bias in biases.items() if bias is not None}
 
 
 def _options(asked: schema.Chat, extra: dict[str, Any]) -> Options:
     tools, choice, name = tools_of(asked)
     # OpenAI's, and some of Poe's models declare parameters of the same name.
-    same = {"seed": asked.seed, "verbosity": asked.verbosity}
+    same = {"seed": whole(asked.seed, "seed"), "verbosity": asked.verbosity}
     extra = extra | {name: value for name, value in same.items() if value is not None}
     return msgspec.structs.replace(
         sampling(asked, extra),
-        max_tokens=asked.max_completion_tokens or asked.max_tokens,
+        max_tokens=_limit(asked.max_completion_tokens, "max_completion_tokens")
+        or _limit(asked.max_tokens, "max_tokens"),
         reasoning_effort=_effort(asked),
         tools=tools,
         tool_choice=choice,
@@ -212,9 +229,14 @@ def _message(message: schema.ChatMessage, path: str, reader: ContentReader) -> M
 
 
 def _tool_calls(message: schema.ChatMessage, path: str) -> tuple[ToolCall, ...]:
-    calls = [_tool_call(call, f"{path}[{i}]") for i, call in enumerate(message.tool_calls or ())]
+    calls = [
+        _tool_call(call, f"{path}[{i}]")
+        for i, call in enumerate(message.tool_calls or ())
+        if call is not None
+    ]
     if legacy := message.function_call:
-        calls.append(ToolCall("", legacy.name, legacy.arguments or ""))
+        arguments = _arguments(legacy, path.replace("tool_calls", "function_call"))
+        calls.append(ToolCall("", legacy.name, arguments))
     return tuple(calls)
 
 
@@ -223,4 +245,11 @@ def _tool_call(call: schema.Call, path: str) -> ToolCall:
         return ToolCall(call.id or "", call.custom.name, call.custom.input or "")
     if call.function is None:
         raise missing(f"{path}.function")
-    return ToolCall(call.id or "", call.function.name, call.function.arguments or "")
+    arguments = _arguments(call.function, f"{path}.function")
+    return ToolCall(call.id or "", call.function.name, arguments)
+
+
+def _arguments(called: schema.Called, path: str) -> str:
+    if called.arguments is None or isinstance(called.arguments, str):
+        return called.arguments or ""
+    return msgspec.json.encode(bounded(called.arguments, f"{path}.arguments")).decode()

@@ -1,9 +1,9 @@
 """The fields of requests, as far as their types go.
 
-Every optional field may be null, which means absent. What OpenAI documents but nothing behind
-this gateway can honour is typed all the same, so that a mistake in it is told, and is then
-ignored. A field that is not here is none of OpenAI's: at the top level it is a parameter of the
-model's own, anywhere else it is ignored.
+Every optional field may be null, which means absent, and so may an element of most lists. What
+OpenAI documents but nothing behind this gateway can honour is typed all the same, so that a
+mistake in it is told, and is then ignored. A field that is not here is none of OpenAI's: at the
+top level it is a parameter of the model's own, anywhere else it is ignored.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ MAX_CHOICES = 8
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
-Choices = Annotated[int, Meta(ge=1, le=MAX_CHOICES)]
-Limit = Annotated[int, Meta(ge=1, le=2**53)]
+Choices = Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | Annotated[float, Meta(ge=1, le=MAX_CHOICES)]
+Whole = int | float
+"""A whole number: many languages have no other numbers than floats, and write 1.0."""
+Ignored = float
+"""A number that nobody looks at."""
 
 
 class AnyObject(msgspec.Struct, frozen=True):
@@ -68,7 +71,8 @@ class Part(msgspec.Struct, frozen=True):
 
 class Called(msgspec.Struct, frozen=True):
     name: str
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
+    """JSON; some clients send the object itself."""
 
 
 class CustomCall(msgspec.Struct, frozen=True):
@@ -84,9 +88,9 @@ class Call(msgspec.Struct, frozen=True):
 
 class ChatMessage(msgspec.Struct, frozen=True):
     role: str
-    content: str | list[Part] | None = None
+    content: str | list[Part | None] | None = None
     name: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[Call | None] | None = None
     function_call: Called | None = None
     tool_call_id: str | None = None
 
@@ -158,36 +162,36 @@ class Common(msgspec.Struct, frozen=True):
     n: Choices | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
-    max_tokens: Limit | None = None
-    stop: str | list[str] | None = None
-    logit_bias: dict[str, Bias] | None = None
+    max_tokens: Whole | None = None
+    stop: str | list[str | None] | None = None
+    logit_bias: dict[str, Bias | None] | None = None
 
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
+    presence_penalty: Ignored | None = None
+    frequency_penalty: Ignored | None = None
+    seed: Whole | None = None
     user: str | None = None
 
 
 class Chat(Common, frozen=True):
     messages: list[ChatMessage] | None = None
-    max_completion_tokens: Limit | None = None
-    tools: list[Tool] | None = None
+    max_completion_tokens: Whole | None = None
+    tools: list[Tool | None] | None = None
     tool_choice: str | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[Function] | None = None
+    functions: list[Function | None] | None = None
     function_call: str | Named | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     reasoning: Reasoning | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[float, Meta(ge=0, le=20)] | None = None
 
     input: msgspec.Raw = msgspec.Raw()
     """Belongs to the Responses API; empty if absent."""
 
     audio: AnyObject | None = None
     metadata: AnyObject | None = None
-    modalities: list[str] | None = None
+    modalities: list[str | None] | None = None
     moderation: AnyObject | None = None
     prediction: AnyObject | None = None
     prompt_cache_key: str | None = None
@@ -204,8 +208,8 @@ class Completion(Common, frozen=True):
     prompt: str | list[Any] | None = None
     suffix: str | None = None
     echo: bool | None = None
-    logprobs: int | None = None
-    best_of: int | None = None
+    logprobs: Whole | None = None
+    best_of: Ignored | None = None
 
 
 class Images(msgspec.Struct, frozen=True):
@@ -220,7 +224,7 @@ class Images(msgspec.Struct, frozen=True):
     stream: bool | None = None
 
     moderation: str | None = None
-    output_compression: int | None = None
+    output_compression: Ignored | None = None
     output_format: str | None = None
-    partial_images: int | None = None
+    partial_images: Ignored | None = None
     user: str | None = None

@@ -14,6 +14,7 @@ import msgspec
 from contract.schemas import check_schema
 from gateway.openai.body import bounded
 from gateway.openai.errors import invalid_value
+from gateway.openai.nulls import without_nulls
 
 MAX_BYTES = 1024 * 1024
 """Of all schemas of one request, as compact JSON."""
@@ -35,6 +36,9 @@ class SchemaReader:
             return None
         try:
             encoded = msgspec.json.encode(schema)
+            if b"null" in encoded:
+                schema = without_nulls(schema)
+                encoded = msgspec.json.encode(schema)
         except RecursionError as error:
             raise invalid_value(path, "it is nested too deeply") from error
         self._bytes += len(encoded)

@@ -35,14 +35,18 @@ def tools_of(asked: schema.Chat) -> Tools:
     if asked.tools or not asked.functions:
         tools = _from_tools(asked.tools or (), reader)
         return _chosen(tools, asked.tool_choice, "tool_choice")
-    tools = tuple(_tool(f, f"functions[{i}]", reader) for i, f in enumerate(asked.functions))
+    tools = tuple(
+        _tool(function, f"functions[{i}]", reader)
+        for i, function in enumerate(asked.functions)
+        if function is not None
+    )
     return _chosen(tools, asked.function_call, "function_call")
 
 
-def _from_tools(tools: Sequence[schema.Tool], reader: SchemaReader) -> tuple[Tool, ...]:
+def _from_tools(tools: Sequence[schema.Tool | None], reader: SchemaReader) -> tuple[Tool, ...]:
     functions = []
     for i, tool in enumerate(tools):
-        if tool.type in (None, "function"):
+        if tool is not None and tool.type in (None, "function"):
             if tool.function is None:
                 raise missing(f"tools[{i}].function")
             functions.append(_tool(tool.function, f"tools[{i}].function", reader))

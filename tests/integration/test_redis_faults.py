@@ -177,6 +177,19 @@ async def test_processes_that_start_without_a_redis_work_as_soon_as_there_is_one
     house.assert_unharmed()
 
 
+async def test_a_full_redis_is_called_full(house: House) -> None:
+    body = {"model": "Echo", "messages": [{"role": "user", "content": "hello"}]}
+    async with house.http() as http:
+        await eventually(lambda: _answers(http), "an answer")
+        cure = await _full(house)
+
+        refused = await http.post("/v1/chat/completions", json=body)
+        await cure()
+
+    assert refused.status_code == 503
+    assert "The queue is full" in refused.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("befall", FAULTS)
 async def test_new_requests_are_refused_at_once_and_running_ones_end_whole(
     house: House, befall: Callable[[House], Awaitable[Cure]]

@@ -68,7 +68,11 @@ def test_without_access_tokens_everyone_is_the_same_client(key: str) -> None:
         pytest.param("Bearer", ["", "sk-3"], "sk-3", id="an empty bearer beside it"),
         pytest.param("Bearer ", ["sk-2", ""], "sk-2", id="a blank bearer beside it"),
         pytest.param("Basic dXNlcg==", ["", ""], "", id="a password only"),
-        pytest.param("sk-1", ["", ""], "", id="no scheme"),
+        pytest.param("sk-1", ["", ""], "sk-1", id="no scheme"),
+        pytest.param("sk-1", ["", "sk-3"], "sk-3", id="no scheme, and a key in its own header"),
+        pytest.param("Bearer Bearer sk-1", ["", ""], "sk-1", id="the scheme twice"),
+        pytest.param("Bearer\tsk-1", ["", ""], "sk-1", id="a tab"),
+        pytest.param("Bearer Bearer", ["", ""], "Bearer", id="a key that is called Bearer"),
         pytest.param("", ["", ""], "", id="nothing"),
     ],
 )

@@ -128,7 +128,7 @@ def test_what_cannot_be_honoured_is_ignored(fields: dict[str, Any]) -> None:
         ({"suffix": "the end"}, "suffix"),
         ({"logprobs": 2}, "logprobs"),
         ({"echo": "yes"}, "echo"),
-        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 0.5}, "max_tokens"),
         ({"n": 9}, "n"),
     ],
 )
