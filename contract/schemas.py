@@ -1,31 +1,19 @@
-"""JSON schemas that clients bring: whether they can be used, and whether a value matches.
+"""JSON schemas that clients bring: whether they can be used.
 
-They come from outside, so checking a value against one must end soon, and must reach for
-nothing:
+They come from outside, so this takes a time in proportion to their size: each keyword is looked at
+once, and a reference once, by its path. Whether a value matches is seen elsewhere, in a process
+that can be stopped.
 
-    $ref                          only within the schema; nothing is ever fetched
-    pattern, patternProperties    are not enforced: one regular expression can stop a process for
-                                  longer than the universe lasts, and Python's cannot be bounded
-    unevaluatedProperties, -Items are not enforced either, for the same expressions
-    format                        is an annotation, as the standard has it by default
-    everything else               costs steps, of which there are MAX_STEPS: a schema of a hundred
-                                  bytes can ask for 2**30
-
-The model is shown the whole schema all the same.
+    $ref    only within the schema; nothing is ever fetched
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
-import jsonschema  # type: ignore[import-untyped]
-import jsonschema.validators  # type: ignore[import-untyped]
 import msgspec
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
 MAX_BYTES = 128 * 1024
 """Of a schema as compact JSON; OpenAI allows 120,000 characters of names and values."""
@@ -33,31 +21,13 @@ MAX_BYTES = 128 * 1024
 MAX_DEPTH = 64
 """Levels of JSON in a schema: OpenAI's ten levels of objects are at most thirty of these."""
 
-MAX_STEPS = 50_000
-"""Keywords applied to one value; some microseconds each."""
-
-_REFERENCE_STEPS = 10
-"""A `$ref` costs as much time as that many other keywords."""
-
-_MAX_REASON = 300
-"""Characters of a reason: it quotes the value, which may be long."""
-
-_NEWEST = jsonschema.Draft202012Validator
-_DRAFTS = {
-    draft.META_SCHEMA["$schema"].rstrip("#"): draft
-    for draft in (
-        jsonschema.Draft4Validator,
-        jsonschema.Draft6Validator,
-        jsonschema.Draft7Validator,
-        jsonschema.Draft201909Validator,
-        _NEWEST,
-    )
-}
+_MAX_QUOTED = 300
+"""Characters of the schema that a reason repeats."""
 
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 
-_VALUES = frozenset({"const", "default", "enum", "examples"})
-"""Keywords that hold values, in which `$ref` is but a name."""
+_ANCHORS = frozenset({"$anchor", "$dynamicAnchor"})
+_IDS = frozenset({"$id", "id"})
 
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 
@@ -116,85 +86,89 @@ _ARGUMENTS: dict[str, tuple[str, Callable[[object], bool]]] = {
 }
 """Keywords whose argument is no schema: what it must be."""
 
-_INAPPLICABLE = (
-    Unresolvable,
-    jsonschema.exceptions.UnknownType,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-"""What the library raises where a schema is none."""
-
-_Keyword = Callable[[Any, Any, Any, dict[str, Any]], Iterator[Any] | None]
-
-
-class _TooCostly(Exception):
-    """The value needs more steps than there are."""
-
 
 def check_schema(schema: dict[str, Any]) -> str | None:
-    """Tell why this cannot be used as a schema; None if it can.
+    """Return why this cannot be used as a schema; None if it can.
 
-    The library's own check, against the standard's schema of schemas, takes two seconds for one
-    of 100 KB; this one looks at the keywords that it knows, and takes 40 ms.
+    The check against the standard's schema of schemas takes two seconds for one of 100 KB, and
+    its words are of little help; this one looks at the keywords that it knows.
     """
     if _deeper_than(schema, MAX_DEPTH):
         return f"it is nested more than {MAX_DEPTH} levels deep"
     if len(msgspec.json.encode(schema)) > MAX_BYTES:
         return f"it is larger than {MAX_BYTES} bytes"
-    return next(_faults(schema, ""), None) or _bad_reference(schema)
+    check = _Check()
+    check.look_at(schema, None)
+    return check.fault or _bad_reference(schema, check)
 
 
-def violation(schema: dict[str, Any], value: object) -> str | None:
-    """Tell where `value` does not match; None if it does.
-
-    A schema that cannot be applied is matched by nothing; `check_schema` finds most of those.
-    """
-    try:
-        validator = _bounded(_draft(schema))(schema, registry=Registry())
-        error = next(validator.iter_errors(value), None)
-    except (_TooCostly, RecursionError):
-        return "matching it against the schema takes too long"
-    except _INAPPLICABLE:
-        return "the schema cannot be applied to it"
-    return None if error is None else _reason(error)
+_Place = tuple["_Place", str] | None
+"""Where in the schema: the keyword, index or name, within what it is in."""
 
 
-def _draft(schema: dict[str, Any]) -> Any:
-    """Return the validator of the draft that `$schema` names: the newest if it names none."""
-    named = schema.get("$schema")
-    return _DRAFTS.get(named.rstrip("#") if isinstance(named, str) else "", _NEWEST)
+class _Check:
+    """What one look at all of a schema finds: the first fault, references, and where they lead."""
+
+    def __init__(self) -> None:
+        self.fault = ""
+        self.references: list[str] = []
+        self.anchors: set[str] = set()
+        self.ids: set[str] = set()
+
+    def look_at(self, schema: object, place: _Place) -> None:
+        if isinstance(schema, dict):
+            for keyword, argument in schema.items():
+                self._note(keyword, argument)
+                if reason := _fault(keyword, argument):
+                    self._refuse((place, f".{keyword}"), f"it must be {reason}")
+            for inner, within in _inner(schema, place):
+                if self.fault:
+                    break
+                self.look_at(inner, within)
+        elif not isinstance(schema, bool):
+            self._refuse(place, "a schema must be an object or a boolean")
+
+    def _note(self, keyword: str, argument: object) -> None:
+        if not isinstance(argument, str):
+            return
+        if keyword in _REFERENCES:
+            self.references.append(argument)
+        elif keyword in _ANCHORS:
+            self.anchors.add(f"#{argument}")
+        elif keyword in _IDS:
+            # Draft 6 and older have anchors in here.
+            (self.anchors if argument.startswith("#") else self.ids).add(argument)
+
+    def _refuse(self, place: _Place, reason: str) -> None:
+        self.fault = self.fault or f"at {_written(place)}: {reason}"
 
 
-def _reason(error: Any) -> str:
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
-    message = str(error.message)
-    if len(message) > _MAX_REASON:
-        message = message[:_MAX_REASON] + "…"
-    return f"at {path.lstrip('.')}: {message}" if path else message
+def _fault(keyword: str, argument: object) -> str:
+    """Return what the argument should be; nothing if it is that."""
+    words, holds = _ARGUMENTS.get(keyword, ("", None))
+    return "" if holds is None or holds(argument) else words
 
 
-def _faults(schema: object, path: str) -> Iterator[str]:
-    """Find what is wrong with a schema and with those inside it."""
-    if isinstance(schema, bool):
-        return
-    if not isinstance(schema, dict):
-        yield f"at {path.lstrip('.')}: a schema must be an object or a boolean"
-        return
+def _inner(schema: dict[str, Any], place: _Place) -> Iterator[tuple[object, _Place]]:
+    """Find the schemas directly inside one."""
     for keyword, argument in schema.items():
-        where = f"{path}.{keyword}"
-        if keyword in _ARGUMENTS and not _ARGUMENTS[keyword][1](argument):
-            yield f"at {where.lstrip('.')}: it must be {_ARGUMENTS[keyword][0]}"
-        elif keyword in _WITH_MANY and isinstance(argument, dict):
+        within = (place, f".{keyword}")
+        if keyword in _WITH_MANY and isinstance(argument, dict):
             for name, inner in argument.items():
-                yield from _faults(inner, f"{where}.{name}")
+                yield inner, (within, f".{name}")
         elif keyword in _WITH_LIST and isinstance(argument, list):
             for index, inner in enumerate(argument):
-                yield from _faults(inner, f"{where}[{index}]")
+                yield inner, (within, f"[{index}]")
         elif keyword in _WITH_ONE and not isinstance(argument, list):
-            yield from _faults(argument, where)
+            yield argument, within
+
+
+def _written(place: _Place) -> str:
+    parts = []
+    while place is not None:
+        place, part = place
+        parts.append(part)
+    return "".join(reversed(parts)).lstrip(".")[:_MAX_QUOTED]
 
 
 def _deeper_than(value: object, levels: int) -> bool:
@@ -204,80 +178,42 @@ def _deeper_than(value: object, levels: int) -> bool:
     return levels == 0 or any(_deeper_than(item, levels - 1) for item in inner)
 
 
-def _bad_reference(schema: dict[str, Any]) -> str | None:
-    references = list(_references(schema))
-    for reference in references:
-        if not reference.startswith("#"):
-            return f"its $ref {reference[:_MAX_REASON]!r} leads outside"
-    try:
-        resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
-        for reference in references:
-            resolver.lookup(reference)
-    except _INAPPLICABLE:
-        return "one of its $ref leads nowhere"
+def _bad_reference(schema: dict[str, Any], check: _Check) -> str | None:
+    for reference in check.references:
+        base, _, fragment = reference.partition("#")
+        if base and base not in check.ids:
+            return f"its $ref {reference[:_MAX_QUOTED]!r} leads outside"
+        # Within a part that has an `$id` of its own, a path begins there.
+        if not (check.ids or reference in check.anchors or _leads_to(schema, fragment)):
+            return f"its $ref {reference[:_MAX_QUOTED]!r} leads nowhere"
     return None
 
 
-def _references(value: object) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _references(item)
-    elif isinstance(value, dict):
-        for keyword, inner in value.items():
-            if keyword in _REFERENCES and isinstance(inner, str):
-                yield inner
-            elif keyword not in _VALUES:
-                yield from _references(inner)
+def _leads_to(schema: dict[str, Any], pointer: str) -> bool:
+    """Tell whether there is something at this JSON pointer (RFC 6901)."""
+    root, *steps = unquote(pointer).split("/")
+    at: Any = schema
+    for step in steps:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, dict) and key in at:
+            at = at[key]
+        elif isinstance(at, list) and key.isdecimal() and len(key) < 7 and int(key) < len(at):
+            at = at[int(key)]
+        else:
+            return False
+    return not root
 
 
-def _bounded(draft: Any) -> Any:
-    """Return the draft's validator with a bound on its steps, and nothing that has none."""
-    steps = 0
-
-    def counted(keyword: _Keyword, cost: int) -> _Keyword:
-        def apply(
-            validator: Any, argument: Any, value: Any, schema: dict[str, Any]
-        ) -> Iterator[Any]:
-            nonlocal steps
-            steps += cost
-            if steps > MAX_STEPS:
-                raise _TooCostly
-            yield from keyword(validator, argument, value, schema) or ()
-
-        return apply
-
-    keywords = {
-        name: counted(keyword, _REFERENCE_STEPS if name in _REFERENCES else 1)
-        for name, keyword in draft.VALIDATORS.items()
-    }
-    keywords |= dict.fromkeys(_UNENFORCED, _ignored)
-    keywords["uniqueItems"] = _unique
-    keywords["additionalProperties"] = _unless_patterns(keywords["additionalProperties"])
-    return jsonschema.validators.extend(draft, keywords)
-
-
-_UNENFORCED = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
-
-
-def _ignored(_validator: Any, _argument: Any, _value: Any, _schema: dict[str, Any]) -> None:
-    """Enforce nothing."""
-
-
-def _unless_patterns(keyword: _Keyword) -> _Keyword:
-    """Let it pass beside `patternProperties`: what is additional depends on those."""
-
-    def apply(validator: Any, argument: Any, value: Any, schema: dict[str, Any]) -> Iterator[Any]:
-        if "patternProperties" not in schema:
-            yield from keyword(validator, argument, value, schema) or ()
-
-    return apply
-
-
-def _unique(
-    validator: Any, argument: Any, value: Any, _schema: dict[str, Any]
-) -> Iterator[jsonschema.ValidationError]:
-    """Compare by the JSON of the items: the library's own way is quadratic in their number."""
-    if argument and validator.is_type(value, "array"):
-        distinct = {json.dumps(item, sort_keys=True) for item in value}
-        if len(distinct) < len(value):
-            yield jsonschema.ValidationError("its items are not unique")
+def rewritten(schema: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """Return a copy in which `change` was made to the schema and to all that are inside it."""
+    if not isinstance(schema, dict):
+        return schema
+    copy = change(schema)
+    for keyword, argument in copy.items():
+        if keyword in _WITH_MANY and isinstance(argument, dict):
+            copy[keyword] = {name: rewritten(inner, change) for name, inner in argument.items()}
+        elif keyword in _WITH_LIST and isinstance(argument, list):
+            copy[keyword] = [rewritten(inner, change) for inner in argument]
+        elif keyword in _WITH_ONE:
+            copy[keyword] = rewritten(argument, change)
+    return copy

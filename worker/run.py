@@ -29,6 +29,7 @@ from contract.messages import (
 )
 from contract.store import RedisFault
 from worker.calls import Calls, Unavailable
+from worker.checking import Checker
 from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
 from worker.models import Models
@@ -71,6 +72,7 @@ class Worker(Protocol):
     queue: Queue
     pool: TokenPool
     calls: Calls
+    checker: Checker
     emitter: Emitter
     models: Models
     simulate_roles: Literal[0, 1, 2]
@@ -284,11 +286,11 @@ class JobRun:
         over = any(is_terminal(event) for event in events)
         self.heard = self.spent = True
         try:
-            self._put(self.shaping.feed(events))
+            self._put(await self.worker.checker.shape(self.shaping, events))
         except Mismatch as mismatch:
             self.mismatch = mismatch
             # An answer in a wrong form gets one more try, if the client has seen nothing of it.
-            if self.begun or CORRECTED in self.tried:
+            if self.begun or CORRECTED in self.tried or mismatch.is_final:
                 self._put([*mismatch.due, Refusal(mismatch.reason), Finished("stop")])
             return over
         await self.outbox.room()

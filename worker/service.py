@@ -16,6 +16,7 @@ from contract.messages import Model, WorkerReport
 from contract.store import RedisFault
 from worker import lessons
 from worker.calls import Calls
+from worker.checking import Checker
 from worker.config import PoeToken, WorkerConfig
 from worker.emitter import Emitter
 from worker.leases import Leases
@@ -55,6 +56,7 @@ class Service:
         self.pool = TokenPool(config.tokens)
         self.leases = Leases((t.account for t in config.tokens), life=config.lease_life)
         self.calls = Calls(queue, self.pool, self.leases, poe, guard=config.connect_timeout + 0.5)
+        self.checker = Checker()
         self.emitter = Emitter(queue.append)
         self.models = Models(queue, poe)
         self._config = config
@@ -109,6 +111,7 @@ class Service:
         finally:
             await self._abandon_jobs()
             await tasks.end([*background, emitting, serving])
+            await self.checker.close()
 
     async def _serve(self) -> None:
         await self.models.settled(FIRST_CATALOGUE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Collection, Mapping
 from typing import Literal
@@ -396,6 +397,30 @@ async def test_a_form_that_is_missed_twice_is_a_refusal(
         assert isinstance(events[-2], Refusal)
         assert events[-1] == Finished()
         assert len(poe.record.calls) == 2
+
+
+async def test_a_check_that_takes_for_ever_delays_nobody_else_and_is_given_up(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    defs = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}
+    endless = Format("endless", {"$ref": "#/$defs/d0", "$defs": {**defs, "d40": {}}})
+    async with (
+        SimulatedPoe() as poe,
+        working(redis_server.url, poe.url, token("sim-a"), models={"script": BOT}),
+    ):
+        script = _script(_says("{}"), {"event": "done", "data": {}})
+        hostile = await asking.ask("Script", script, options=Options(format=endless))
+        answering = asyncio.create_task(asking.answer(hostile))
+        await eventually(lambda: any(c.outcome for c in poe.record.calls), "Poe's whole answer")
+
+        other = await asking.ask("Echo", "hello")
+
+        assert said(await asking.answer(other)) == "hello"
+        assert not answering.done()
+        events = await answering
+        assert isinstance(events[-2], Refusal)
+        assert "takes too long" in events[-2].text
+        assert [call.bot for call in poe.record.calls] == ["Script", "Echo"]
 
 
 async def test_a_form_is_missed_twice_at_most_though_the_job_comes_back_meanwhile(

@@ -21,8 +21,8 @@ from typing import Literal
 import msgspec
 
 from contract.messages import Event, Finished, Options, Replaced, Text, Tool, ToolCallDelta
-from contract.schemas import violation
 from worker.shaping import grammar
+from worker.shaping.checks import AreStrict, Ask, Called, Verdict
 from worker.shaping.grammar import Call, Unreadable
 from worker.shaping.mismatch import Mismatch
 from worker.shaping.reasoning import overlap
@@ -233,7 +233,7 @@ class ToolEmulation:
         self._raw: list[str] = []
         self._withheld: list[str] = []
 
-    def take(self, event: Event) -> list[Event]:
+    def take(self, event: Event) -> list[Event] | Ask:
         match event:
             case Text(text):
                 self._raw.append(text)
@@ -244,10 +244,10 @@ class ToolEmulation:
                 shown = self._parser.feed(text)
                 events = self._show(shown) if self._required else [Replaced(shown)]
             case Finished(reason):
-                return self._finish(reason)
+                return self._finish(reason, [])
             case _:
                 return [event]
-        return [*events, *self._finish("stop")] if self._parser.is_over else events
+        return self._finish("stop", events) if self._parser.is_over else events
 
     def flush(self) -> list[Event]:
         shown = "".join(self._withheld) + self._parser.finish()
@@ -260,17 +260,29 @@ class ToolEmulation:
             return []
         return [Text(shown)] if shown else []
 
-    def _finish(self, reason: FinishReason) -> list[Event]:
-        text = self.flush()
+    def _finish(self, reason: FinishReason, before: list[Event]) -> list[Event] | Ask:
+        """End the answer, with what was shown `before`, as soon as its calls are seen to do."""
+        shown = [*before, *self.flush()]
         is_cut = reason in ("length", "content_filter")
-        fault = self._fault()
-        if fault and not is_cut:
-            raise Mismatch(fault, "".join(self._raw), text)
-        calls = [] if fault else self._parser.calls
-        if calls and not is_cut:
-            reason = "tool_calls"
-        deltas = [self._delta(index, call) for index, call in enumerate(calls)]
-        return [*text, *deltas, Finished(reason)]
+
+        def then(verdict: Verdict) -> list[Event]:
+            if verdict.fault and not is_cut:
+                answer = "".join(self._raw)
+                raise Mismatch(verdict.fault, answer, shown, is_final=verdict.is_final)
+            calls = [] if verdict.fault else self._parser.calls
+            deltas = [self._delta(index, call) for index, call in enumerate(calls)]
+            return [*shown, *deltas, Finished("tool_calls" if calls and not is_cut else reason)]
+
+        fault, strict = self._fault(), self._strict()
+        return then(Verdict(fault)) if fault or not strict else Ask(AreStrict(strict), then)
+
+    def _strict(self) -> tuple[Called, ...]:
+        calls = [(self._tools.get(call.name), call.arguments) for call in self._parser.calls]
+        return tuple(
+            Called(tool, msgspec.json.encode(arguments).decode())
+            for tool, arguments in calls
+            if tool is not None and tool.strict
+        )
 
     def _delta(self, index: int, call: Call) -> ToolCallDelta:
         arguments = msgspec.json.encode(call.arguments).decode()
@@ -283,11 +295,8 @@ class ToolEmulation:
         if self._required and not self._parser.calls:
             return "No tool was called, though one had to be."
         for call in self._parser.calls:
-            tool = self._tools.get(call.name)
-            if tool is None:
+            if call.name not in self._tools:
                 return f"There is no tool {call.name[:_MAX_NAME]!r} that may be called."
-            if fault := strict_fault(tool, call.arguments):
-                return fault
         return ""
 
 
@@ -296,11 +305,3 @@ def callable_tools(options: Options) -> tuple[Tool, ...]:
     if options.tool_choice == "none":
         return ()
     return tuple(tool for tool in options.tools if options.tool_name in ("", tool.name))
-
-
-def strict_fault(tool: Tool, arguments: object) -> str:
-    """Say where the arguments do not match a strict tool's schema; nothing if they do."""
-    if not tool.strict or tool.parameters is None:
-        return ""
-    reason = violation(tool.parameters, arguments)
-    return f"The arguments of {tool.name!r} do not match its schema: {reason}" if reason else ""

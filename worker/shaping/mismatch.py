@@ -14,8 +14,12 @@ class Mismatch(Exception):
     `due` is what the client is to get of it before the reason, where it is not asked again.
     """
 
-    def __init__(self, reason: str, answer: str, due: Sequence[Event] = ()) -> None:
+    def __init__(
+        self, reason: str, answer: str, due: Sequence[Event] = (), *, is_final: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.answer = answer
         self.due = due
+        self.is_final = is_final
+        """Whether to ask once more is of no use."""

@@ -3,15 +3,17 @@
     events ─► thoughts ─► tool calls ─► stop ─► max_tokens ─► JSON ─► events
 
 A stage takes one event and gives those that it becomes. The first `Finished` that any of them
-gives ends the answer for all behind it.
+gives ends the answer for all behind it. Before it gives one a stage may ask for a check, which it
+does not make itself: the answer waits for the verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol
 
 from contract.messages import Event, Finished, Options, Text, is_terminal
+from worker.shaping.checks import Ask, Check, Verdict, judge
 from worker.shaping.emulation import ToolEmulation, new_call_id
 from worker.shaping.limits import StopSequences, TokenLimit
 from worker.shaping.mismatch import Mismatch
@@ -23,8 +25,8 @@ from worker.shaping.structured import JsonAnswer
 class Stage(Protocol):
     """One step of the shaping, for one attempt."""
 
-    def take(self, event: Event) -> list[Event]:
-        """Return what becomes of the event. Raises Mismatch only at the answer's end."""
+    def take(self, event: Event) -> list[Event] | Ask:
+        """Return what becomes of the event. Raises Mismatch, and asks, only at the answer's end."""
 
     def flush(self) -> list[Event]:
         """Return what is held back, because nothing follows."""
@@ -62,9 +64,21 @@ class Shaping:
             self._stages.append(JsonAnswer(options.format))
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
+        """Shape the events, and make all checks here and now; otherwise as `shape`."""
+        shaping = self.shape(events)
+        try:
+            check = next(shaping)
+            while True:
+                check = shaping.send(judge(check))
+        except StopIteration as done:
+            shaped: list[Event] = done.value
+            return shaped
+
+    def shape(self, events: Iterable[Event]) -> Generator[Check, Verdict, list[Event]]:
         """Return what the client gets of these events; nothing after a terminal one.
 
-        Raises Mismatch at the answer's end; what these events have given before is `due` in it.
+        Yields the checks that it waits for, and is to be sent their verdicts. Raises Mismatch at
+        the answer's end; what these events have given before is `due` in it.
         """
         if self._over:
             return []
@@ -75,7 +89,7 @@ class Shaping:
         # One by one: how the network has cut the answer must not tell which stage ends it.
         for event in batch:
             try:
-                shaped += self._shaped(event)
+                shaped += yield from self._shaped(event)
             except Mismatch as mismatch:
                 self._over = True
                 mismatch.due = [*shaped, *mismatch.due]
@@ -92,12 +106,12 @@ class Shaping:
         self._over = True
         return _drained([], self._stages)
 
-    def _shaped(self, event: Event) -> list[Event]:
+    def _shaped(self, event: Event) -> Generator[Check, Verdict, list[Event]]:
         batch = [event]
         for position, stage in enumerate(self._stages):
             given, batch = batch, []
             try:
-                _through(stage, given, batch)
+                yield from _through(stage, given, batch)
             except Mismatch as mismatch:
                 mismatch.due = _drained([*batch, *mismatch.due], self._stages[position + 1 :])
                 raise
@@ -107,10 +121,13 @@ class Shaping:
         return self._thoughts.is_settled and all(type(event) is Text for event in batch)
 
 
-def _through(stage: Stage, events: Iterable[Event], batch: list[Event]) -> None:
+def _through(
+    stage: Stage, events: Iterable[Event], batch: list[Event]
+) -> Generator[Check, Verdict, None]:
     """Add what becomes of the events in one stage to the batch, up to the first terminal one."""
     for event in events:
-        batch += stage.take(event)
+        taken = stage.take(event)
+        batch += taken.then((yield taken.check)) if isinstance(taken, Ask) else taken
         if batch and is_terminal(batch[-1]):
             break
 
@@ -119,6 +136,7 @@ def _drained(batch: list[Event], stages: Sequence[Stage]) -> list[Event]:
     """Return what these stages give of the batch and of what they hold, without an end."""
     for stage in stages:
         given, batch = batch, []
-        _through(stage, given, batch)
+        # What would have to be checked first is no part of an answer that has failed.
+        next(_through(stage, given, batch), None)
         batch = [event for event in (*batch, *stage.flush()) if not isinstance(event, Finished)]
     return batch

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from contract.messages import Event, Finished, Options, ToolCallDelta
-from worker.shaping.emulation import strict_fault
+from worker.shaping.checks import AreStrict, Ask, Called, Verdict
 from worker.shaping.mismatch import Mismatch
 
 
@@ -20,15 +18,14 @@ class StrictCalls:
         self._tools = {tool.name: tool for tool in options.tools if tool.strict}
         self._held: list[ToolCallDelta] = []
 
-    def take(self, event: Event) -> list[Event]:
+    def take(self, event: Event) -> list[Event] | Ask:
         match event:
             case ToolCallDelta():
                 self._held.append(event)
                 return []
             case Finished(reason):
-                if reason in ("stop", "tool_calls"):
-                    self._check()
-                return [*self.flush(), event]
+                calls = self._strict() if reason in ("stop", "tool_calls") else ()
+                return self._asking(calls, event) if calls else [*self.flush(), event]
             case _:
                 return [event]
 
@@ -36,21 +33,24 @@ class StrictCalls:
         held, self._held = self._held, []
         return list(held)
 
-    def _check(self) -> None:
+    def _asking(self, calls: tuple[Called, ...], end: Finished) -> Ask:
+        def then(verdict: Verdict) -> list[Event]:
+            if verdict.fault:
+                answer = "\n".join(f"{call.tool.name}({call.arguments})" for call in calls)
+                raise Mismatch(verdict.fault, answer, is_final=verdict.is_final)
+            return [*self.flush(), end]
+
+        return Ask(AreStrict(calls), then)
+
+    def _strict(self) -> tuple[Called, ...]:
+        """Return the calls that are held, as far as they are of strict tools."""
         calls: dict[int, list[ToolCallDelta]] = {}
         for delta in self._held:
             calls.setdefault(delta.index, []).append(delta)
-        for deltas in calls.values():
-            name = "".join(delta.name for delta in deltas)
-            arguments = "".join(delta.arguments for delta in deltas)
-            tool = self._tools.get(name)
-            if tool is None:
-                continue
-            try:
-                value = msgspec.json.decode(arguments or "{}")
-            except (msgspec.DecodeError, RecursionError):
-                fault = f"The arguments of {name!r} are not JSON."
-            else:
-                fault = strict_fault(tool, value)
-            if fault:
-                raise Mismatch(fault, f"{name}({arguments})")
+        named = (
+            ("".join(delta.name for delta in deltas), "".join(delta.arguments for delta in deltas))
+            for deltas in calls.values()
+        )
+        return tuple(
+            Called(self._tools[name], arguments) for name, arguments in named if name in self._tools
+        )

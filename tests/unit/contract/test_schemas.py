@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from contract.schemas import MAX_BYTES, MAX_DEPTH, check_schema, violation
+from contract.schemas import MAX_BYTES, MAX_DEPTH, check_schema
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -15,14 +18,6 @@ def nested(levels: int) -> dict[str, Any]:
     for _ in range(levels):
         schema = {"not": schema}
     return schema
-
-
-def doubling(levels: int) -> dict[str, Any]:
-    """A schema that asks for 2**levels steps."""
-    defs: dict[str, Any] = {
-        f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)
-    }
-    return {"$ref": "#/$defs/d0", "$defs": {**defs, f"d{levels}": {}}}
 
 
 @pytest.mark.parametrize(
@@ -78,66 +73,44 @@ def test_what_is_no_schema_is_told_with_its_place(schema: dict[str, Any], reason
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "reason"),
+    "schema",
     [
-        ({"type": "object", "required": ["a"]}, {}, "'a' is a required property"),
-        ({"properties": {"a": {"items": {"type": "integer"}}}}, {"a": [1, "x"]}, "at a[1]: 'x' is"),
-        ({"additionalProperties": False}, {"x": 1}, "Additional properties"),
-        ({"type": "null"}, "b" * 1000, "b…"),
-        ({"uniqueItems": True}, [{"a": 1, "b": 2}, {"b": 2, "a": 1}], "not unique"),
-        ({"$defs": {"a": {"type": "null"}}, "$ref": "#/$defs/a"}, 1, "is not of type 'null'"),
+        {"properties": {"a": {"$ref": "#b"}}, "$defs": {"b": {"$anchor": "b"}}},
+        {"$ref": "#b", "$defs": {"b": {"$dynamicAnchor": "b"}}},
+        {"$ref": "#b", "definitions": {"b": {"id": "#b"}}},
+        {"$ref": "other#/$defs/c", "$defs": {"b": {"$id": "other", "$defs": {"c": {}}}}},
+        {"$id": "https://example.com/s", "properties": {"a": {"$ref": "https://example.com/s"}}},
+        {"properties": {"a/b~c": {"items": [{}]}}, "$ref": "#/properties/a~1b~0c/items/0"},
+        {"properties": {"ä": {}}, "$ref": "#/properties/%C3%A4"},
     ],
 )
-def test_a_value_that_does_not_match_is_told_with_its_place(
-    schema: dict[str, Any], value: object, reason: str
-) -> None:
-    assert reason in (violation(schema, value) or "")
-
-
-@pytest.mark.parametrize(
-    ("schema", "value"),
-    [
-        ({"type": "object", "properties": {"a": {"type": "string"}}}, {"a": "x"}),
-        ({"uniqueItems": True}, [1, "1", [1]]),
-        ({"$defs": {"a": {"anyOf": [{"type": "null"}, {"items": {"$ref": "#"}}]}}}, [[None]]),
-        (
-            {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "null"}]},
-            [None],
-        ),
-    ],
-)
-def test_a_value_that_matches_is_taken(schema: dict[str, Any], value: object) -> None:
-    assert violation(schema, value) is None
-
-
-def test_a_regular_expression_cannot_stop_the_process() -> None:
-    evil = "(a+)+$"
-    victim = "a" * 64 + "b"
-
-    assert violation({"properties": {"a": {"pattern": evil}}}, {"a": victim}) is None
-    assert violation({"propertyNames": {"pattern": evil}}, {victim: 1}) is None
-    patterns = {"patternProperties": {evil: False}, "additionalProperties": False}
-    assert violation(patterns, {victim: 1}) is None
-    assert violation({**patterns, "unevaluatedProperties": False}, {victim: 1}) is None
-
-
-@pytest.mark.parametrize("schema", [doubling(40), {"$ref": "#"}], ids=["doubling", "endless"])
-def test_a_schema_that_takes_for_ever_is_given_up(schema: dict[str, Any]) -> None:
+def test_a_reference_to_a_part_of_the_schema_is_taken(schema: dict[str, Any]) -> None:
     assert check_schema(schema) is None
-    assert violation(schema, {}) == "matching it against the schema takes too long"
 
 
-@pytest.mark.parametrize("schema", [{"type": "objekt"}, {"properties": 3}, {"$ref": "#/nowhere"}])
-def test_a_schema_that_slipped_through_is_matched_by_nothing(schema: dict[str, Any]) -> None:
-    assert violation(schema, {}) == "the schema cannot be applied to it"
+def test_a_reference_costs_no_more_in_a_large_schema() -> None:
+    parts = 1_200
+    schema: dict[str, Any] = {
+        "$defs": {f"d{n}": {"$anchor": f"a{n}", "type": "object"} for n in range(parts)},
+        "properties": {f"p{n}": {"$ref": f"#a{n}"} for n in range(parts)},
+    }
+
+    with counted_calls() as calls:
+        assert check_schema(schema) is None
+
+    assert calls.made < 40 * parts
 
 
-def test_no_reference_is_ever_fetched() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setblocking(False)
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
+@contextmanager
+def counted_calls() -> Iterator[SimpleNamespace]:
+    """Count the functions of Python's that are called."""
+    calls = SimpleNamespace(made=0)
 
-        assert violation({"$ref": url}, {}) == "the schema cannot be applied to it"
-        assert violation({"$schema": url, "$id": url, "type": "object"}, {}) is None
-        with pytest.raises(BlockingIOError):
-            server.accept()
+    def count(_frame: object, event: str, _argument: object) -> None:
+        calls.made += event == "call"
+
+    sys.setprofile(count)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)

@@ -67,8 +67,8 @@ def test_the_text_of_the_object_is_sent_as_the_model_wrote_it(text: str) -> None
         ("{" * 100_000, "is not a JSON object"),
         ('{"a":' * 100_000, "is not a JSON object"),
         (f"{ANSWER} or {ANSWER}", "several JSON objects"),
-        ('{"city": "Paris"}', "'degrees' is a required property"),
-        ('{"city": "Paris", "degrees": "21"}', "at degrees: '21' is not of type 'integer'"),
+        ('{"city": "Paris"}', '"degrees" is a required property'),
+        ('{"city": "Paris", "degrees": "21"}', 'at degrees: "21" is not of type "integer"'),
     ],
 )
 def test_an_answer_of_another_form_is_a_mismatch(text: str, reason: str) -> None:

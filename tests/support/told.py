@@ -1,0 +1,28 @@
+"""A function for a child process, which does what it is told. It imports next to nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+MEMORY = 256 * 1024 * 1024
+"""Bytes that it may have."""
+
+
+def tell(data: bytes) -> bytes:
+    """Do what the data says."""
+    match data:
+        case b"loop":
+            while True:
+                pass
+        case b"memory":
+            return b"x" * (2 * MEMORY)
+        case b"die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case b"raise":
+            raise ValueError
+        case b"pid":
+            return str(os.getpid()).encode()
+        case b"secret":
+            return os.environ.get("POE_TOKENS", "").encode()
+    return data[::-1]

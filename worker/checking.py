@@ -1,0 +1,50 @@
+"""Shaping whose checks are made in a child process.
+
+A client brings the schema and all but dictates the answer: together they can ask for any time and
+any memory. So they get no more than this, and nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contract.messages import Event
+from contract.offload import Offload, TooCostly
+from worker.shaping import Shaping
+from worker.shaping.checks import TOO_COSTLY, Check, Verdict, decode_verdict, encode
+
+PROCESSES = 2
+SECONDS = 2.0
+"""CPU time of one check. One of a long answer against a large schema takes 50 ms."""
+MEMORY = 512 * 1024 * 1024
+"""Bytes of address space, the interpreter's included."""
+
+
+class Checker:
+    """Makes the checks of all jobs of one worker."""
+
+    def __init__(self) -> None:
+        self._offload = Offload(
+            "worker.shaping.checks:judged", processes=PROCESSES, seconds=SECONDS, memory=MEMORY
+        )
+
+    async def shape(self, shaping: Shaping, events: Iterable[Event]) -> list[Event]:
+        """Return what the client gets of these events. Raises Mismatch at the answer's end."""
+        steps = shaping.shape(events)
+        try:
+            check = next(steps)
+            while True:
+                check = steps.send(await self._verdict(check))
+        except StopIteration as done:
+            shaped: list[Event] = done.value
+            return shaped
+
+    async def close(self) -> None:
+        """End the child processes."""
+        await self._offload.close()
+
+    async def _verdict(self, check: Check) -> Verdict:
+        try:
+            return decode_verdict(await self._offload.call(encode(check)))
+        except TooCostly:
+            return TOO_COSTLY

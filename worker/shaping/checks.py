@@ -1,0 +1,102 @@
+"""What a stage must know of a whole answer before it can end it.
+
+To find it out takes a time that the answer and its schema decide, so stages do not do it: they
+ask, and whoever runs them has it done where it can be stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from contract.messages import Event, Format, Tool
+from worker.shaping.matching import violation
+from worker.shaping.objects import the_object
+
+
+class IsObject(msgspec.Struct, frozen=True, array_like=True, tag="object"):
+    """Whether the text holds one JSON object, of the form that is wanted."""
+
+    text: str
+    wanted: Format
+
+
+class Called(msgspec.Struct, frozen=True, array_like=True):
+    """A call of a strict tool, its arguments as JSON."""
+
+    tool: Tool
+    arguments: str
+
+
+class AreStrict(msgspec.Struct, frozen=True, array_like=True, tag="calls"):
+    """Whether the arguments of all calls match their tools' schemas."""
+
+    calls: tuple[Called, ...]
+
+
+Check = IsObject | AreStrict
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to a check: what is wrong; nothing if nothing is."""
+
+    fault: str = ""
+    text: str = ""
+    """The object's, of an answer that holds one."""
+    is_final: bool = False
+    """Whether another answer would fare no better."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a stage gives in place of events: a check, and what follows from its verdict."""
+
+    check: Check
+    then: Callable[[Verdict], list[Event]]
+    """May raise Mismatch."""
+
+
+TOO_COSTLY = Verdict("To check the answer takes too long, or too much memory.", is_final=True)
+"""Of a check that had to be stopped."""
+
+
+def judge(check: Check) -> Verdict:
+    """Make the check, here and now."""
+    match check:
+        case IsObject(text, wanted):
+            return _of_object(text, wanted)
+        case AreStrict(calls):
+            faults = filter(None, map(_fault, calls))
+            return Verdict(next(faults, ""))
+
+
+def judged(data: bytes) -> bytes:
+    """Do the same, of bytes to bytes: `contract.offload` runs this in a child process."""
+    return encode(judge(_decode(data)))
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_verdict = msgspec.msgpack.Decoder(Verdict).decode
+_decode = msgspec.msgpack.Decoder(Check).decode
+
+
+def _of_object(text: str, wanted: Format) -> Verdict:
+    found, fault = the_object(text)
+    if found is None:
+        return Verdict(fault)
+    reason = None if wanted.schema is None else violation(wanted.schema, found.value)
+    if reason is not None:
+        return Verdict(f"The answer does not match the JSON schema: {reason}")
+    return Verdict(text=found.text)
+
+
+def _fault(call: Called) -> str:
+    tool = call.tool
+    try:
+        value = msgspec.json.decode(call.arguments or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        return f"The arguments of {tool.name!r} are not JSON."
+    reason = violation(tool.parameters, value) if tool.parameters is not None else None
+    return f"The arguments of {tool.name!r} do not match its schema: {reason}" if reason else ""
