@@ -97,3 +97,7 @@ def uses(account: str) -> str:
 
 def grants(account: str) -> str:
     return f"{PREFIX}grants:{account}"
+
+
+def account(token: str) -> str:
+    return f"{PREFIX}account:{token}"

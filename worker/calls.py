@@ -184,7 +184,13 @@ class Calls:
         if lease is None:
             return Lost()
         return await self._queue.acquire(
-            token, lease.batch, lease.fence, job, grant, guard=self._guard
+            token,
+            lease.batch,
+            lease.fence,
+            job,
+            grant,
+            guard=self._guard,
+            others=self._pool.others(token),
         )
 
     def _heed(self, limits: RateLimits | None, token: PoeToken) -> Note | None:

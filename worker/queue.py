@@ -182,10 +182,12 @@ class Queue:
         grant: str,
         *,
         guard: float,
+        others: Iterable[str] = (),
     ) -> Granted | Refused | Parked | Lost:
         """Ask for one call with this token; a grant must be used within `guard` seconds.
 
-        `job` is the id of the job and the epoch in which it is ours.
+        `job` is the id of the job and the epoch in which it is ours; `others` are the ids of the
+        other tokens of the account.
         """
         asked = time.monotonic()
         reply = await self._run(
@@ -203,6 +205,7 @@ class Queue:
             milliseconds(guard),
             milliseconds(GRANT_LIFE),
             *job,
+            *others,
         )
         match reply[0]:
             case b"granted":
@@ -222,7 +225,7 @@ class Queue:
 
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
-        calls = [word for token, grant in grants for word in (token.account, grant)]
+        calls = [word for token, grant in grants for word in (token.id, token.account, grant)]
         await self._run("extend", milliseconds(GRANT_LIFE), *calls)
 
     async def release(

@@ -78,15 +78,22 @@ class TokenPool:
         self._tokens = {token.id: token for token in tokens}
         self._health = {key: _Health() for key in self._tokens}
         self._accounts: dict[str, _Account] = {}
+        self._ids: dict[str, list[str]] = {}
+        """The ids of the tokens of each account."""
         for token in self._tokens.values():
             self._accounts.setdefault(
                 token.account, _Account(token.rate_limit, token.cool_down, token.max_in_flight)
             )
+            self._ids.setdefault(token.account, []).append(token.id)
         self._owned: dict[str, PoeToken] = {}
 
     def __repr__(self) -> str:
         in_flight = sum(account.in_flight for account in self._accounts.values())
         return f"<TokenPool {len(self._owned)} of {len(self._tokens)} owned, {in_flight} in flight>"
+
+    def others(self, token: PoeToken) -> list[str]:
+        """The ids of the other tokens of this token's account."""
+        return [each for each in self._ids[token.account] if each != token.id]
 
     def own(self, accounts: Collection[str]) -> list[PoeToken]:
         """Use the tokens of these accounts and no others; return those that are new to us."""

@@ -6,8 +6,12 @@
 -- one. So a worker that freezes between grant and call breaks no limit, and one that does not
 -- wastes nothing. Grants in flight expire by themselves if their worker dies.
 --
+-- A key that has been given another `account` takes along what it has used up, and so do the other
+-- keys of that account: they may all have been used under another one until now.
+--
 -- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
---       most in flight, guard ms, life ms of a grant, job, epoch in which it is the worker's
+--       most in flight, guard ms, life ms of a grant, job, epoch in which it is the worker's, then
+--       every other token of the account
 -- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why}, {'lost'}, or {'gone'}
 -- where the job's client has left or the job is another worker's by now.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
@@ -21,6 +25,8 @@ if cancelled or (epoch and epoch ~= ARGV[15]) then return { 'gone' } end
 
 local parked, state = unpack(redis.call('HMGET', 'p2g:token:' .. ARGV[5], 'until', 'state'))
 if parked and tonumber(parked) > now then return { 'parked', parked - now, state } end
+adopt(ARGV[5], account)
+for i = 16, #ARGV do adopt(ARGV[i], account) end
 local rests = tonumber(redis.call('HGET', 'p2g:token:' .. account, 'rests')) or 0
 if rests > now then return { 'wait', rests - now } end
 
@@ -40,11 +46,10 @@ local rate = tonumber(ARGV[8])
 local oldest = redis.call('ZRANGE', uses, -rate, -rate, 'WITHSCORES')[2]
 if oldest and oldest + window > now then return { 'wait', oldest + window - now } end
 
-local sent_by = now + tonumber(ARGV[12])
-redis.call('ZADD', uses, sent_by, grant)
-redis.call('PEXPIRE', uses, math.max(window, cooldown) + tonumber(ARGV[12]) + 60000)
-redis.call('ZADD', grants, now + tonumber(ARGV[13]), grant)
-redis.call('PEXPIRE', grants, tonumber(ARGV[13]) + 60000)
+local guard, life = tonumber(ARGV[12]), tonumber(ARGV[13])
+enter(uses, grant, now + guard, guard + math.max(window, cooldown))
+enter(grants, grant, now + life, life)
+if ARGV[5] ~= account then redis.call('SET', 'p2g:account:' .. ARGV[5], account, 'PX', life + SPARE) end
 redis.call('HSET', job_key(ARGV[14]), 'account', account, 'grant', grant)
 redis.call('PEXPIRE', job_key(ARGV[14]), tonumber(ARGV[13]), 'NX')
 return { 'granted', now }

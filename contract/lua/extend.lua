@@ -1,7 +1,15 @@
--- extend: calls in flight stay counted for as long again.
+-- extend: calls in flight stay counted for as long again, wherever they are counted.
 --
--- ARGV: now, life ms of a grant, then for each call: account, grant
+-- ARGV: now, life ms of a grant, then for each call: token, account, grant
 -- Returns 1.
-local expiry = clock(ARGV[1]) + tonumber(ARGV[2])
-for i = 3, #ARGV, 2 do redis.call('ZADD', 'p2g:grants:' .. ARGV[i], 'XX', expiry, ARGV[i + 1]) end
+local life = tonumber(ARGV[2])
+local expiry = clock(ARGV[1]) + life
+for i = 3, #ARGV, 3 do
+  local token, account, grant = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  for _, each in ipairs(both(account, account_of(token))) do
+    local grants = 'p2g:grants:' .. each
+    if redis.call('ZSCORE', grants, grant) then enter(grants, grant, expiry, life) end
+  end
+  if redis.call('EXISTS', 'p2g:account:' .. token) == 1 then keep('p2g:account:' .. token, life + SPARE) end
+end
 return 1

@@ -13,6 +13,46 @@ local function clock(given)
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- For how long what limits count is kept beyond its time. Redis forgets keys by its wall clock, so
+-- one that is set forward by less than this forgets no limit.
+local SPARE = 24 * 60 * 60 * 1000
+
+-- A key that expires outlives all that is in it: it stays for `ms` more, or for as long as it would
+-- have anyway.
+local function keep(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+end
+
+-- Enters a use or a call in flight under the instant that it has, where it counts for `ms` more.
+local function enter(key, member, at, ms)
+  redis.call('ZADD', key, at, member)
+  keep(key, ms + SPARE)
+end
+
+-- The account under which a token was last used; it may be configured under another one by now.
+local function account_of(token) return redis.call('GET', 'p2g:account:' .. token) or token end
+
+-- The account that a worker knows a token by, and the one that it has moved to.
+local function both(account, other) return account == other and { account } or { account, other } end
+
+-- A token brings the uses, the calls in flight and the rest of the account that it was last used
+-- under. They stay there as well, for a worker that has not heard of its new account.
+local function adopt(token, account)
+  local former = account_of(token)
+  if former ~= account then
+    for _, kind in ipairs({ 'p2g:uses:', 'p2g:grants:' }) do
+      local from, to = kind .. former, kind .. account
+      local life = math.max(redis.call('PTTL', from), redis.call('PTTL', to))
+      if redis.call('ZUNIONSTORE', to, 2, to, from, 'AGGREGATE', 'MAX') > 0 then redis.call('PEXPIRE', to, life) end
+    end
+    local rests = tonumber(redis.call('HGET', 'p2g:token:' .. former, 'rests')) or 0
+    if rests > (tonumber(redis.call('HGET', 'p2g:token:' .. account, 'rests')) or 0) then
+      redis.call('HSET', 'p2g:token:' .. account, 'rests', rests)
+    end
+    redis.call('SET', 'p2g:account:' .. token, account, 'PX', SPARE)
+  end
+end
+
 local function job_key(id) return 'p2g:job:{' .. id .. '}' end
 local function log_key(id) return 'p2g:log:{' .. id .. '}' end
 

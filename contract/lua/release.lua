@@ -5,14 +5,14 @@
 --       strikes, model that the token may not use (or ''), ms for which that is remembered
 -- Returns 1.
 local now, key, account, grant = clock(ARGV[1]), 'p2g:token:' .. ARGV[2], ARGV[3], ARGV[4]
-redis.call('ZREM', 'p2g:grants:' .. account, grant)
-if ARGV[5] == '1' then redis.call('ZREM', 'p2g:uses:' .. account, grant) end
-
 local rest, park = tonumber(ARGV[6]), tonumber(ARGV[7])
-if rest > 0 then
-  local of_account = 'p2g:token:' .. account
-  local rests = tonumber(redis.call('HGET', of_account, 'rests')) or 0
-  redis.call('HSET', of_account, 'rests', math.max(rests, now + rest))
+for _, each in ipairs(both(account, account_of(ARGV[2]))) do
+  redis.call('ZREM', 'p2g:grants:' .. each, grant)
+  if ARGV[5] == '1' then redis.call('ZREM', 'p2g:uses:' .. each, grant) end
+  if rest > 0 then
+    local rests = tonumber(redis.call('HGET', 'p2g:token:' .. each, 'rests')) or 0
+    redis.call('HSET', 'p2g:token:' .. each, 'rests', math.max(rests, now + rest))
+  end
 end
 if park > 0 then
   redis.call('HSET', key, 'until', now + park, 'state', ARGV[8], 'reason', ARGV[9])
@@ -23,6 +23,6 @@ if tonumber(ARGV[10] or 0) > 0 then redis.call('HSET', key, 'strikes', ARGV[10])
 if (ARGV[11] or '') ~= '' then
   local unfit = 'p2g:unfit:' .. ARGV[2]
   redis.call('ZADD', unfit, now + tonumber(ARGV[12]), ARGV[11])
-  redis.call('PEXPIRE', unfit, ARGV[12])
+  keep(unfit, tonumber(ARGV[12]))
 end
 return 1

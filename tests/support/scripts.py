@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -30,10 +31,49 @@ START = 1_700_000_000_000
 LIFE = 600_000
 """Milliseconds for which everything that ends stays readable."""
 
-NAMES = (
-    *("claim", "enqueue", "dispatch", "append", "cancel", "handback"),
-    *("reclaim", "beat", "acquire", "release"),
+NAMES = tuple(
+    sorted(
+        path.name.removesuffix(".lua")
+        for path in (files("contract") / "lua").iterdir()
+        if path.name != "lib.lua"
+    )
 )
+"""Every script that there is."""
+
+SPARE = 24 * 3600 * 1000
+"""Milliseconds for which what limits count is kept beyond its time; see lib.lua."""
+
+MOST_LOOKED_AT = 1000
+"""Keys up to which all are looked at after each script."""
+
+# Time passes for keys that expire as well; but not for strings, whose lives are so short that the
+# time which a test takes would tell.
+_AGE = """
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local life = redis.call('PTTL', key)
+  if life >= 0 and redis.call('TYPE', key).ok ~= 'string' then
+    redis.call('PEXPIRE', key, life - ARGV[1])
+  end
+end
+"""
+
+# Whatever has an end must outlive all that is in it, and a job's keys the job.
+_SHORT_LIVED = """
+local now, spare, found = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
+for _, key in ipairs(redis.call('KEYS', 'p2g:*')) do
+  local life = redis.call('PTTL', key)
+  if life >= 0 and redis.call('TYPE', key).ok == 'zset' then
+    local needed = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2] - now
+    if string.find(key, '^p2g:uses:') or string.find(key, '^p2g:grants:') then
+      needed = needed + spare
+    end
+    if life < needed - 1000 then found[#found + 1] = key end
+  end
+  local job = string.match(key, '^p2g:log:({.*})$') or string.match(key, '^p2g:readers:({.*})$')
+  if job and life < redis.call('PTTL', 'p2g:job:' .. job) - 1000 then found[#found + 1] = key end
+end
+return found
+"""
 
 KEPT = 700_000
 """Milliseconds for which the answer of a job that may be resumed is kept."""
@@ -70,11 +110,25 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
-        self.now = START
+        self._now = START
         self._script = {name: redis.register_script(scripts.source(name)) for name in NAMES}
 
+    @property
+    def now(self) -> int:
+        return self._now
+
+    @now.setter
+    def now(self, now: int) -> None:
+        if now > self._now:
+            self.redis.eval(_AGE, 0, now - self._now)
+        self._now = now
+
     def _run(self, name: str, *args: Any) -> Any:
-        return self._script[name](args=[self.now, *args])
+        """Run a script, and see that what it has left will not be forgotten too soon."""
+        reply = self._script[name](args=[self.now, *args])
+        if self.redis.dbsize() <= MOST_LOOKED_AT:
+            assert self.redis.eval(_SHORT_LIVED, 0, self.now, SPARE) == [], name
+        return reply
 
     def enqueue(
         self,
@@ -179,16 +233,23 @@ class Scripts:
         life: int = 60_000,
         job: str = "j",
         epoch: int = 1,
+        others: Iterable[str] = (),
     ) -> list[Any]:
+        """`others` are the other tokens of the account."""
         reply = self._run(
             *("acquire", worker, batch, fence, token, account, grant),
-            *(rate, window, cool_down, most, guard, life, job, epoch),
+            *(rate, window, cool_down, most, guard, life, job, epoch, *others),
         )
         return [reply[0].decode(), *reply[1:]]
 
     def sent(self, grant: str, at: int, account: str = "a") -> None:
         """The one step of a call that needs no script; `Queue.sent` does the same."""
         self.redis.zadd(keys.uses(account), {grant: at}, xx=True, lt=True)
+
+    def extend(
+        self, *grants: str, token: str = "t", account: str = "a", life: int = 60_000
+    ) -> None:
+        self._run("extend", life, *(word for each in grants for word in (token, account, each)))
 
     def release(
         self,

@@ -149,6 +149,29 @@ def test_a_call_whose_worker_has_vanished_is_in_flight_for_the_life_of_its_grant
     assert granted[0] == "granted"
 
 
+def test_a_call_is_in_flight_for_as_long_as_its_worker_says_so(scripts: Scripts) -> None:
+    life = 20 * 3_600_000
+    scripts.beat("w1", ["b"], life=10 * life)
+    scripts.acquire("g1", most=1, life=life)
+
+    for _ in range(5):
+        scripts.now += life - 1
+        scripts.extend("g1", life=life)
+        assert scripts.acquire("g2", most=1) == ["full"]
+
+    scripts.release("g1")
+    assert scripts.acquire("g2", most=1)[0] == "granted"
+
+
+def test_a_call_that_has_ended_is_not_extended(scripts: Scripts) -> None:
+    scripts.acquire("g1", most=1)
+    scripts.release("g1")
+
+    scripts.extend("g1", "never given")
+
+    assert scripts.acquire("g2", most=1)[0] == "granted"
+
+
 def test_a_grant_that_was_not_used_costs_nothing(scripts: Scripts) -> None:
     limits: dict[str, Any] = {"rate": 1, "cool_down": 3000, "most": 1}
     scripts.acquire("g1", **limits)
@@ -225,7 +248,7 @@ def test_two_tokens_of_one_account_share_its_limits(
 
     replies = [
         scripts.acquire("g2", token="t2", **limits),
-        scripts.acquire("g2", token="t2", account="another", **limits)[0],
+        scripts.acquire("g2", token="t3", account="another", **limits)[0],
     ]
 
     assert replies == [reply, "granted"]
@@ -268,6 +291,17 @@ def test_a_model_that_a_token_may_not_use_is_remembered_for_a_while(scripts: Scr
 
     assert unfit == [(b"Model", START + 3_600_000)]
     assert 0 < scripts.redis.pttl("p2g:unfit:t") <= 3_600_000
+
+
+def test_a_short_memory_of_one_model_does_not_cut_the_long_one_of_another(
+    scripts: Scripts,
+) -> None:
+    scripts.release("g1", unfit_model="Long", unfit=3_600_000)
+
+    scripts.release("g2", unfit_model="Short", unfit=1000)
+    scripts.now += 3_000_000
+
+    assert scripts.redis.zscore("p2g:unfit:t", "Long") > scripts.now
 
 
 def test_nothing_without_an_end_is_kept_of_a_call(scripts: Scripts) -> None:

@@ -22,7 +22,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contract import keys
 from tests.support.scripts import Scripts
 
 ACCOUNT_OF = {"t1": "a1", "t2": "a1", "t3": "a2"}
@@ -134,8 +133,8 @@ class Limits(RuleBasedStateMachine):
         for call in self.calls:
             if call.worker == worker:
                 call.counted_until = self.now + GRANT_LIFE
-                self.scripts.redis.zadd(
-                    keys.grants(call.account), {call.grant: call.counted_until}, xx=True
+                self.scripts.extend(
+                    call.grant, token=call.token, account=call.account, life=GRANT_LIFE
                 )
 
     @precondition(lambda self: self._holders())
