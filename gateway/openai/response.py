@@ -131,6 +131,14 @@ class StreamRenderer:
         return [*usage, DONE]
 
 
+@dataclass
+class _Begun:
+    """A tool call that has been begun in a stream."""
+
+    index: int
+    has_arguments: bool = False
+
+
 class _StreamedChoice:
     """Renders one choice of a stream."""
 
@@ -141,7 +149,9 @@ class _StreamedChoice:
         self._text = AppendOnly()
         self._files = Attachments()
         self._legacy_calls = head.legacy_calls
-        self._calls: dict[int, bool] = {}  # index -> whether it has arguments
+        # By the event's index: the client's, and whether it has arguments. A worker of an earlier
+        # version passed on what Poe counts, and OpenAI's helper wants 0, 1, 2.
+        self._calls: dict[int, _Begun] = {}
         self._out: list[str] = []
         self._begun = False
         self._thinks = False
@@ -224,19 +234,20 @@ class _StreamedChoice:
 
     def _call(self, delta: ToolCallDelta) -> None:
         self._end_run()
-        if delta.index not in self._calls:
+        call = self._calls.get(delta.index)
+        if call is None:
             if self._legacy_calls and self._calls:
                 return
-            self._calls[delta.index] = False
-            call_id = delta.id or _call_id(self._answer_id, delta.index)
+            call = self._calls[delta.index] = _Begun(len(self._calls))
+            call_id = delta.id or _call_id(self._answer_id, call.index)
             self._emit(
                 self._chunks.function(delta.name)
                 if self._legacy_calls
-                else self._chunks.call(delta.index, call_id, delta.name)
+                else self._chunks.call(call.index, call_id, delta.name)
             )
         if delta.arguments:
-            self._calls[delta.index] = True
-            self._emit(*self._arguments(delta.index, delta.arguments))
+            call.has_arguments = True
+            self._emit(*self._arguments(call.index, delta.arguments))
 
     def _arguments(self, index: int, fragment: str) -> list[str]:
         if self._legacy_calls:
@@ -245,9 +256,9 @@ class _StreamedChoice:
 
     def _finish(self, finished: Finished) -> None:
         self._end_text()
-        for index, has_arguments in self._calls.items():
-            if not has_arguments:
-                self._emit(*self._arguments(index, "{}"))
+        for call in self._calls.values():
+            if not call.has_arguments:
+                self._emit(*self._arguments(call.index, "{}"))
         reason = finish_reason(finished, bool(self._calls), self._legacy_calls)
         self._emit(self._chunks.finish(reason))
 

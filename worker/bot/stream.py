@@ -7,49 +7,47 @@
     anything else                 is not for a client: meta, suggested_reply, ping, data, and
                                   whatever Poe adds next
 
-An event about another response than the main one (`index` neither null nor 0) is left out.
+An event about another response than the main one (`index` neither null nor 0) is left out; one
+that cannot be read is skipped and counted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import msgspec
 
 from contract.messages import Event, File, Finished, Reasoning
 from worker.bot.transcript import MAX_TEXT, Transcript
-from worker.poe.chunks import read_chunk
+from worker.poe.chunks import Chunk, read_chunk
 from worker.poe.errors import from_error_event
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.halves import Halves, whole
+from worker.poe.loose import decode, object_of, string_of
 from worker.poe.reading import Reading
 from worker.poe.sse import ServerSentEvent
 
 
 class _TextData(msgspec.Struct, frozen=True, gc=False):
-    text: str
-    index: object = None
-
-
-class _FileData(msgspec.Struct, frozen=True):
-    url: str
-    content_type: str = ""
-    name: str = ""
-    inline_ref: str | None = None
+    text: str | None
     index: object = None
 
 
 _decode_text = msgspec.json.Decoder(_TextData).decode
-_decode_file = msgspec.json.Decoder(_FileData).decode
 
 
 class AnswerStream(Reading):
     """A bot's answer."""
 
-    def __init__(self, max_text: int = MAX_TEXT) -> None:
-        super().__init__()
+    def __init__(self, max_text: int = MAX_TEXT, tools: Collection[str] = ()) -> None:
+        super().__init__(tools)
         self._max_text = max_text
         self._transcript = Transcript(max_text)
         self._beside = 0
         """Characters of files and reasoning."""
         self._has_files = False
+        self._lacks_replacement = False
+        """What the text was last replaced by could not be read."""
 
     @property
     def is_complete(self) -> bool:
@@ -61,7 +59,8 @@ class AnswerStream(Reading):
 
         But not amid tool calls, of which half of an argument would be run.
         """
-        if self._calls and self._reason is None and not self.is_over:
+        is_told = self._reason is not None or (self._is_counted and self._calls.are_whole)
+        if self._calls and not is_told and not self.is_over:
             self.fault = Fault(FaultKind.CUT)
             return []
         return self.feed([ServerSentEvent("done", b"")])
@@ -69,15 +68,17 @@ class AnswerStream(Reading):
     def _take(self, event: ServerSentEvent) -> list[Event]:
         match event.name:
             case "text" if event.data:
-                data = _decode_text(event.data)
-                return self._transcript.append(data.text) if _is_main(data.index) else []
+                data = _read_text(event.data)
+                return self._append(data.text or "") if _is_main(data.index) else []
             case "replace_response" if event.data:
-                data = _decode_text(event.data)
-                return self._transcript.replace(data.text) if _is_main(data.index) else []
+                data = _read_text(event.data)
+                # Nothing said is nothing replaced.
+                has_text = data.text is not None and _is_main(data.index)
+                return self._replace(data.text or "") if has_text else []
             case "file" if event.data:
-                return self._take_file(_decode_file(event.data))
+                return self._take_file(object_of(decode(event.data)))
             case "json" if event.data:
-                return self._take_chunk(msgspec.json.decode(event.data))
+                return self._take_chunk(read_chunk(decode(event.data)))
             case "error":
                 raise from_error_event(event.data)
             case "done":
@@ -85,27 +86,42 @@ class AnswerStream(Reading):
             case _:
                 return []
 
-    def _take_file(self, data: _FileData) -> list[Event]:
-        if not _is_main(data.index):
-            return []
-        self._has_files = True
-        self._bound(data.url, data.name)
-        file = File(data.url, data.name, data.content_type, data.inline_ref or "")
-        return [*self._transcript.interrupt(), file]
+    def _skip(self, event: ServerSentEvent) -> None:
+        super()._skip(event)
+        self._lacks_replacement = self._lacks_replacement or event.name == "replace_response"
 
-    def _take_chunk(self, value: object) -> list[Event]:
-        chunk = read_chunk(value)
-        events: list[Event] = []
-        if chunk.reasoning:
-            self._bound(chunk.reasoning)
-            events.append(Reasoning(chunk.reasoning))
-        events += self._transcript.append(chunk.content)
-        if chunk.tool_calls:
-            events += [*self._transcript.interrupt(), *self._calls.take(chunk.tool_calls)]
+    def _append(self, text: str) -> list[Event]:
+        return self._transcript.append(self._text.join(text))
+
+    def _replace(self, text: str) -> list[Event]:
+        self._lacks_replacement = False
+        self._text = Halves()
+        return self._transcript.replace(self._text.join(text))
+
+    def _take_file(self, fields: dict[str, object]) -> list[Event]:
+        if not _is_main(fields.get("index")):
+            return []
+        names = ("url", "name", "content_type", "inline_ref")
+        url, name, media_type, inline_ref = (whole(string_of(fields.get(n))) for n in names)
+        if not url:
+            raise ValueError("a file without an address")
+        self._has_files = True
+        self._bound(url, name)
+        return [*self._transcript.interrupt(), File(url, name, media_type, inline_ref)]
+
+    def _take_chunk(self, chunk: Chunk) -> list[Event]:
+        events = self._think(self._thoughts.join(chunk.reasoning))
+        events += self._append(chunk.content)
+        if chunk.fragments:
+            events += [*self._transcript.interrupt(), *self._calls.take(chunk.fragments)]
         if chunk.usage:
             events.append(chunk.usage)
-        self._reason = chunk.finish_reason or self._reason
+        self._note(chunk)
         return events
+
+    def _think(self, thoughts: str) -> list[Event]:
+        self._bound(thoughts)
+        return [Reasoning(thoughts)] if thoughts else []
 
     def _bound(self, *texts: str) -> None:
         self._beside += sum(map(len, texts))
@@ -113,13 +129,26 @@ class AnswerStream(Reading):
             raise Fault(FaultKind.PROTOCOL)
 
     def _finish(self) -> list[Event]:
-        events = self._transcript.finish()
+        if self._lacks_replacement:
+            raise Fault(FaultKind.PROTOCOL)
+        events = self._think(self._thoughts.rest())
+        events += self._transcript.append(self._text.rest())
+        events += [*self._transcript.finish(), *self._last_calls()]
         said = not self._transcript.is_empty or self._has_files or self._calls
-        if not said and self._reason in (None, "stop"):
+        if not said and self.skipped:
+            raise Fault(FaultKind.PROTOCOL)
+        if not said and self._reason in (None, "stop", "tool_calls"):
             self.fault = Fault(FaultKind.EMPTY)
             return events
         self.finished = True
         return [*events, Finished(self._finish_reason())]
+
+
+def _read_text(data: bytes) -> _TextData:
+    try:
+        return _decode_text(data)
+    except (msgspec.DecodeError, UnicodeError):
+        return msgspec.convert(decode(data), _TextData)
 
 
 def _is_main(index: object) -> bool:

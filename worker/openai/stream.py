@@ -6,19 +6,22 @@
     data: {"error": …}                  the end, in either shape of Poe's errors; behind a finish
                                         reason the answer is whole all the same
     data: [DONE]                        the end
-    end of the body                     the end if a finish reason was told, else a cut
+    end of the body                     the end if a finish reason was told, or token counts
+                                        came by themselves behind the answer; else a cut
+    anything else                       is skipped and counted
 
 A whole completion, which Poe sends when no stream is asked for, is read as one chunk.
 """
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Collection
 
 from contract.messages import Event, Finished, Reasoning, Text, Usage
 from worker.poe.chunks import Chunk, read_chunk
 from worker.poe.errors import from_late_error
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.loose import decode
 from worker.poe.reading import Reading
 from worker.poe.sse import ServerSentEvent
 
@@ -32,8 +35,8 @@ _DONE = b"[DONE]"
 class ChatStream(Reading):
     """An answer of Poe's OpenAI API."""
 
-    def __init__(self, max_size: int = MAX_SIZE) -> None:
-        super().__init__()
+    def __init__(self, max_size: int = MAX_SIZE, tools: Collection[str] = ()) -> None:
+        super().__init__(tools)
         self._max_size = max_size
         self._size = 0
         self._usage: Usage | None = None
@@ -45,10 +48,12 @@ class ChatStream(Reading):
 
     def end(self) -> list[Event]:
         """Take the end of the body."""
-        if self.is_complete:
+        said = self._size or (self._calls and self._calls.are_whole)
+        if self.is_complete or (said and self._is_counted):
             return self.feed([ServerSentEvent("message", _DONE)])
         if not self.is_over:
-            self.fault = Fault(FaultKind.CUT)
+            is_nonsense = self.skipped and not self._size and not self._calls
+            self.fault = Fault(FaultKind.PROTOCOL if is_nonsense else FaultKind.CUT)
         return []
 
     def _take(self, event: ServerSentEvent) -> list[Event]:
@@ -57,7 +62,7 @@ class ChatStream(Reading):
             return []
         if data == _DONE:
             return self._finish()
-        value = msgspec.json.decode(data)
+        value = decode(data)
         if name == "error" or (isinstance(value, dict) and value.get("error")):
             if self._reason and (self._size or self._calls):
                 return self._finish()
@@ -65,22 +70,26 @@ class ChatStream(Reading):
         return self._take_chunk(read_chunk(value))
 
     def _take_chunk(self, chunk: Chunk) -> list[Event]:
-        events: list[Event] = []
-        if chunk.reasoning:
-            events.append(Reasoning(chunk.reasoning))
-        if chunk.content:
-            events.append(Text(chunk.content))
-        events += self._calls.take(chunk.tool_calls)
-        self._size += len(chunk.reasoning) + len(chunk.content)
-        if self._size > self._max_size:
-            raise Fault(FaultKind.PROTOCOL)
+        events = self._words(self._thoughts.join(chunk.reasoning), self._text.join(chunk.content))
+        events += self._calls.take(chunk.fragments)
         self._usage = chunk.usage or self._usage
-        self._reason = chunk.finish_reason or self._reason
+        self._note(chunk)
         return events
 
+    def _words(self, thoughts: str, text: str) -> list[Event]:
+        self._size += len(thoughts) + len(text)
+        if self._size > self._max_size:
+            raise Fault(FaultKind.PROTOCOL)
+        events: list[Event] = [Reasoning(thoughts)] if thoughts else []
+        return [*events, Text(text)] if text else events
+
     def _finish(self) -> list[Event]:
-        if not self._size and not self._calls and self._reason in (None, "stop"):
+        events = [*self._words(self._thoughts.rest(), self._text.rest()), *self._last_calls()]
+        said = self._size or self._calls
+        if not said and self.skipped:
+            raise Fault(FaultKind.PROTOCOL)
+        if not said and self._reason in (None, "stop", "tool_calls"):
             raise Fault(FaultKind.EMPTY)
         self.finished = True
         usage = [self._usage] if self._usage else []
-        return [*usage, Finished(self._finish_reason())]
+        return [*events, *usage, Finished(self._finish_reason())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -16,6 +17,8 @@ from worker.poe.connections import FOREIGN, Gate, translated
 from worker.poe.limits import RateLimits, limits_from
 from worker.poe.reading import Reading
 from worker.poe.sse import EventDecoder, ServerSentEvent
+
+_log = logging.getLogger("worker.poe.answer")
 
 _LINGER = 0.5
 """Seconds after its last event in which the body may end, so that its connection can be used
@@ -107,7 +110,13 @@ class Answer:
                     raise self._stream.fault
                 await _linger(body)
             finally:
+                self._tell_skipped()
                 await response.aclose()
+
+    def _tell_skipped(self) -> None:
+        if self._stream.skipped:
+            skipped = {"events": self._stream.skipped}
+            _log.warning("a part of an answer could not be read and was skipped", extra=skipped)
 
     async def _send(self) -> httpx.Response:
         """Return the response when its headers are here."""

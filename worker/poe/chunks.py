@@ -4,64 +4,152 @@ Both kinds of upstream send them, the bot protocol as `json` events when tools a
 (fastapi_poe, `_stream_request_with_tools`). They are OpenAI's with liberties: `index` may be
 missing, `content` null, and the usage comes in a chunk without choices. Reasoning has no field of
 OpenAI's; `reasoning_content` and `reasoning` are what others call it. Nothing here fails: what
-cannot be read is not there.
+cannot be read is not there, and `unread` tells so.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
-from contract.messages import ToolCallDelta, Usage
+from contract.messages import Usage
 from worker.poe.loose import count_of, object_of, objects_of, string_of
+from worker.poe.tool_call import Fragment
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
-_REASONS: dict[object, FinishReason] = {
-    "stop": "stop",
+_REASONS: dict[str, FinishReason] = {
     "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
     "tool_calls": "tool_calls",
+    "tool_call": "tool_calls",
+    "tool_use": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
+    "safety": "content_filter",
 }
+"""The words of OpenAI, Anthropic, Google and Mistral, in lower case. Any other word is a `stop`."""
+
+_FAILURES = frozenset({"error", "abort", "insufficient_system_resource"})
+"""Words of OpenRouter, vLLM and DeepSeek for an answer that the model did not get to end."""
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What one chunk adds to the answer."""
+    """What one chunk adds to the answer. Text may hold halves of surrogate pairs."""
 
     content: str = ""
-    tool_calls: tuple[ToolCallDelta, ...] = ()
+    fragments: tuple[Fragment, ...] = ()
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     reasoning: str = ""
+    has_failed: bool = False
+    """Whether the finish reason says that the model has failed."""
+    has_choice: bool = False
+    unread: bool = False
+    """Whether something of the answer could not be read."""
+
+
+class _Texts:
+    """Reads fields that ought to be strings."""
+
+    def __init__(self) -> None:
+        self.unread = False
+
+    def read(self, value: object) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            # The parts of a message's content, as in a request.
+            return "".join(self.read(object_of(part).get("text")) for part in value)
+        self.unread = self.unread or value is not None
+        return ""
 
 
 def read_chunk(value: object) -> Chunk:
     """Read a decoded chunk, or a whole completion, whose `message` is all deltas in one."""
     fields = object_of(value)
-    choice = next((c for c in objects_of(fields.get("choices")) if not c.get("index")), {})
-    delta = object_of(choice.get("delta") or choice.get("message"))
-    calls = enumerate(objects_of(delta.get("tool_calls")))
-    reason = choice.get("finish_reason")
+    choices = _items(fields.get("choices"))
+    choice = next((c for c in objects_of(choices) if _is_first(c.get("index"))), {})
+    is_whole = not choice.get("delta")
+    told = choice.get("message") if is_whole else choice.get("delta")
+    delta, texts = object_of(told), _Texts()
+    reason = _word(choice.get("finish_reason"))
+    content = texts.read(delta.get("content"))
+    reasoning = texts.read(delta.get("reasoning_content")) or texts.read(delta.get("reasoning"))
+    odd = (not isinstance(value, dict), choices and not objects_of(choices), told and not delta)
     return Chunk(
-        string_of(delta.get("content")),
-        tuple(_tool_call(position, call) for position, call in calls),
+        content,
+        tuple(_fragments(delta, is_whole=is_whole)),
         _usage(object_of(fields.get("usage"))),
-        _REASONS.get(reason) if isinstance(reason, str) else None,
-        string_of(delta.get("reasoning_content")) or string_of(delta.get("reasoning")),
+        _REASONS.get(reason, "stop") if reason else None,
+        reasoning,
+        reason in _FAILURES,
+        bool(choice),
+        texts.unread or any(odd),
     )
 
 
-def _tool_call(position: int, call: dict[str, object]) -> ToolCallDelta:
-    index = count_of(call.get("index"))
-    function = object_of(call.get("function"))
-    return ToolCallDelta(
-        position if index is None else index,
-        string_of(call.get("id")),
-        string_of(function.get("name")),
-        string_of(function.get("arguments")),
+def _items(value: object) -> list[object]:
+    """Return what ought to be in a list, also where a single one is without it."""
+    if isinstance(value, list):
+        return value
+    return [value] if value else []
+
+
+def _is_first(index: object) -> bool:
+    """Tell whether a choice is the first; a nonsensical index counts as none."""
+    return not (isinstance(index, int) and index)
+
+
+def _word(value: object) -> str:
+    """Read a finish reason; one that is no word is some reason nevertheless."""
+    if isinstance(value, str):
+        return value.strip().lower()
+    return "stop" if value else ""
+
+
+def _fragments(delta: dict[str, object], *, is_whole: bool) -> Iterator[Fragment]:
+    calls = [call for call in _items(delta.get("tool_calls")) if call is not None]
+    for position, call in enumerate(calls):
+        fields = object_of(call)
+        place = f"#{position}" if is_whole else _place(fields.get("index"))
+        if place is None and len(calls) > 1:
+            place = f"#{position}"
+        # The name and the arguments may lie beside one another, as in OpenAI's newer dialect.
+        function = object_of(fields.get("function")) or fields
+        yield _fragment(place, _id(fields.get("id")), function, is_call=isinstance(call, dict))
+    if not calls and (legacy := delta.get("function_call")):
+        yield _fragment("function_call", "", object_of(legacy), is_call=isinstance(legacy, dict))
+
+
+def _fragment(
+    place: str | None, call_id: str, function: dict[str, object], *, is_call: bool
+) -> Fragment:
+    name, arguments = function.get("name"), function.get("arguments")
+    if isinstance(arguments, dict):
+        # Not msgspec's: it refuses halves of surrogate pairs.
+        arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    is_sound = isinstance(name, str | None) and isinstance(arguments, str | None)
+    return Fragment(
+        place, call_id, string_of(name), string_of(arguments), is_sound=is_call and is_sound
     )
+
+
+def _place(index: object) -> str | None:
+    """Return what tells a call from those beside it; None where there is no such sign."""
+    if isinstance(index, bool) or not isinstance(index, int | float | str) or index == "":
+        return None
+    return str(int(index)) if isinstance(index, float) and index.is_integer() else str(index)
+
+
+def _id(value: object) -> str:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else string_of(value)
 
 
 def _usage(usage: dict[str, object]) -> Usage | None:

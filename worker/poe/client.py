@@ -104,11 +104,12 @@ class PoeClient:
         `may_send` is asked once, with the connection open and nothing written. If it says yes,
         `on_sent` is called and the request leaves, with nothing in between.
         """
+        tools = [tool.name for tool in job.options.tools]
         if kind is Kind.BOT:
             return Answer(
                 self._http,
                 partial(self._query, job, model, secret, simulate_roles, attachments),
-                AnswerStream(),
+                AnswerStream(tools=tools),
                 secret,
                 may_send=may_send,
                 on_sent=on_sent,
@@ -119,7 +120,7 @@ class PoeClient:
         return Answer(
             self._http,
             partial(self._chat, job, model, secret, simulate_roles, stream),
-            ChatStream(),
+            ChatStream(tools=tools),
             secret,
             may_send=may_send,
             on_sent=on_sent,

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
+
+from worker.poe.halves import whole
 
 _MAX_COUNT = 2**63 - 1
 """What msgpack, and whoever reads it, can hold; JSON's numbers have no bound."""
 
+UNREADABLE = (ValueError, RecursionError)
+"""What `decode` raises."""
 
-def parse(data: bytes | str) -> object:
-    """Decode JSON; None when it is none."""
+
+def decode(data: bytes | str) -> object:
+    """Decode JSON, also where a string has bytes that are no UTF-8, control characters or halves
+    of surrogate pairs, which the result then has, too. Raises UNREADABLE.
+    """
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError):
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        return json.loads(text, strict=False, parse_constant=lambda _: None)
+
+
+def parse(data: bytes | str) -> object:
+    """Decode JSON whose strings are fit to be encoded again; None when it is none."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError):
+        pass
+    except RecursionError:
+        return None
+    try:
+        return json.loads(whole(json.dumps(decode(data), ensure_ascii=False)))
+    except UNREADABLE:
         return None
 
 

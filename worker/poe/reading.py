@@ -1,31 +1,50 @@
-"""What both kinds of answers have in common while they arrive."""
+"""What both kinds of answers have in common while they arrive.
+
+An answer is paid for, so an event that cannot be read does not end it: it is skipped and counted,
+and what follows goes on. It ends the answer only where its loss may have changed the meaning of
+what is left: a part of a tool call, or the text that was to stand in for all before.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-
-import msgspec
+from collections.abc import Collection
 
 from contract.messages import Event
-from worker.poe.chunks import FinishReason
+from worker.poe.chunks import Chunk, FinishReason
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.fragments import Fragments
+from worker.poe.halves import Halves
+from worker.poe.loose import UNREADABLE
 from worker.poe.sse import ServerSentEvent
+
+_WITHOUT_CALLS = ("text", "replace_response", "file")
+"""Events of the bot protocol; any other that is read may be a chunk."""
+
+_CUT_SHORT = ("length", "content_filter")
 
 
 class Reading(ABC):
-    """One answer while it arrives.
+    """One answer while it arrives; `tools` are the names of those that it may call.
 
     `feed` and `end` return what a client may see, ending with `Finished` when the answer is
     complete. `fault` is set when it will not be; it is no exception here, because what came
     before it in the same bytes is still good.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Collection[str] = ()) -> None:
         self.fault: Fault | None = None
         self.finished = False
-        self._calls = Fragments()
+        self.skipped = 0
+        """Events that could not be read, wholly or in part."""
+        self._calls = Fragments(tools)
         self._reason: FinishReason | None = None
+        self._text = Halves()
+        self._thoughts = Halves()
+        self._is_counted = False
+        """Token counts have come by themselves, as they do behind an answer's last word."""
+        self._may_lack_calls = False
+        """A chunk was skipped, and tool calls come in chunks."""
 
     @property
     def is_over(self) -> bool:
@@ -47,10 +66,8 @@ class Reading(ABC):
                 out += self._take(event)
             except Fault as fault:
                 self.fault = fault
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                self.fault = Fault(FaultKind.PROTOCOL)
-                # For the log: it tells the place and the types, not the content.
-                self.fault.__cause__ = error
+            except UNREADABLE:
+                self._skip(event)
         return out
 
     @abstractmethod
@@ -58,10 +75,34 @@ class Reading(ABC):
         """Take the end of the body."""
 
     @abstractmethod
-    def _take(self, event: ServerSentEvent) -> list[Event]: ...
+    def _take(self, event: ServerSentEvent) -> list[Event]:
+        """Take one event. Raises Fault, and UNREADABLE for one that is to be skipped."""
+
+    def _skip(self, event: ServerSentEvent) -> None:
+        """Count an event that could not be read, and note what it may have told."""
+        self.skipped += 1
+        self._may_lack_calls = self._may_lack_calls or event.name not in _WITHOUT_CALLS
+
+    def _note(self, chunk: Chunk) -> None:
+        """Note what a chunk tells beside the answer. Raises Fault where the model has failed."""
+        self.skipped += chunk.unread
+        self._is_counted = chunk.usage is not None and not chunk.has_choice
+        if chunk.has_failed:
+            raise Fault(FaultKind.UPSTREAM_DOWN)
+        self._reason = chunk.finish_reason or self._reason
+
+    def _last_calls(self) -> list[Event]:
+        """Return the rest of the calls. Raises Fault(PROTOCOL) where one is not what it was."""
+        called = bool(self._calls) or self._reason == "tool_calls"
+        is_lost = not self._calls.are_whole and self._reason not in _CUT_SHORT
+        if is_lost or (called and self._may_lack_calls):
+            raise Fault(FaultKind.PROTOCOL)
+        return list(self._calls.finish())
 
     def _finish_reason(self) -> FinishReason:
         # OpenAI's clients run tools only if this says so.
         if self._calls and self._reason in (None, "stop"):
             return "tool_calls"
+        if self._reason == "tool_calls" and not self._calls:
+            return "stop"
         return self._reason or "stop"

@@ -512,3 +512,20 @@ def test_a_client_from_before_tools_is_told_one_function_call() -> None:
     assert choice["finish_reason"] == "function_call"
     assert choice["message"]["function_call"] == {"name": "f", "arguments": '{"x":1}'}
     assert "tool_calls" not in choice["message"]
+
+
+def test_calls_of_a_stream_are_numbered_from_0_whatever_their_events_say() -> None:
+    renderer = StreamRenderer(Head("1", 1, "m", 0))
+    events = [
+        ToolCallDelta(3, "a", "f", "{}"),
+        ToolCallDelta(1, "", "g"),
+        ToolCallDelta(1, arguments="{}"),
+        Finished("tool_calls"),
+    ]
+
+    chunks = [json.loads(chunk) for chunk in renderer.feed(0, events)]
+
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert [call["index"] for call in calls] == [0, 0, 1, 1]
+    assert len({call["id"] for call in calls if "id" in call}) == 2

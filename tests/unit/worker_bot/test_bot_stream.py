@@ -137,7 +137,9 @@ def read(events: list[Event | FaultKind]) -> str:
         pytest.param([ServerSentEvent("text", b"{")], [FaultKind.PROTOCOL], id="cut JSON"),
         pytest.param([event("text", text=1)], [FaultKind.PROTOCOL], id="text that is none"),
         pytest.param(
-            [ServerSentEvent("text", b'{"text": "\xff"}')], [FaultKind.PROTOCOL], id="no UTF-8"
+            [ServerSentEvent("text", b'{"text": "a\xffb"}')],
+            [Text("a\ufffdb"), Finished()],
+            id="no UTF-8",
         ),
         pytest.param([event("file", name="n")], [FaultKind.PROTOCOL], id="a file that is nowhere"),
         pytest.param(
@@ -373,9 +375,13 @@ def test_tool_calls_come_as_deltas_with_their_usage() -> None:
         ("stop", "stop"),
         ("length", "length"),
         ("content_filter", "content_filter"),
-        ("tool_calls", "tool_calls"),
-        ("function_call", "tool_calls"),
-        ("whatever", "stop"),
+        ("tool_calls", "stop"),
+        ("function_call", "stop"),
+        ("end_turn", "stop"),
+        ("STOP", "stop"),
+        ("max_tokens", "length"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
     ],
 )
 def test_the_reason_for_the_end_is_passed_on(told: str, reason: str) -> None:

@@ -193,7 +193,7 @@ def test_an_answer_without_end_is_a_fault(field: str) -> None:
 
 
 def test_tool_calls_without_end_are_a_fault() -> None:
-    calls = [{"index": n, "function": {}} for n in range(MAX_TOOL_CALLS + 1)]
+    calls = [{"index": n, "function": {"name": "f"}} for n in range(MAX_TOOL_CALLS + 1)]
 
     assert fault(delta(tool_calls=calls)) is FaultKind.PROTOCOL
 
