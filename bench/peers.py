@@ -1,0 +1,227 @@
+"""The gateways that are compared: ours, nginx as the floor, and those that others make."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import upstream
+from bench.load import Target
+from bench.upstream import Load
+from tests.support.deployment import (
+    KEY,
+    Deployment,
+    RedisServer,
+    eventually,
+    free_port,
+    running_redis,
+    spawn,
+)
+
+LIMITS = "rateLimit = 10000\ncoolDown = 0\nmaxInFlight = 1000"
+"""Of our own config only the account's limits differ from the defaults: else they would be what is
+measured."""
+
+VENV = Path(os.environ.get("BENCH_VENV", ".venv-bench"))
+"""Where `make bench` installs the peers of PyPI."""
+NODE = Path(__file__).with_name("node")
+"""Where it installs that of npm."""
+
+
+class Missing(Exception):
+    """A peer cannot be had on this machine, for the reason given."""
+
+
+@dataclass
+class Peer:
+    """A running gateway."""
+
+    name: str
+    target: Target
+    parts: dict[str, list[int]] = field(default_factory=dict)
+    """Its processes, by what part of it they are."""
+
+    @property
+    def pids(self) -> list[int]:
+        """All its processes."""
+        return [pid for pids in self.parts.values() for pid in pids]
+
+
+Start = Callable[[Path, str, list[Load]], AbstractAsyncContextManager[Peer]]
+
+
+@asynccontextmanager
+async def ours(
+    directory: Path, url: str, loads: list[Load], *, tokens: int = 200, workers: int = 1
+) -> AsyncIterator[Peer]:
+    """One gateway, one Redis with its AOF, and workers, as `compose.yaml` has them."""
+    async with running_redis() as redis:
+        place = Path(tempfile.mkdtemp(dir=directory))
+        deployment = Deployment(place, redis)
+        names = ",".join(f"sk-bench-{n}" for n in range(tokens))
+        children = [
+            await deployment.start_worker(config=LIMITS, tokens=names, poe_url=url)
+            for _ in range(workers)
+        ]
+        gateway = await deployment.start_gateway()
+
+        async def knows_the_models() -> bool:
+            async with gateway.http() as http:
+                return loads[0].model in (await http.get("/v1/models")).text
+
+        await eventually(knows_the_models, "the catalogue")
+        target = Target(f"{gateway.url}/v1/chat/completions", (("authorization", f"Bearer {KEY}"),))
+        parts = {
+            "gateway": [gateway.child.pid],
+            "worker": [child.pid for child in children],
+            "Redis": [_pid_of(redis)],
+        }
+        try:
+            yield Peer("poe2gpt", target, parts)
+        finally:
+            await deployment.close()
+
+
+@asynccontextmanager
+async def nginx(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
+    """nginx that passes everything on: the floor."""
+    port = free_port()
+    config = directory / "pass.conf"
+    config.write_text(
+        f"""
+        worker_processes 1; pid {directory}/pass.pid; error_log {directory}/pass.log warn;
+        worker_rlimit_nofile 60000;
+        events {{ worker_connections 30000; }}
+        http {{
+          access_log off; keepalive_requests 1000000;
+          client_body_temp_path {directory}/b2; proxy_temp_path {directory}/p2;
+          fastcgi_temp_path {directory}/f2; uwsgi_temp_path {directory}/u2;
+          scgi_temp_path {directory}/s2;
+          upstream up {{ server {url.removeprefix("http://")}; keepalive 512; }}
+          server {{
+            listen 127.0.0.1:{port} backlog=4096;
+            location / {{
+              proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
+              proxy_buffering off; proxy_read_timeout 300s;
+            }}
+          }}
+        }}"""
+    )
+    child = await upstream.nginx(config)
+    await eventually(lambda: upstream.listens(port), "nginx")
+    try:
+        target = Target(f"http://127.0.0.1:{port}/v1/chat/completions")
+        yield Peer("nginx proxy_pass", target, {"nginx": [child.pid]})
+    finally:
+        await child.stop()
+
+
+@asynccontextmanager
+async def tensorzero(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
+    """TensorZero's gateway (Rust, no queue), which its Python package starts in a process."""
+    python = VENV / "bin/python"
+    if not list(VENV.glob("lib/*/site-packages/tensorzero")):
+        raise Missing("the package tensorzero is not in .venv-bench")
+    models = "".join(
+        f'[models."{load.model}"]\nrouting = ["up"]\n'
+        f'[models."{load.model}".providers.up]\ntype = "openai"\nmodel_name = "{load.model}"\n'
+        f'api_base = "{url}/v1/"\napi_key_location = "none"\n'
+        for load in loads
+    )
+    config = directory / "tensorzero.toml"
+    config.write_text("[gateway]\nobservability.enabled = false\n" + models)
+    script = directory / "tensorzero_peer.py"
+    script.write_text(
+        "import openai, signal, tensorzero, warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "client = openai.OpenAI(api_key='none')\n"
+        f"client = tensorzero.patch_openai_client(client, config_file={str(config)!r},"
+        " async_setup=False)\n"
+        "print('at', client.base_url, flush=True)\n"
+        "signal.pause()\n"
+    )
+    child = await spawn(directory / "tensorzero.log", str(python), str(script))
+    try:
+        await eventually(lambda: "at http" in child.output(), "TensorZero")
+        base = child.output().partition("at http")[2].split()[0]
+        target = Target(f"http{base}chat/completions", prefix="tensorzero::model_name::")
+        yield Peer("TensorZero 2026.6.0", target, {"gateway": [child.pid]})
+    finally:
+        child.process.kill()
+        await child.process.wait()
+
+
+@asynccontextmanager
+async def litellm(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
+    """LiteLLM's proxy (Python, no queue), with one process, as its documents start it."""
+    program = VENV / "bin/litellm"
+    if not program.exists():
+        raise Missing("the package litellm[proxy] is not in .venv-bench")
+    entries = "".join(
+        f"  - model_name: {load.model}\n    litellm_params:\n      model: openai/{load.model}\n"
+        f"      api_base: {url}/v1\n      api_key: none\n"
+        for load in loads
+    )
+    config = directory / "litellm.yaml"
+    config.write_text(f"model_list:\n{entries}")
+    port = free_port()
+    child = await spawn(
+        directory / "litellm.log",
+        *(str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)),
+        env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"},
+    )
+    try:
+        await eventually(lambda: upstream.listens(port), "LiteLLM")
+        target = Target(f"http://127.0.0.1:{port}/v1/chat/completions")
+        yield Peer("LiteLLM proxy", target, {"gateway": [child.pid]})
+    finally:
+        child.process.kill()
+        await child.process.wait()
+
+
+@asynccontextmanager
+async def portkey(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
+    """Portkey's gateway (TypeScript, no queue)."""
+    program = NODE / "node_modules/@portkey-ai/gateway/build/start-server.js"
+    if not program.exists():
+        raise Missing("the package @portkey-ai/gateway is not in bench/node")
+    port = free_port()
+    child = await spawn(
+        directory / "portkey.log",
+        *("node", str(program), "--headless", f"--port={port}"),
+        env={"NODE_ENV": "production"},
+    )
+    try:
+        await eventually(lambda: upstream.listens(port), "Portkey")
+        headers = (
+            ("x-portkey-provider", "openai"),
+            ("x-portkey-custom-host", f"{url}/v1"),
+            ("authorization", "Bearer none"),
+        )
+        target = Target(f"http://127.0.0.1:{port}/v1/chat/completions", headers)
+        yield Peer("Portkey gateway", target, {"gateway": [child.pid]})
+    finally:
+        child.process.kill()
+        await child.process.wait()
+
+
+def _pid_of(redis: RedisServer) -> int:
+    assert redis.child is not None
+    return redis.child.pid
+
+
+ALL: dict[str, Start] = {
+    "poe2gpt": ours,
+    "nginx": nginx,
+    "tensorzero": tensorzero,
+    "litellm": litellm,
+    "portkey": portkey,
+}
+"""Every peer, by the name that the command takes."""
+
+PYTHON = sys.version.split()[0]
