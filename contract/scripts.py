@@ -6,11 +6,30 @@ how what fills it comes to its end, and how those who live are known to.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 
 _LUA = files("contract") / "lua"
 _LIB = (_LUA / "lib.lua").read_text()
 _BRING_WORK = {"claim", "enqueue"}
+
+
+@dataclass(frozen=True)
+class Script:
+    """One script, as Redis knows it: by the digest of its source."""
+
+    source: str = field(repr=False)
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """Return the script of this name."""
+    text = source(name)
+    # Redis names a script by this digest; it secures nothing.
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def source(name: str) -> str:

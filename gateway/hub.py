@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contract import keys, scripts, tasks
+from contract import keys, tasks
 from contract.messages import (
     Catalogue,
     Frame,
@@ -26,11 +26,13 @@ from contract.messages import (
     Record,
     WorkerReport,
 )
+from contract.scripts import script
 from contract.store import RedisFault, connect, milliseconds
 from gateway.fleet import Fleet
 from gateway.following import PAGE, SILENCE, Following
 from gateway.line import Standing
 from gateway.subscriber import Subscriber
+from store.link import Link
 
 _log = logging.getLogger("gateway.hub")
 
@@ -149,10 +151,7 @@ class Hub:
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
         """Its version and what it was when last read: it is large, and rarely another."""
         self._redis = connect(url, connections=32, timeout=5.0)
-        self._claim = self._redis.register_script(scripts.source("claim"))
-        self._enqueue = self._redis.register_script(scripts.source("enqueue"))
-        self._cancel = self._redis.register_script(scripts.source("cancel"))
-        self._attend = self._redis.register_script(scripts.source("attend"))
+        self._link = Link(url, timeout=5.0)
         self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
         self._decode = msgspec.msgpack.Decoder(Frame).decode
 
@@ -170,6 +169,7 @@ class Hub:
             with suppress(*RedisFault):
                 # Dead, not unheard of: whatever it has left behind is then reclaimed.
                 await self._redis.zadd(keys.GATEWAYS, {self.gateway: 0})
+            await self._link.aclose()
             await self._redis.aclose()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -201,7 +201,7 @@ class Hub:
         That is `job`, if it is the first. Raises Mismatch, or RedisFault within `PATIENCE`.
         """
         args: list[Any] = [0, key, body, job, created, milliseconds(CLAIM_LIFE)]
-        reply = await self._asked(self._claim(args=args))
+        reply = await self._asked(self._link.run(script("claim"), *args))
         if not reply:
             raise Mismatch
         return reply[0].decode(), int(reply[1])
@@ -244,7 +244,7 @@ class Hub:
             grace, keep = milliseconds(resumable.grace), milliseconds(resumable.keep)
             args += [resumable.reader, grace, keep, resumable.key]
         try:
-            reply = await self._asked(self._enqueue(args=args))
+            reply = await self._asked(self._link.run(script("enqueue"), *args))
         except BaseException:
             # It may have been queued for all we know.
             self.leave(job.id, resumable, at_once=True)
@@ -304,14 +304,15 @@ class Hub:
                 self._departures.pop(departure, None)
 
     async def _tell(self, departures: Iterable[Departure]) -> None:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for departure in departures:
-                args: list[Any] = [0, departure.job, milliseconds(keys.ANSWER_LIFE)]
-                if resumable := departure.resumable:
-                    at_once = int(departure.at_once)
-                    args += [self.gateway, resumable.reader, at_once, resumable.key]
-                await self._cancel(args=args, client=pipe)
-            await pipe.execute()
+        cancel = script("cancel")
+        calls = []
+        for departure in departures:
+            args: list[Any] = [0, departure.job, milliseconds(keys.ANSWER_LIFE)]
+            if resumable := departure.resumable:
+                at_once = int(departure.at_once)
+                args += [self.gateway, resumable.reader, at_once, resumable.key]
+            calls.append(self._link.run(cancel, *args))
+        await asyncio.gather(*calls)
 
     async def read(self, job: str, after: str) -> list[Record]:
         """Read on in a job's log."""
@@ -320,7 +321,7 @@ class Hub:
 
     async def look(self) -> Fleet:
         """Look around, and be seen. Raises RedisFault."""
-        await self._attend(args=[0, self.gateway, milliseconds(keys.GATEWAY_LIFE)])
+        await self._link.run(script("attend"), 0, self.gateway, milliseconds(keys.GATEWAY_LIFE))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.zrange(keys.WORKERS, 0, -1)

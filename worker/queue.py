@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from redis import exceptions
 
-from contract import keys, scripts
+from contract import keys
 from contract.messages import (
     Catalogue,
     Failed,
@@ -27,7 +27,9 @@ from contract.messages import (
     is_output,
     is_terminal,
 )
+from contract.scripts import script
 from contract.store import RedisFault, connect, milliseconds
+from store.link import Link
 from worker.config import PoeToken
 from worker.poe.uploads import UploadedFile
 from worker.replies import Granted, Lost, Note, Parked, Refused, Taken, TokenState
@@ -62,19 +64,14 @@ class Queue:
         self._redis = connect(url, connections=32, timeout=_SOCKET_TIMEOUT)
         # A read that blocks needs a longer timeout than its block, and a connection of its own.
         self._bell = connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
-        self._script = {
-            name: self._redis.register_script(scripts.source(name))
-            for name in (
-                *("dispatch", "append", "handback", "reclaim", "beat"),
-                *("acquire", "extend", "release"),
-            )
-        }
+        self._link = Link(url, timeout=_SOCKET_TIMEOUT)
 
     async def __aenter__(self) -> Queue:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(*RedisFault):
+            await self._link.aclose()
             await self._redis.aclose()
             await self._bell.aclose()
 
@@ -221,7 +218,7 @@ class Queue:
 
     async def sent(self, token: PoeToken, grant: str, at: float) -> None:
         """The granted call went out, at `at` milliseconds of Redis's clock or before."""
-        await self._redis.zadd(keys.uses(token.account), {grant: at}, xx=True, lt=True)
+        await self._link.call("ZADD", keys.uses(token.account), "XX", "LT", at, grant)
 
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
@@ -351,7 +348,7 @@ class Queue:
         return float(seconds * 1000 + micros // 1000)
 
     async def _run(self, name: str, *args: Any) -> Any:
-        return await self._script[name](args=[0, *args])
+        return await self._link.run(script(name), 0, *args)
 
 
 async def _await(reply: Any) -> Any:

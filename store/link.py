@@ -1,0 +1,202 @@
+"""One connection to Redis that any number of commands share.
+
+Commands wait for nothing but their replies: those that are made in one turn of the event loop leave
+in one write, and replies come back in the order of the commands, as Redis promises. That costs a
+tenth of what a pool costs, where each command takes a connection, writes to it and reads from it by
+itself. For commands that block Redis there is `contract.store.connect`, for one of them would
+hold up all others.
+
+Nothing is ever repeated. When the connection is lost, each command under way fails, and nobody can
+know whether it took effect; the next command connects anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, cast
+
+import hiredis
+from redis import exceptions
+from redis.connection import BaseParser  # type: ignore[attr-defined]  # where parsers are told of
+
+from contract.address import parse
+from contract.scripts import Script
+from contract.store import Primary
+
+Word = bytes | str | int | float
+"""What a command is made of."""
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds within which a connection must be there and logged in."""
+
+
+class Link:
+    """Sends commands, and returns their replies.
+
+    `timeout` is how many seconds a reply may take: when one takes longer, the connection is given
+    up with everything that is under way on it. Raises ValueError for a URL that
+    `contract.address` cannot read.
+    """
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        self._address = parse(url)
+        self._primary = Primary(self._address)
+        self._timeout = timeout
+        self._wire: _Wire | None = None
+        self._connecting: asyncio.Task[_Wire] | None = None
+
+    async def call(self, *words: Word) -> Any:
+        """Return the reply to one command. Raises RedisFault."""
+        wire = self._wire
+        if wire is None or not wire.is_open:
+            wire = await self._connected()
+        return await wire.send(words)
+
+    async def run(self, script: Script, *args: Word) -> Any:
+        """Return what a script returns. Raises RedisFault.
+
+        A server that does not know the script has not run it, and is sent the whole of it.
+        """
+        try:
+            return await self.call("EVALSHA", script.sha, 0, *args)
+        except exceptions.NoScriptError:
+            return await self.call("EVAL", script.source, 0, *args)
+
+    async def aclose(self) -> None:
+        """Close the connection. What is under way fails."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._wire is not None:
+            self._wire.close(exceptions.ConnectionError("the connection was closed"))
+        await self._primary.aclose()
+
+    async def _connected(self) -> _Wire:
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._has_connected)
+        # Shielded: one caller that gives up does not take the others' connection with it.
+        return await asyncio.shield(self._connecting)
+
+    def _has_connected(self, task: asyncio.Task[_Wire]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._wire = task.result()
+
+    async def _connect(self) -> _Wire:
+        loop, wire = asyncio.get_running_loop(), _Wire(self._timeout)
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            if self._address.path:
+                await loop.create_unix_connection(lambda: wire, self._address.path)
+            else:
+                host, port = await self._primary.find()
+                await loop.create_connection(lambda: wire, host, port, ssl=self._primary.tls)
+            try:
+                for words in self._greeting():
+                    await wire.send(words)
+            except BaseException as fault:
+                wire.close(exceptions.ConnectionError(f"cannot log in: {fault!r}"))
+                raise
+        return wire
+
+    def _greeting(self) -> list[tuple[Word, ...]]:
+        login, greeting = self._address.login, []
+        if login.password:
+            user = (login.username,) if login.username else ()
+            greeting.append(("AUTH", *user, login.password))
+        if self._address.db:
+            greeting.append(("SELECT", self._address.db))
+        return greeting
+
+
+class _Wire(asyncio.Protocol):
+    """The connection itself, for as long as it lives."""
+
+    def __init__(self, timeout: float) -> None:
+        self.is_open = False
+        """Whether commands may be sent."""
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(
+            protocolError=exceptions.InvalidResponse, replyError=BaseParser.parse_error
+        )
+        self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        """When each command was made, and who waits for its reply."""
+        self._watch: asyncio.TimerHandle | None = None
+
+    def send(self, words: tuple[Word, ...]) -> asyncio.Future[Any]:
+        """Write a command, with all others of this turn of the loop; return its reply's future."""
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        if self._transport is None:
+            reply.set_exception(exceptions.ConnectionError("the connection is lost"))
+            return reply
+        packed = hiredis.pack_command(cast(tuple[Any, ...], words))
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(packed)
+        self._waiting.append((self._loop.time(), reply))
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._timeout, self._look)
+        return reply
+
+    def close(self, fault: Exception) -> None:
+        """Close the connection; everything under way fails with `fault`."""
+        self.is_open = False
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        waiting, self._waiting = self._waiting, deque()
+        for _, reply in waiting:
+            if not reply.done():
+                reply.set_exception(fault)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is not a subclass
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (found := self._reader.gets()) is not False:
+                self._settle(found)
+        except exceptions.InvalidResponse as fault:
+            self.close(exceptions.ConnectionError(f"this is no Redis: {fault}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None  # uvloop's raises when it is used after this
+        self.close(exceptions.ConnectionError(f"the connection was lost: {error or 'closed'}"))
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(unsent))
+
+    def _settle(self, found: Any) -> None:
+        if not self._waiting:
+            return
+        _, reply = self._waiting.popleft()
+        if isinstance(found, exceptions.ReadOnlyError):
+            # It was the primary. What is under way is answered still; the next command looks anew.
+            self.is_open = False
+        if not reply.done():
+            if isinstance(found, Exception):
+                reply.set_exception(found)
+            else:
+                reply.set_result(found)
+        if not self.is_open and not self._waiting:
+            self.close(exceptions.ConnectionError("the server is not the primary any longer"))
+
+    def _look(self) -> None:
+        """Give up the connection if its oldest command has waited for too long."""
+        self._watch = None
+        if not self._waiting:
+            return
+        due = self._waiting[0][0] + self._timeout
+        if due <= self._loop.time():
+            self.close(TimeoutError(f"no reply within {self._timeout:g} s"))
+        else:
+            self._watch = self._loop.call_at(due, self._look)
