@@ -10,7 +10,7 @@ Values under the keys in `_SECRETS` are never part of an error.
 from __future__ import annotations
 
 import difflib
-import hashlib
+import hmac
 import os
 import re
 import sys
@@ -35,7 +35,7 @@ Key = tuple[str | int, ...]
 
 T = TypeVar("T")
 
-_SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy"}
+_SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy", "fingerprintKey"}
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _BARE = re.compile(r"[\w-]*", re.ASCII)
@@ -265,9 +265,17 @@ def secrets(reference: str, where: object) -> list[str]:
     return found
 
 
-def fingerprint(text: str, person: bytes) -> str:
-    """Name a secret without telling it: 16 hexadecimal digits, other ones for another `person`."""
-    return hashlib.blake2b(text.encode(), digest_size=8, person=person).hexdigest()
+def fingerprint(text: str, person: bytes, key: str = "") -> str:
+    """Name a secret without telling it: 16 hexadecimal digits, other ones for another `person`.
+
+    They are an HMAC under `key`. Without one, whoever reads them can tell whether a guess is right.
+    """
+    return hmac.digest(key.encode(), person + b"\0" + text.encode(), "sha256")[:8].hex()
+
+
+def fingerprint_key(settings: Settings, reference: str) -> str:
+    """Resolve the setting `fingerprintKey`; empty if there is none. Raises ConfigError."""
+    return secrets(reference, settings.where(("fingerprintKey",)))[0] if reference else ""
 
 
 def checked_url(url: str, schemes: Sequence[str], where: object) -> str:

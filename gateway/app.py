@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import ipaddress
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,20 +15,26 @@ import msgspec
 
 from contract import tasks
 from contract.store import RedisFault
-from gateway.auth import authenticate, key_of
+from gateway.auth import authenticate, digest_of, key_of
 from gateway.chat import CHAT, COMPLETIONS, IMAGES, Chat, Route
 from gateway.config import AccessToken, GatewayConfig
+from gateway.doors import is_loopback, refused_host, refused_origin
 from gateway.fleet import Fleet, StartRate
+from gateway.guesses import Guesses
 from gateway.http import HTTPProtocol, Request, model_in, route_of
 from gateway.hub import Hub, within
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.openai.errors import (
     ApiError,
+    foreign_host,
+    foreign_origin,
     internal_error,
     method_not_allowed,
+    too_many_wrong_keys,
     unknown_route,
 )
 from gateway.openai.models import ModelTable
+from gateway.uploads import Uploads
 
 _log = logging.getLogger("gateway")
 
@@ -38,6 +46,12 @@ LOOK_TIMEOUT = 3.0
 
 READY_FOR = 3.0
 """Seconds for which a look around says that this gateway is ready."""
+
+KEY_CHECK = "/_key"
+"""Where nginx asks about a request's key, before it reads the body: 204, 401 or 429."""
+
+PROBES = ("/healthz", "/readyz")
+"""What anyone may ask, from anywhere."""
 
 _Handler = Callable[[Request], Awaitable[None]]
 
@@ -52,6 +66,9 @@ class App:
         self._draining = False
         self._fleet = Fleet(at=0.0)
         self._created = int(time.time())
+        self._guesses = Guesses()
+        self._trusted = tuple(ipaddress.ip_network(each) for each in config.trusted_proxies)
+        self._uploads = Uploads(config.max_body * 1024 * 1024)
         self.rate = StartRate()
         self.metrics = Metrics(hub.gateway)
         self.models = self._model_table()
@@ -65,6 +82,7 @@ class App:
             "/healthz": {"GET": self._healthz},
             "/readyz": {"GET": self._readyz},
             "/metrics": {"GET": self._metrics},
+            KEY_CHECK: {"GET": self._check_key},
         }
 
     @property
@@ -97,7 +115,7 @@ class App:
 
     async def __rsgi__(self, scope: Any, protocol: HTTPProtocol) -> None:
         """Answer one request."""
-        request = Request(scope, protocol)
+        request = Request(scope, protocol, self._uploads, self._trusted)
         try:
             await self._answer(request)
         except ApiError as error:
@@ -110,9 +128,11 @@ class App:
             self.metrics.responses.labels(request.status).inc()
 
     async def _answer(self, request: Request) -> None:
+        route = route_of(request.path)
+        if not self._config.access_tokens and route not in PROBES:
+            self._protect(request)
         if request.method == "OPTIONS":
             return request.preflight()
-        route = route_of(request.path)
         methods = self._routes.get(route)
         # `/models/chat/completions` names no model: it is a base URL that ends in /models.
         if methods is None and (model := model_in(route)) and f"/{model}" not in self._routes:
@@ -124,18 +144,57 @@ class App:
             raise method_not_allowed(request.method, ", ".join([*methods, "OPTIONS"]))
         return await methods[method](request)
 
+    def _protect(self, request: Request) -> None:
+        """Refuse what a web page may have sent. Raises ApiError (403)."""
+        allowed, host = self._config.allowed_hosts, request.host
+        exposed = not is_loopback(self._config.host)
+        if refused_host(host, allowed, exposed=exposed):
+            raise foreign_host()
+        if refused_origin(request.header("origin"), host, allowed):
+            raise foreign_origin()
+
     def authenticated(self, request: Request) -> AccessToken:
-        """Return who asks. Raises ApiError (401)."""
+        """Return who asks. Raises ApiError (401, or 429 for an address that guesses)."""
         key = key_of(
             request.header("authorization"), request.header("x-api-key"), request.header("api-key")
         )
-        return authenticate(key, self._config.access_tokens, time.time())
+        tokens = self._config.access_tokens
+        if not tokens or not key:
+            # Who has none does not guess.
+            return authenticate(key, tokens, time.time())
+        return self._guessed(request.address, key)
+
+    def _guessed(self, address: str, key: str) -> AccessToken:
+        now, digest = time.monotonic(), digest_of(key)
+        if wait := self._guesses.wait(address, digest, now):
+            self._tell(address, "throttled", self._guesses.throttled(address, now))
+            raise too_many_wrong_keys(wait)
+        try:
+            client = authenticate(key, self._config.access_tokens, time.time())
+        except ApiError:
+            self._tell(address, "wrong", self._guesses.wrong(address, now))
+            raise
+        self._guesses.accepted(address, digest)
+        return client
+
+    def _tell(self, address: str, verdict: str, count: int) -> None:
+        self.metrics.refused_keys.labels(verdict).inc()
+        if count:
+            _log.warning("wrong keys", extra={"address": address, "count": count})
 
     def _answering(self, route: Route) -> _Handler:
         async def answer(request: Request) -> None:
             await self._chat.complete(route, request, self.authenticated(request))
 
         return answer
+
+    async def _check_key(self, request: Request) -> None:
+        try:
+            self.authenticated(request)
+        except ApiError as error:
+            # nginx passes on no other status; Retry-After tells it that this is a 429.
+            raise dataclasses.replace(error, status=401) from None
+        request.respond(204)
 
     async def _list_models(self, request: Request) -> None:
         client = self.authenticated(request)

@@ -20,7 +20,7 @@ def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessT
     """
     if not tokens:
         return OPEN
-    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    digest = digest_of(key)
     found: AccessToken | None = None
     for token in tokens:
         if hmac.compare_digest(digest, token.digest):
@@ -28,6 +28,11 @@ def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessT
     if found is None or (found.expires is not None and found.expires <= now):
         raise invalid_api_key()
     return found
+
+
+def digest_of(key: str) -> bytes:
+    """Return what is kept of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def key_of(authorization: str, *others: str) -> str:

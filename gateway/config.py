@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import ipaddress
+import math
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from contract import config
-from contract.config import ModelSettings, Settings
+from contract.config import ConfigError, ModelSettings, Settings
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+_STRONG = 60.0
+"""Bits: the characters of a key times what each of them can tell at most."""
+_HOW_TO_MAKE_A_KEY = "make one with `openssl rand -hex 24`"
 
 
 class AccessToken(msgspec.Struct, frozen=True):
@@ -44,6 +50,12 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     redis_url: str = config.REDIS_URL
     access_tokens: tuple[AccessToken, ...] = ()
     """Empty: everyone may ask."""
+    fingerprint_key: str = ""
+    """What the names of clients in Redis are keyed with. Empty: anyone can compute them."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Without access tokens: the names under which we may be called, and whose pages may ask."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks whose X-Forwarded-For is believed."""
     bot: dict[str, Annotated[str, Meta(min_length=1)]] = {}
     """What a client calls a model, and what the upstream calls it."""
     models: dict[str, ModelSettings] = {}
@@ -98,7 +110,8 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     read = settings.struct(GatewayConfig, but=["accessTokens", "models"])
     where = settings.where(("redisUrl",))
     url = config.secrets(read.redis_url, where)[0]
-    tokens, warnings = _access_tokens(settings)
+    key = config.fingerprint_key(settings, read.fingerprint_key)
+    tokens, warnings = _access_tokens(settings, key)
     if not tokens and "host" not in settings.values:
         warnings.append(
             f"no access token is configured, so only this machine can connect ({read.host}); "
@@ -107,42 +120,65 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     return msgspec.structs.replace(
         read,
         access_tokens=tokens,
+        # Only needed to name the clients, which is done.
+        fingerprint_key="",
+        allowed_hosts=tuple(host.lower() for host in read.allowed_hosts),
+        trusted_proxies=_networks(settings, read.trusted_proxies),
         models=settings.tables_of(ModelSettings, "models"),
         host=settings.values.get("host", "0.0.0.0" if tokens else read.host),  # noqa: S104
         redis_url=config.redis_url(url, where),
     ), warnings
 
 
-def access_token(key: str, name: str | None = None) -> AccessToken:
+def _networks(settings: Settings, networks: tuple[str, ...]) -> tuple[str, ...]:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"{settings.where(('trustedProxies',))}: {error}") from None
+    return networks
+
+
+def access_token(key: str, name: str | None = None, fingerprint_key: str = "") -> AccessToken:
     """Make the record of one key, which the key cannot be told from."""
-    client = config.fingerprint(key, b"p2g-client")
+    client = config.fingerprint(key, b"p2g-client", fingerprint_key)
     digest = hashlib.sha256(key.encode()).digest()
     return AccessToken(digest, client, name or f"client-{client[:6]}")
 
 
-def _access_tokens(settings: Settings) -> tuple[tuple[AccessToken, ...], list[str]]:
+def _access_tokens(settings: Settings, key: str) -> tuple[tuple[AccessToken, ...], list[str]]:
     tokens: dict[bytes, AccessToken] = {}
-    twice: list[tuple[object, str]] = []
+    told: list[tuple[object, str]] = []
     for number, entry in enumerate(settings.list_of(_Entry, "accessTokens")):
         where = settings.where(("accessTokens", number))
         table = _Entry(entry) if isinstance(entry, str) else entry
-        for token in _of(table, where):
+        for secret, token in _of(table, where, key):
+            if is_weak(secret):
+                told.append((where, f"{token.name} can be guessed; {_HOW_TO_MAKE_A_KEY}"))
             if token.digest in tokens:
-                twice.append((where, f"{token.name} is listed twice; the first entry counts"))
+                told.append((where, f"{token.name} is listed twice; the first entry counts"))
             tokens.setdefault(token.digest, token)
-    return tuple(tokens.values()), config.warnings_of(twice)
+    return tuple(tokens.values()), config.warnings_of(told)
 
 
-def _of(entry: _Entry, where: object) -> list[AccessToken]:
+def is_weak(key: str) -> bool:
+    """Return whether a key may be found by trying: fewer than about 60 bits, at best."""
+    return len(key) * math.log2(len(set(key))) < _STRONG
+
+
+def _of(entry: _Entry, where: object, fingerprint_key: str) -> list[tuple[str, AccessToken]]:
     keys = config.secrets(entry.key, where)
     return [
-        msgspec.structs.replace(
-            access_token(key, entry.name),
-            weight=entry.weight,
-            max_concurrent=entry.max_concurrent,
-            rate_limit=entry.rate_limit,
-            models=entry.models,
-            expires=None if entry.expires is None else _end_of(entry.expires),
+        (
+            key,
+            msgspec.structs.replace(
+                access_token(key, entry.name, fingerprint_key),
+                weight=entry.weight,
+                max_concurrent=entry.max_concurrent,
+                rate_limit=entry.rate_limit,
+                models=entry.models,
+                expires=None if entry.expires is None else _end_of(entry.expires),
+            ),
         )
         for key in keys
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Protocol
 
 from granian import rsgi
 
+from gateway.doors import Network, client_address
 from gateway.openai.errors import (
     ApiError,
     body_too_large,
@@ -18,6 +20,7 @@ from gateway.openai.errors import (
     invalid_request,
 )
 from gateway.unread import Peer, plain
+from gateway.uploads import Upload, Uploads
 
 BODY_TIMEOUT = 60.0
 """Seconds within which a whole body must have come."""
@@ -82,12 +85,21 @@ class Sink:
 class Request:
     """One request and the way to answer it."""
 
-    def __init__(self, scope: Any, protocol: HTTPProtocol) -> None:
+    def __init__(
+        self,
+        scope: Any,
+        protocol: HTTPProtocol,
+        uploads: Uploads | None = None,
+        trusted: Sequence[Network] = (),
+    ) -> None:
         self.method: str = scope.method
         self.path: str = scope.path
         self._client: str = scope.client
         self._headers = scope.headers
+        self._authority: str = getattr(scope, "authority", None) or ""
         self._protocol = protocol
+        self._uploads = uploads or Uploads(LINGER)
+        self._trusted = trusted
         given = self.header("x-request-id")
         self.id = given if _SANE_ID.fullmatch(given) else f"req_{token_hex(12)}"
         self.status = 0
@@ -102,6 +114,16 @@ class Request:
         """The client's end of the connection; nginx's, behind nginx."""
         address, _, port = self._client.rpartition(":")
         return plain(address.strip("[]")), int(port or 0)
+
+    @property
+    def host(self) -> str:
+        """The name under which we are called."""
+        return self._authority or self.header("host")
+
+    @property
+    def address(self) -> str:
+        """Who asks, as far as we and the proxies that we trust know."""
+        return client_address(self.peer[0], self.header("x-forwarded-for"), self._trusted)
 
     def header(self, name: str) -> str:
         """A header's value, or nothing."""
@@ -119,31 +141,40 @@ class Request:
         return value
 
     async def body(self, limit: int) -> bytes:
-        """The whole body, of at most `limit` bytes. Raises ApiError (413 or 408)."""
+        """The whole body, of at most `limit` bytes. Raises ApiError (413, 408, 429 or 503)."""
         length = self.header("content-length")
         patience = 0 if self.header("expect") else LINGER
         if length.isdecimal() and int(length) > limit + patience:
             self._cut_off = True
             raise body_too_large(limit)
-        pieces: list[bytes] = []
-        size = 0
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                async for piece in self._protocol:
-                    size += len(piece)
-                    if size <= limit:
-                        pieces.append(bytes(piece))
-                    elif size > limit + LINGER:
-                        self._cut_off = True
-                        break
-                    else:
-                        pieces.clear()
+                return await self._collected(limit)
         except TimeoutError:
             self._cut_off = True
             message = f"The request's body did not come within {BODY_TIMEOUT:g} seconds."
             raise ApiError(408, "invalid_request_error", "request_timeout", message) from None
-        if size > limit:
-            raise body_too_large(limit)
+
+    async def _collected(self, limit: int) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        refusal: ApiError | None = None
+        with self._uploads.upload(self.address) as upload:
+            async for piece in self._protocol:
+                size += len(piece)
+                if refusal is None:
+                    refusal = _refusal(upload, len(piece), size, limit)
+                if size > limit + LINGER:
+                    self._cut_off = True
+                    break
+                if refusal is None:
+                    pieces.append(bytes(piece))
+                else:
+                    # What still comes is thrown away: see LINGER.
+                    pieces.clear()
+                    upload.drop()
+        if refusal is not None:
+            raise refusal
         return b"".join(pieces)
 
     def disconnected(self) -> asyncio.Future[None]:
@@ -208,6 +239,17 @@ class Request:
             ("x-request-id", self.id),
             *self.headers,
         ]
+
+
+def _refusal(upload: Upload, more: int, size: int, limit: int) -> ApiError | None:
+    """Return why a body of `size` bytes so far, `more` of them new, is not taken."""
+    if size > limit:
+        return body_too_large(limit)
+    try:
+        upload.add(more)
+    except ApiError as error:
+        return error
+    return None
 
 
 def route_of(path: str) -> str:

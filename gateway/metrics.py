@@ -26,6 +26,12 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.refused_keys = Counter(
+            "poe2gpt_refused_keys",
+            "Keys that nobody has (wrong), or that were not even looked at (throttled).",
+            ["verdict"],
+            registry=registry,
+        )
         self.queue_wait = Histogram(
             "poe2gpt_queue_wait_seconds",
             "Time between a request and its first attempt.",

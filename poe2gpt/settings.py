@@ -25,11 +25,14 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "ACCESS_TOKENS": ("accessTokens", comma_list),
     "PORT": ("port", number),
     "HOST": ("host", str),
+    "ALLOWED_HOSTS": ("allowedHosts", comma_list),
+    "TRUSTED_PROXIES": ("trustedProxies", comma_list),
+    "FINGERPRINT_KEY": ("fingerprintKey", str),
     "REDIS_URL": ("redisUrl", str),
     "POE_URL": ("poeUrl", str),
     "POE_UPLOAD_URL": ("uploadUrl", str),
 }
-SECRET_VARIABLES = frozenset({"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL"})
+SECRET_VARIABLES = frozenset({"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGERPRINT_KEY"})
 
 
 def settings(flags: Flags, environment: Mapping[str, str]) -> tuple[Settings, str]:

@@ -40,6 +40,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     """Everything a worker is told. Times are in seconds."""
 
     redis_url: str = config.REDIS_URL
+    fingerprint_key: str = ""
+    """What the names of tokens in Redis are keyed with. Empty: anyone can compute them."""
     poe_url: str = "https://api.poe.com"
     upload_url: str | None = None
     """Where attachments are uploaded to. None: where Poe takes them, or what `poe_url` names."""
@@ -84,10 +86,13 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
     Returns the configuration and what the operator should be warned of. Raises ConfigError.
     """
     read = settings.struct(WorkerConfig, but=["tokens", "models"])
-    tokens, warnings = _tokens(settings, settings.struct(Limits))
+    key = config.fingerprint_key(settings, read.fingerprint_key)
+    tokens, warnings = _tokens(settings, settings.struct(Limits), key)
     return msgspec.structs.replace(
         read,
         tokens=tokens,
+        # Only needed to name the tokens, which is done.
+        fingerprint_key="",
         models=settings.tables_of(ModelSettings, "models"),
         redis_url=_redis_url(settings, read.redis_url),
         poe_url=_url(settings, "poeUrl", read.poe_url, ["https", "http"]),
@@ -108,14 +113,14 @@ def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> st
     return config.checked_url(config.secrets(reference, where)[0], schemes, where)
 
 
-def _tokens(settings: Settings, limits: Limits) -> tuple[tuple[PoeToken, ...], list[str]]:
+def _tokens(settings: Settings, limits: Limits, key: str) -> tuple[tuple[PoeToken, ...], list[str]]:
     tokens: dict[str, PoeToken] = {}
     twice: list[tuple[object, str]] = []
     for number, entry in enumerate(settings.list_of(_Entry, "tokens")):
         where = settings.where(("tokens", number))
         table = _Entry(entry) if isinstance(entry, str) else entry
         for secret in config.secrets(table.token, where):
-            token = _token(secret, table, limits)
+            token = _token(secret, table, limits, key)
             if (same := tokens.get(token.id)) is not None:
                 twice.append((where, f"{token.label} is listed twice and counts once"))
                 token = _merged(same, token, where)
@@ -125,12 +130,13 @@ def _tokens(settings: Settings, limits: Limits) -> tuple[tuple[PoeToken, ...], l
     return agreed, config.warnings_of(twice) + config.warnings_of(disagree)
 
 
-def _token(secret: str, entry: _Entry, limits: Limits) -> PoeToken:
-    fingerprint = config.fingerprint(secret, b"p2g-token")
+def _token(secret: str, entry: _Entry, limits: Limits, key: str) -> PoeToken:
+    fingerprint = config.fingerprint(secret, b"p2g-token", key)
+    of_account = config.fingerprint(entry.account or "", b"p2g-account", key)
     return PoeToken(
         id=fingerprint,
         label=f"{entry.account or 'token'}-{fingerprint[:6]}",
-        account=config.fingerprint(entry.account, b"p2g-account") if entry.account else fingerprint,
+        account=of_account if entry.account else fingerprint,
         secret=secret,
         rate_limit=limits.rate_limit if entry.rate_limit is None else entry.rate_limit,
         cool_down=limits.cool_down if entry.cool_down is None else entry.cool_down,

@@ -267,6 +267,44 @@ def body_too_large(limit: int) -> ApiError:
     return ApiError(413, "invalid_request_error", "request_too_large", message)
 
 
+def too_many_uploads() -> ApiError:
+    """429: the bodies that one address is sending are too large together."""
+    message = "Your address is sending too much at once. Let some requests arrive before the next."
+    return ApiError(429, "rate_limit_error", "too_many_uploads", message, retry_after=5)
+
+
+def uploads_full() -> ApiError:
+    """503: the bodies that all addresses are sending are too large together."""
+    message = "Too much is being sent to this server at once. Try again in a moment."
+    return ApiError(503, "server_error", "overloaded", message, retry_after=5)
+
+
+def too_many_wrong_keys(retry_after: float) -> ApiError:
+    """429: no key from this address is looked at now. `retry_after` is in seconds."""
+    message = "Too many wrong API keys came from your address. Wait before you try another."
+    code = "too_many_wrong_keys"
+    return ApiError(429, "rate_limit_error", code, message, retry_after=math.ceil(retry_after))
+
+
+def foreign_host() -> ApiError:
+    """403: without access tokens only this machine may ask, under its own name."""
+    message = (
+        "This server has no access tokens, so it does not answer under this Host, which a web page"
+        " may have made up. Call it as localhost, set `accessTokens`, or list the name in"
+        " `allowedHosts`."
+    )
+    return ApiError(403, "invalid_request_error", "forbidden_host", message, "Host")
+
+
+def foreign_origin() -> ApiError:
+    """403: without access tokens no other site's web pages may ask."""
+    message = (
+        "This server has no access tokens, so it does not answer web pages of this Origin. Set"
+        " `accessTokens`, or list the page's host in `allowedHosts`."
+    )
+    return ApiError(403, "invalid_request_error", "forbidden_origin", message, "Origin")
+
+
 def unsupported_encoding(encoding: str) -> ApiError:
     """415 for a request body that came compressed."""
     message = f"Content-Encoding {encoding[:64]!r} is not supported; send the body as it is."

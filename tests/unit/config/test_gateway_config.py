@@ -11,6 +11,8 @@ import pytest
 from contract.config import ConfigError, File, Settings
 from gateway.config import GatewayConfig, access_token, gateway_config
 
+KEY = "6aFVmFUWZ8JdmdBkXkPzqz"
+
 
 def settings(**values: Any) -> Settings:
     return Settings(File("config.toml", "", values))
@@ -27,9 +29,9 @@ def test_nothing_set_gives_the_defaults_on_this_machine_only() -> None:
 @pytest.mark.parametrize(
     ("values", "host", "warned"),
     [
-        pytest.param({"accessTokens": ["k"]}, "0.0.0.0", False, id="protected"),
+        pytest.param({"accessTokens": [KEY]}, "0.0.0.0", False, id="protected"),
         pytest.param({"host": "0.0.0.0"}, "0.0.0.0", False, id="open on purpose"),
-        pytest.param({"host": "::1", "accessTokens": ["k"]}, "::1", False, id="both"),
+        pytest.param({"host": "::1", "accessTokens": [KEY]}, "::1", False, id="both"),
         pytest.param({}, "127.0.0.1", True, id="neither"),
     ],
 )
@@ -83,7 +85,7 @@ def test_a_key_works_through_the_day_on_which_it_expires() -> None:
 
 
 def test_a_key_listed_twice_counts_once_and_is_said() -> None:
-    config, warnings = gateway_config(settings(accessTokens=[{"key": "k", "weight": 3}, "k"]))
+    config, warnings = gateway_config(settings(accessTokens=[{"key": KEY, "weight": 3}, KEY]))
 
     assert [token.weight for token in config.access_tokens] == [3.0]
     assert "listed twice" in warnings[0]
@@ -130,3 +132,35 @@ def test_it_passes_through_a_descriptor() -> None:
     config, _ = gateway_config(settings(accessTokens=["k"], bot={"a": "A"}))
 
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(config), type=GatewayConfig) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "weak"),
+    [
+        pytest.param("secret", True, id="a word"),
+        pytest.param("a" * 64, True, id="one character"),
+        pytest.param("sk-1234", True, id="short"),
+        pytest.param("0f3c9a7b2e5d8146c0a4", False, id="80 random bits"),
+        pytest.param(KEY, False, id="128 random bits"),
+    ],
+)
+def test_a_key_that_can_be_guessed_is_warned_of(key: str, weak: bool) -> None:
+    _, warnings = gateway_config(settings(accessTokens=[key]))
+
+    assert any("can be guessed" in warning for warning in warnings) is weak
+    assert not any(key in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("networks", [["10.0.0.1/8"], ["proxy"], [""]])
+def test_a_trusted_proxy_is_a_network(networks: list[str]) -> None:
+    with pytest.raises(ConfigError, match="trustedProxies"):
+        gateway_config(settings(trustedProxies=networks))
+
+
+def test_another_fingerprint_key_gives_a_client_another_name() -> None:
+    names = {
+        gateway_config(settings(accessTokens=[KEY], fingerprintKey=key))[0].access_tokens[0].client
+        for key in ("", "one", "two")
+    }
+
+    assert len(names) == 3

@@ -1,0 +1,77 @@
+"""How many bytes of unfinished bodies there may be: of one address, and of all. Pure.
+
+A body is kept in memory until it has come whole, and who sends one slowly keeps it there for as
+long as a body may take.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.openai.errors import too_many_uploads, uploads_full
+
+BODIES_OF_ONE = 4
+"""The largest bodies that one address may have under way at once; smaller ones as many as fit."""
+
+BODIES_OF_ALL = 16
+"""The same of all addresses together."""
+
+
+class Upload:
+    """One body under way."""
+
+    def __init__(self, uploads: Uploads, address: str) -> None:
+        self._uploads = uploads
+        self._address = address
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        """Count `size` more bytes. Raises ApiError (429 or 503) where there is no room for them."""
+        self._uploads.add(self._address, size)
+        self.size += size
+
+    def drop(self) -> None:
+        """Count no byte any longer: they have been thrown away."""
+        self._uploads.remove(self._address, self.size)
+        self.size = 0
+
+
+class Uploads:
+    """The bytes of all bodies under way."""
+
+    def __init__(self, largest: int) -> None:
+        """`largest` is how many bytes one body may have."""
+        self._of_one = BODIES_OF_ONE * largest
+        self._of_all = BODIES_OF_ALL * largest
+        self._sizes: Counter[str] = Counter()
+        self._total = 0
+
+    def __repr__(self) -> str:
+        return f"Uploads({self._total} bytes of {len(self._sizes)} addresses)"
+
+    @contextmanager
+    def upload(self, address: str) -> Iterator[Upload]:
+        """Inside the block a body comes from `address`; behind it, its bytes count no longer."""
+        upload = Upload(self, address)
+        try:
+            yield upload
+        finally:
+            upload.drop()
+
+    def add(self, address: str, size: int) -> None:
+        """Count `size` more bytes from there. Raises ApiError (429 or 503)."""
+        if self._sizes[address] + size > self._of_one:
+            raise too_many_uploads()
+        if self._total + size > self._of_all:
+            raise uploads_full()
+        self._sizes[address] += size
+        self._total += size
+
+    def remove(self, address: str, size: int) -> None:
+        """Count `size` bytes from there no longer."""
+        self._total -= size
+        self._sizes[address] -= size
+        if not self._sizes[address]:
+            del self._sizes[address]
