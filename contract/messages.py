@@ -274,6 +274,10 @@ class WorkerReport(msgspec.Struct, frozen=True, array_like=True):
     running: int
     capacity: float = 0.0
     """Starts per second that the limits of its free, cooling and busy tokens allow."""
+    others: int = 0
+    """Tokens of its configuration that it does not own, and that are not known to be set aside."""
+    unowned: int = 0
+    """Tokens of its configuration that no worker has owned for a while."""
 
 
 class Model(msgspec.Struct, frozen=True, array_like=True):

@@ -304,7 +304,7 @@ class Chat:
     def _hopeless(self) -> Failed | None:
         """Return why no request can be answered, if none can."""
         tokens = self._app.fleet.tokens
-        if tokens.free or tokens.cooling or tokens.busy:
+        if tokens.free or tokens.cooling or tokens.busy or self._app.fleet.others:
             return None
         if tokens.parked:
             return Failed(FailureKind.NO_POINTS, "No Poe key of this deployment has points left.")

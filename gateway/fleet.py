@@ -34,6 +34,16 @@ class Fleet:
         return sum(worker.capacity for worker in self.workers)
 
     @property
+    def others(self) -> int:
+        """Tokens that may be well, for all that those who do not own them know."""
+        return sum(worker.others for worker in self.workers)
+
+    @property
+    def unowned(self) -> int:
+        """Tokens that no worker owns, by the word of the one that knows most of them."""
+        return max((worker.unowned for worker in self.workers), default=0)
+
+    @property
     def tokens(self) -> TokenCounts:
         """All tokens that a worker owns, by what they can do now."""
         counts = [worker.tokens for worker in self.workers]

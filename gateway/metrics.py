@@ -63,6 +63,9 @@ class Metrics:
             ["worker", "state"],
             registry=registry,
         )
+        self._unowned = Gauge(
+            "poe2gpt_unowned_tokens", "Poe tokens that no worker owns.", registry=registry
+        )
         self._running = Gauge(
             "poe2gpt_running_jobs", "Jobs under way at a worker.", ["worker"], registry=registry
         )
@@ -73,6 +76,7 @@ class Metrics:
         """Take in the last look at the fleet."""
         self._waiting.set(fleet.waiting)
         self._workers.set(len(fleet.workers))
+        self._unowned.set(fleet.unowned)
         self._tokens.clear()
         self._running.clear()
         for worker in fleet.workers:

@@ -20,6 +20,7 @@ from poe2gpt.become import with_tokens
 from poe2gpt.serve import unreachable, without_password
 from poe2gpt.terminal import Trouble
 from worker.config import PoeToken, WorkerConfig
+from worker.leases import deal
 
 _AT_ONCE = 8
 """Tokens looked at at a time: enough to be quick, and no burst for Poe."""
@@ -150,18 +151,28 @@ async def _verdicts(worker: WorkerConfig) -> list[str]:
         async with embedded.connect(worker.redis_url) as client:
             seconds, micros = await client.time()
             now = seconds * 1000 + micros // 1000
-            return [await _verdict(client, token, now) for token in worker.tokens]
+            # Where no worker runs, it is no news that none owns a token.
+            running = await client.zcount(keys.WORKERS, f"({now}", "+inf")
+            batches = deal(token.account for token in worker.tokens) if running else {}
+            return [
+                await _verdict(client, token, batches.get(token.account), now)
+                for token in worker.tokens
+            ]
     except (RedisError, OSError):
         return [""] * len(worker.tokens)
 
 
-async def _verdict(client: embedded.Client, token: PoeToken, now: int) -> str:
+async def _verdict(client: embedded.Client, token: PoeToken, batch: str | None, now: int) -> str:
     parked, reason = await client.hmget(keys.token(token.id), ["until", "reason"])
     if (wait := float(parked or 0) - now) > 0:
         return f"set aside for {_duration(wait)}: {reason!s}"
     (rests,) = await client.hmget(keys.token(token.account), ["rests"])
     if (wait := float(rests or 0) - now) > 0:
         return f"rests for {_duration(wait)}: rate limited"
+    if batch is not None:
+        (expires,) = await client.hmget(keys.lease(batch), ["expires"])
+        if float(expires or 0) <= now:
+            return "no worker owns it: do those that run know it?"
     return ""
 
 

@@ -13,11 +13,12 @@ from typing import Literal
 from contract.messages import Event, Job, MediaPart, Model
 from contract.store import RedisFault
 from worker import lessons
+from worker.balances import Balances
 from worker.bot.attachments import Attachment
 from worker.config import PoeToken
 from worker.leases import Leases
 from worker.poe.client import PoeClient
-from worker.poe.faults import Blame, Fault, FaultKind, blame
+from worker.poe.faults import Fault, FaultKind
 from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Queue
 from worker.replies import Granted, Lost, Note, Parked, Refused
@@ -60,6 +61,7 @@ class Calls:
         self._leases = leases
         self._poe = poe
         self._uploads = Uploads(queue, poe)
+        self._balances = Balances(poe)
         # The longest a granted call may take to leave: time to connect, and a little.
         self._guard = guard
         self._in_flight: dict[str, PoeToken] = {}
@@ -129,7 +131,7 @@ class Calls:
                 self._pool.unpark(token.id)
                 note = Note(rest=note.rest if note else 0.0, park=-1)
         except Fault as fault:
-            note = self._learn(fault, job, token, began)
+            note = await self._learn(fault, job, token, began)
             if attachments and fault.kind in _MAY_BE_A_LOST_FILE:
                 await self._uploads.forget(job, token)
             raise
@@ -145,7 +147,11 @@ class Calls:
             return await self._uploads.attachments(job, token)
         except Fault as fault:
             self._pool.cancel(token)
-            if note := self._learn(fault, job, token, began):
+            # It says nothing of models, and of calls no more than that the key is none.
+            note = None
+            if lessons.needs_proof(fault.kind):
+                note = await self._learn(fault, job, token, began)
+            if note and note.park:
                 self._in_background(lambda: self._queue.release(token, "", used=True, note=note))
             raise
         except BaseException:
@@ -200,21 +206,38 @@ class Calls:
         self._pool.rest(token, time.monotonic() + limits.reset)
         return Note(rest=limits.reset)
 
-    def _learn(self, fault: Fault, job: Job, token: PoeToken, began: float) -> Note | None:
-        if blame(fault.kind) is not Blame.TOKEN and fault.kind is not FaultKind.NOT_ENTITLED:
-            return None
+    async def _learn(self, fault: Fault, job: Job, token: PoeToken, began: float) -> Note | None:
+        """Heed what the fault says of the token, and return what all workers should know."""
+        proven = await self._proof(fault, token)
         now = time.monotonic()
-        of_token = blame(fault.kind) is Blame.TOKEN
-        strikes = self._pool.strike(token.id, began, now) if of_token else 0
-        note = lessons.note(fault, model=job.model, strikes=strikes, luck=random.random())  # noqa: S311
-        if note is not None and note.rest:
+        strikes = 0
+        if proven or (fault.kind is FaultKind.RATE_LIMITED and not fault.in_band):
+            strikes = self._pool.strike(token.id, began, now)
+        luck = random.random()  # noqa: S311
+        note = lessons.note(
+            proven or fault, model=job.model, strikes=strikes, luck=luck, proven=bool(proven)
+        )
+        if note is None:
+            return None
+        if note.rest:
             self._pool.rest(token, now + note.rest)
-        if note is not None and note.park:
+        if note.park:
             self._pool.park(token.id, now + note.park, note.state)
             _log.error("%s is set aside: %s", token.label, note.reason)
-        if fault.kind is FaultKind.NOT_ENTITLED:
-            self._pool.mark_unfit(token.id, job.model, now + lessons.UNFIT_LIFE)
+        if note.unfit:
+            self._pool.mark_unfit(token.id, job.model, now + note.unfit)
         return note
+
+    async def _proof(self, fault: Fault, token: PoeToken) -> Fault | None:
+        """Return what the token's own balance says is wrong with it, where that is in question."""
+        if not lessons.needs_proof(fault.kind):
+            return None
+        kind = await self._balances.fault_of(token)
+        if kind is None:
+            return None
+        # So it was no bot's invention.
+        fault.in_band = False
+        return Fault(kind)
 
     def _in_background(self, call: Callable[[], Coroutine[None, None, None]]) -> None:
         task = asyncio.create_task(_until_done(call))

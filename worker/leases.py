@@ -1,12 +1,14 @@
 """Which accounts this worker owns, and for how long it may believe so.
 
 Accounts are dealt into batches, and a batch is what a worker leases. The deal depends only on the
-set of configured accounts, so workers with one config agree on it. Should two disagree for a while,
-during a change of config, no limit breaks: limits are kept per account, where Redis decides.
+set of configured accounts, so workers with one config agree on it. Those with another list agree on
+the accounts that they have in common, or, where there are too many for a batch each, have batches
+of their own: then two may own an account, and no limit breaks, for Redis decides per account.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,11 +25,15 @@ class Lease:
 
 
 def deal(accounts: Iterable[str]) -> dict[str, str]:
-    """Deal accounts into batches of equal size (give or take one): account -> batch."""
+    """Deal accounts into batches of equal size (give or take one): account -> batch.
+
+    The name of a batch says which accounts are in it, whoever else uses that name.
+    """
     ordered = sorted(set(accounts))
     if len(ordered) <= MAX_BATCHES:
         return {account: account for account in ordered}
-    return {account: str(i % MAX_BATCHES) for i, account in enumerate(ordered)}
+    deal_of = hashlib.sha256("\n".join(ordered).encode()).hexdigest()[:8]
+    return {account: f"{deal_of}:{i % MAX_BATCHES}" for i, account in enumerate(ordered)}
 
 
 class Leases:
@@ -43,6 +49,10 @@ class Leases:
     def batches(self) -> list[str]:
         """Every batch there is, whoever holds it."""
         return sorted(set(self._batch_of.values()))
+
+    def batch_of(self, account: str) -> str:
+        """The batch that the account is in."""
+        return self._batch_of[account]
 
     def renew(self, fences: dict[str, int], asked: float) -> set[str]:
         """Learn what a beat that was sent at `asked` gave us; return the accounts we own."""

@@ -20,6 +20,12 @@ BAD_KEY_PARK = 24 * 3600.0
 UNFIT_LIFE = 3600.0
 """For how long a token's refusal of one model is remembered."""
 
+TOO_DEAR_LIFE = 300.0
+"""For how long a token is not asked for a model that costs more points than it has."""
+
+IN_BAND_LIFE = 30.0
+"""For how long a token is not asked for a model whose answer has blamed it without proof."""
+
 BAD_KEY = "bad key"
 NO_POINTS = "no points"
 
@@ -29,12 +35,25 @@ def look_every(state: str) -> float:
     return 3600.0 if state == BAD_KEY else 300.0
 
 
-def note(fault: Fault, *, model: str, strikes: int, luck: float) -> Note | None:
+def needs_proof(kind: FaultKind) -> bool:
+    """Return whether the token's balance has to confirm the fault before the token is parked."""
+    return kind in (FaultKind.NO_POINTS, FaultKind.BAD_KEY)
+
+
+def note(
+    fault: Fault, *, model: str, strikes: int, luck: float, proven: bool = True
+) -> Note | None:
     """Say what all workers should know of the token after this fault; None: nothing.
+
+    A fault that `needs_proof` and is not `proven`, and any that is in band and rate limits, says
+    something of the token with this model only: a dear bot empties no account, and a bot can say
+    what it likes.
 
     `strikes` counts the times in a row that this token has failed in its own right, this one
     included. `luck`, from 0 to 1, spreads the returns of tokens that failed together.
     """
+    if unfit := _unfit(fault, proven=proven):
+        return Note(unfit_model=model, unfit=unfit)
     match fault.kind:
         case FaultKind.RATE_LIMITED if fault.retry_after is not None:
             return Note(rest=max(fault.retry_after, SHORTEST_REST), strikes=strikes)
@@ -54,10 +73,18 @@ def note(fault: Fault, *, model: str, strikes: int, luck: float) -> Note | None:
                 reason="Poe does not accept the key",
                 strikes=strikes,
             )
-        case FaultKind.NOT_ENTITLED:
-            return Note(unfit_model=model, unfit=UNFIT_LIFE)
         case _:
             return None
+
+
+def _unfit(fault: Fault, *, proven: bool) -> float:
+    """Return for how long the token is not asked for this model; 0: that is not the matter."""
+    of_model = fault.kind is FaultKind.NOT_ENTITLED or (needs_proof(fault.kind) and not proven)
+    if fault.in_band and (of_model or fault.kind is FaultKind.RATE_LIMITED):
+        return IN_BAND_LIFE
+    if not of_model:
+        return 0.0
+    return UNFIT_LIFE if fault.kind is FaultKind.NOT_ENTITLED else TOO_DEAR_LIFE
 
 
 def backoff(first: float, longest: float, strikes: int, luck: float) -> float:

@@ -158,6 +158,16 @@ class Queue:
         )
         return {batch.decode(): fence for batch, fence in rows}
 
+    async def unowned(self, batches: Sequence[str]) -> set[str]:
+        """Those of the batches that no worker holds."""
+        now = await self._now()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for batch in batches:
+                pipe.hget(keys.lease(batch), "expires")
+            expiries = await pipe.execute()
+        pairs = zip(batches, expiries, strict=True)
+        return {batch for batch, expires in pairs if float(expires or 0) <= now}
+
     async def reclaim(self) -> list[str]:
         """See to the jobs of workers that have died; return those workers."""
         dead = await self._run(
@@ -246,7 +256,7 @@ class Queue:
         )
 
     async def states(self, tokens: Sequence[PoeToken]) -> dict[str, TokenState]:
-        """What other workers have learned of these tokens."""
+        """What all workers have learned of these tokens."""
         if not tokens:
             return {}
         now = await self._now()

@@ -13,6 +13,9 @@ MAX_UPSTREAM_FAILURES = 3
 MAX_UNKNOWN = 3
 """Tokens that may say that there is no such model, before we believe it: it can be their plan."""
 
+MAX_IN_BAND = 3
+"""Tokens of which a bot may say that they are at fault, before we take it that the bot is."""
+
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for the third."""
 
@@ -41,9 +44,7 @@ def decide(fault: Fault, *, output: bool, upstream_failures: int, tokens_tried: 
     the first output nothing is ever tried again: the client would read a second answer behind half
     of the first, and where nothing has reached it yet Poe would charge for both.
     """
-    if output:
-        return Decision(Step.FAIL)
-    if fault.kind is FaultKind.MODEL_NOT_FOUND and tokens_tried >= MAX_UNKNOWN:
+    if output or _is_believed(fault, tokens_tried):
         return Decision(Step.FAIL)
     match blame(fault.kind):
         case Blame.TOKEN | Blame.MODEL_FOR_TOKEN:
@@ -56,3 +57,13 @@ def decide(fault: Fault, *, output: bool, upstream_failures: int, tokens_tried: 
             if is_vain or upstream_failures >= MAX_UPSTREAM_FAILURES:
                 return Decision(Step.FAIL)
             return Decision(Step.AGAIN, FIRST_PAUSE * 2 ** (upstream_failures - 1))
+
+
+def _is_believed(fault: Fault, tokens_tried: int) -> bool:
+    """Return whether so many tokens had the same fault that none of them is to blame."""
+    if fault.kind is FaultKind.MODEL_NOT_FOUND:
+        return tokens_tried >= MAX_UNKNOWN
+    return fault.in_band and blame(fault.kind) in _OF_TOKENS and tokens_tried >= MAX_IN_BAND
+
+
+_OF_TOKENS = {Blame.TOKEN, Blame.MODEL_FOR_TOKEN}

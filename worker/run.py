@@ -332,7 +332,7 @@ class JobRun:
         if blamed is Blame.UPSTREAM:
             self.upstream_failures += 1
         # A rate-limited account rests for a while, and may then serve this very job.
-        elif fault.kind is not FaultKind.RATE_LIMITED:
+        elif fault.kind is not FaultKind.RATE_LIMITED or fault.in_band:
             self.tried.add(token.id)
         decision = decide(
             fault,

@@ -65,6 +65,10 @@ class Service:
         self._runs: dict[str, JobRun] = {}
         self._looked: dict[str, float] = {}
         """When a parked token's balance was last looked at."""
+        self._unowned: set[str] = set()
+        """Batches that had no owner at the last look."""
+        self._lost_tokens = 0
+        """Tokens that have had none for longer."""
         self._last_beat = time.monotonic()
         self._server = ""
         """Which Redis answered the last beat."""
@@ -103,6 +107,7 @@ class Service:
                 self._repeat(self._cut_the_uncounted, 1.0),
                 self._repeat(self.models.keep, 0.0),
                 self._repeat(self._look_at_the_parked, 5.0),
+                self._repeat(self._look_for_unowned, max(self._config.lease_life, 5.0)),
             )
         ]
         try:
@@ -230,6 +235,7 @@ class Service:
         asked = time.monotonic()
         leaving = self._draining.is_set()
         try:
+            await self._learn_of_others()
             fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
         except RedisFault:
             self._present_since = asked
@@ -249,6 +255,22 @@ class Service:
             for worker in await self.queue.reclaim():
                 _log.warning("worker %s has died; its jobs were seen to", worker)
         self._changed.set()
+
+    async def _learn_of_others(self) -> None:
+        """Learn what workers that own them know of the tokens that we do not."""
+        now = time.monotonic()
+        if self.pool.asks_after_others(now):
+            await self._learn_states(self.pool.others())
+
+    async def _look_for_unowned(self) -> None:
+        """Report the tokens that nobody has owned for as long as a lease lasts."""
+        unowned = await self.queue.unowned(self.leases.batches)
+        lasting = unowned & self._unowned
+        self._unowned = unowned
+        tokens = [t for t in self._config.tokens if self.leases.batch_of(t.account) in lasting]
+        if tokens and len(tokens) != self._lost_tokens:
+            _log.warning("no worker owns %s", ", ".join(token.label for token in tokens))
+        self._lost_tokens = len(tokens)
 
     async def _wake_from_absence(self, now: float) -> None:
         """Redis was gone or is another one, or we were frozen: some jobs may be others' by now."""
@@ -274,16 +296,14 @@ class Service:
             self.pool.counts(now),
             len(self._runs),
             self.pool.capacity(now),
+            self.pool.well_others(now),
+            self._lost_tokens,
         )
 
     async def _learn_states(self, tokens: list[PoeToken]) -> None:
         now = time.monotonic()
         for token_id, state in (await self.queue.states(tokens)).items():
-            if state.parked:
-                self.pool.park(token_id, now + state.parked, state.state)
-            self.pool.remember_strikes(token_id, state.strikes)
-            for model, seconds in state.unfit.items():
-                self.pool.mark_unfit(token_id, model, now + seconds)
+            self.pool.learn(token_id, state, now)
 
     async def _listen(self) -> None:
         async with self.queue.cancellations() as ids:

@@ -15,11 +15,15 @@ from dataclasses import dataclass, field
 
 from contract.messages import TokenCounts
 from worker.config import PoeToken
+from worker.replies import TokenState
 
 WINDOW = 60.0
 """Seconds over which Poe counts the rate limit (dossier: requests per minute)."""
 
 NEVER = float("inf")
+
+MAX_UNFIT = 100
+"""Models that are remembered of one token: more would only be names that somebody makes up."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,12 @@ class TokenPool:
 
     def mark_unfit(self, token_id: str, model: str, until: float) -> None:
         """This token may not use this model; do not try before `until`."""
-        self._health[token_id].unfit[model] = until
+        unfit = self._health[token_id].unfit
+        # The latest last, so that what must go to make room is the oldest.
+        unfit.pop(model, None)
+        unfit[model] = until
+        if len(unfit) > MAX_UNFIT:
+            del unfit[next(iter(unfit))]
 
     def remember_strikes(self, token_id: str, strikes: int) -> None:
         """Take over what another worker has counted."""
@@ -208,6 +217,32 @@ class TokenPool:
             key not in tried and health.until <= now and health.unfit.get(model, 0.0) <= now
             for key, health in self._health.items()
             if not owned_only or key in self._owned
+        )
+
+    def learn(self, token_id: str, state: TokenState, now: float) -> None:
+        """Take over what Redis knows of a token of which we know nothing newer."""
+        health = self._health[token_id]
+        health.until = now + state.parked if state.parked else 0.0
+        health.state = state.state if state.parked else "ok"
+        health.strikes = max(state.strikes, health.strikes)
+        health.unfit = {model: now + seconds for model, seconds in state.unfit.items()}
+
+    def others(self) -> list[PoeToken]:
+        """The tokens that are not owned by this worker."""
+        return [token for key, token in self._tokens.items() if key not in self._owned]
+
+    def well_others(self, now: float) -> int:
+        """How many of those are not known to be set aside."""
+        return sum(self._health[token.id].until <= now for token in self.others())
+
+    def asks_after_others(self, now: float) -> bool:
+        """Tell whether it matters what the tokens that we do not own can do.
+
+        It does where ours can do nothing, or cannot have some model.
+        """
+        owned = [self._health[key] for key in self._owned]
+        return all(health.until > now for health in owned) or any(
+            until > now for health in owned for until in health.unfit.values()
         )
 
     def parked(self, now: float) -> list[PoeToken]:

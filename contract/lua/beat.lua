@@ -1,14 +1,15 @@
 -- beat: a worker's heartbeat, which is also how batches of tokens find their owner.
 --
--- Every live worker is due an even share of the batches: of B batches and W workers, each B/W, and
--- the first B mod W of them, by name, one more. A beat renews what the worker holds of its share,
--- lets the surplus go, and takes what nobody holds. So joining, leaving, dying and rebalancing are
--- this one step. Whoever takes a batch gets a new fence, which unmasks the owner before it.
+-- Every live worker is due an even share of the batches that it knows of: of B batches that the same
+-- W workers know, each B/W, and the first B mod W of them, by name, one more. A beat renews what the
+-- worker holds of its share, lets the surplus go, and takes what nobody holds. So joining, leaving,
+-- dying and rebalancing are this one step, and none is left over where lists of tokens differ.
+-- Whoever takes a batch gets a new fence, which unmasks the owner before it.
 --
 -- ARGV: now, worker, life ms of a lease, 1 when leaving, report, then every batch
 -- Returns a list of {batch, fence} that the worker holds for `life` ms from now.
 local now, worker, life, leaving = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-local share, held, free, mine, living = 0, {}, {}, {}, {}
+local held, free, mine, living, sharers = {}, {}, {}, {}, {}
 
 -- A worker that was killed lost its connections with its life, so its subscription tells before its
 -- heartbeat lapses. A frozen one keeps them all. One that lost them and lives subscribes again in
@@ -32,7 +33,8 @@ if leaving then
   if redis.call('SCARD', 'p2g:owned:' .. worker) == 0 then redis.call('ZREM', 'p2g:workers', worker) end
 else
   redis.call('SET', 'p2g:worker:' .. worker, ARGV[5], 'PX', life)
-  local sharers, rank = 0, 0
+  redis.call('SADD', 'p2g:knows:' .. worker, '', unpack(ARGV, 6))
+  redis.call('PEXPIRE', 'p2g:knows:' .. worker, life)
   local others = redis.call('ZRANGEBYSCORE', 'p2g:workers', '(' .. now, '+inf', 'WITHSCORES')
   for i = 1, #others, 2 do
     local other = others[i]
@@ -41,29 +43,55 @@ else
       redis.call('DEL', 'p2g:worker:' .. other)
     else
       living[other] = true
-      if redis.call('EXISTS', 'p2g:worker:' .. other) == 1 then
-        sharers = sharers + 1
-        if other < worker then rank = rank + 1 end
-      end
+      if redis.call('EXISTS', 'p2g:worker:' .. other) == 1 then sharers[#sharers + 1] = other end
     end
   end
-  share = math.floor((#ARGV - 5) / sharers)
-  if rank < (#ARGV - 5) % sharers then share = share + 1 end
+end
+
+-- `shares` has, for each set of sharers that know the same batches, how many are still due to us.
+table.sort(sharers)
+local who, count, rank, shares = {}, {}, {}, {}
+for i = 6, #ARGV do who[i], count[i], rank[i] = '', 0, 0 end
+for _, other in ipairs(#ARGV > 5 and sharers or {}) do
+  -- One of the version before does not tell what it knows.
+  local key = 'p2g:knows:' .. other
+  local knows = redis.call('EXISTS', key) == 1 and redis.call('SMISMEMBER', key, unpack(ARGV, 6))
+  for i = 6, #ARGV do
+    if not knows or knows[i - 5] == 1 then
+      who[i], count[i] = who[i] .. ' ' .. other, count[i] + 1
+      if other < worker then rank[i] = rank[i] + 1 end
+    end
+  end
+end
+-- The n-th of their batches makes the n-th sharer's share one more, and then the first's again.
+for i = 6, #ARGV do
+  local n = shares[who[i]] or { size = 0, due = 0 }
+  if count[i] > 0 and n.size % count[i] == rank[i] then n.due = n.due + 1 end
+  n.size, shares[who[i]] = n.size + 1, n
+end
+
+local function is_due(i)
+  local n = shares[who[i]]
+  n.due = n.due - 1
+  return n.due >= 0
 end
 
 for i = 6, #ARGV do
   local owner, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[i], 'owner', 'expires'))
   local lapsed = not owner or tonumber(expires) <= now
-  if owner == worker and not lapsed then held[#held + 1] = ARGV[i]
-  elseif lapsed or not living[owner] then free[#free + 1] = ARGV[i] end
+  if owner == worker and not lapsed then held[#held + 1] = i
+  elseif lapsed or not living[owner] then free[#free + 1] = i end
 end
-for i, batch in ipairs(held) do
-  redis.call('HSET', 'p2g:lease:' .. batch, 'expires', i <= share and now + life or 0)
-  if i <= share then mine[i] = { batch, tonumber(redis.call('HGET', 'p2g:lease:' .. batch, 'fence')) } end
+for _, i in ipairs(held) do
+  local lease, due = 'p2g:lease:' .. ARGV[i], is_due(i)
+  redis.call('HSET', lease, 'expires', due and now + life or 0)
+  if due then mine[#mine + 1] = { ARGV[i], tonumber(redis.call('HGET', lease, 'fence')) } end
 end
-for _, batch in ipairs(free) do
-  if #mine >= share then break end
-  redis.call('HSET', 'p2g:lease:' .. batch, 'owner', worker, 'expires', now + life)
-  mine[#mine + 1] = { batch, redis.call('HINCRBY', 'p2g:lease:' .. batch, 'fence', 1) }
+for _, i in ipairs(free) do
+  if is_due(i) then
+    local lease = 'p2g:lease:' .. ARGV[i]
+    redis.call('HSET', lease, 'owner', worker, 'expires', now + life)
+    mine[#mine + 1] = { ARGV[i], redis.call('HINCRBY', lease, 'fence', 1) }
+  end
 end
 return mine

@@ -6,6 +6,7 @@ JSON string inside `message`; and proxies on the way answer in HTML. Which statu
 uses is documented nowhere, and it often says 200 and sends an `error` event. So a fault is
 recognised by three signs, the most telling first: words in the text, the code, the type. A
 status limits what its signs may mean: a 400 that quotes the words "rate limit" is still a 400.
+What comes behind a status of 200 is in band: any bot can say it.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, now: float
     text, signs = _read_body(body)
     own, refinements = _STATUSES.get(status) or _by_class(status)
     kind = next((sign for sign in _meanings(text, signs) if sign in refinements), own)
-    return Fault(kind, _passed_on(kind, text), _rest(kind, headers, now))
+    message, rest = _passed_on(kind, text), _rest(kind, headers, now)
+    return Fault(kind, message, rest, in_band=status // 100 == 2)
 
 
 def from_error_event(data: bytes | str) -> Fault:
@@ -119,7 +121,7 @@ def from_error_event(data: bytes | str) -> Fault:
     if kind is _K.BAD_KEY and allow_retry:
         # A wrong key never deserves a retry: this is a bot telling of its own troubles.
         kind = _K.UPSTREAM_DOWN
-    return Fault(kind, _passed_on(kind, text), allow_retry=allow_retry)
+    return Fault(kind, _passed_on(kind, text), allow_retry=allow_retry, in_band=True)
 
 
 def from_late_error(data: bytes) -> Fault:
@@ -127,9 +129,11 @@ def from_late_error(data: bytes) -> Fault:
     text, signs = _read_body(data)
     status = next((sign for sign in signs if isinstance(sign, int) and 400 <= sign <= 599), None)
     if status is not None:
-        return from_status(status, {}, data, 0.0)
+        fault = from_status(status, {}, data, 0.0)
+        fault.in_band = True
+        return fault
     kind = next(_meanings(text, signs), _K.UPSTREAM_DOWN)
-    return Fault(kind, _passed_on(kind, text))
+    return Fault(kind, _passed_on(kind, text), in_band=True)
 
 
 def _by_class(status: int) -> tuple[FaultKind, set[FaultKind]]:

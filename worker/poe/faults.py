@@ -53,6 +53,8 @@ class Fault(Exception):
     `message` is fit for a client's eyes. `retry_after` is in seconds. `allow_retry` is false
     where Poe says that the same request would fail again. `sent` tells whether any byte of the
     request may have left. `param` is the field of the client's request that is at fault.
+    `in_band` says that no status of Poe's told of the fault but something within an answer, whose
+    words may be the bot's own: what they say of a key is not to be believed.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Fault(Exception):
         *,
         sent: bool = True,
         param: str = "",
+        in_band: bool = False,
     ) -> None:
         self.kind = kind
         self.message = message or _TRAITS[kind].says
@@ -71,6 +74,7 @@ class Fault(Exception):
         self.allow_retry = allow_retry
         self.sent = sent
         self.param = param
+        self.in_band = in_band
         super().__init__(kind)
 
     def __str__(self) -> str:

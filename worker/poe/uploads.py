@@ -76,6 +76,8 @@ async def upload(
         return await _upload(http, url, source, authorization)
     except Fault as fault:
         fault.sent = False
+        # It may be what a client's address answered; of calls it says nothing.
+        fault.in_band = True
         raise
 
 

@@ -216,16 +216,58 @@ def test_one_that_takes_back_its_own_lapsed_batch_has_a_higher_fence(scripts: Sc
     assert held == {"b": 2}
 
 
-def test_batches_that_only_some_know_are_used_too(scripts: Scripts) -> None:
-    old, new = ["b1", "b2"], ["b1", "b2", "b3"]
+@pytest.mark.parametrize(
+    ("lists", "shares"),
+    [
+        pytest.param(["abc", "def"], ["abc", "def"], id="nothing in common"),
+        pytest.param(["ab", "abc"], ["a", "bc"], id="one more"),
+        pytest.param(["abcd", "cdef"], ["ab", "ef"], id="some in common"),
+        pytest.param(["abc", "d", "d", "d"], ["abc", "", "", ""], id="one for three"),
+        pytest.param(["", "ab"], ["", "ab"], id="one without any"),
+    ],
+)
+def test_each_batch_is_shared_among_those_that_know_it(
+    scripts: Scripts, lists: list[str], shares: list[str]
+) -> None:
+    # Given
+    workers = [f"w{n}" for n in range(len(lists))]
 
+    # When all have beaten until nobody's share can change any more
+    held: dict[str, dict[str, int]] = {}
     for _ in range(4):
         scripts.now += STEP
-        held = {"w0": scripts.beat("w0", old, life=LIFE), "w1": scripts.beat("w1", new, life=LIFE)}
+        for worker, known in zip(workers, lists, strict=True):
+            held[worker] = scripts.beat(worker, known, life=LIFE)
 
-    owners = [batch for fences in held.values() for batch in fences]
-    assert len(owners) == len(set(owners))
-    assert set(owners) >= {"b1", "b3"} or set(owners) >= {"b2", "b3"}
+    # Then
+    _assert_each_has_one_owner(held, sorted(set("".join(lists))))
+    for worker, known, share in zip(workers, lists, shares, strict=True):
+        assert set(share) <= set(held[worker]) <= set(known)
+
+
+def test_what_only_the_dead_knew_is_owned_by_nobody_and_the_rest_is_taken_over(
+    scripts: Scripts,
+) -> None:
+    for _ in range(4):
+        scripts.now += STEP
+        scripts.beat("w0", "abc", life=LIFE)
+        scripts.beat("w1", "cde", life=LIFE)
+
+    scripts.now += LIFE
+    held = scripts.beat("w0", "abc", life=LIFE)
+
+    assert sorted(held) == ["a", "b", "c"]
+    assert 0 < scripts.redis.pttl("p2g:knows:w1") <= LIFE
+
+
+def test_one_of_the_version_before_is_taken_to_know_what_we_do(scripts: Scripts) -> None:
+    for _ in range(4):
+        scripts.now += STEP
+        for worker in ("w0", "w1"):
+            held = scripts.beat(worker, "abcd", life=LIFE)
+            scripts.redis.delete(f"p2g:knows:{worker}")
+
+    assert len(held) == 2
 
 
 @settings(

@@ -23,7 +23,7 @@ KNOWN = {
         *(keys.readers("x"), keys.asked("x"), keys.account("x")),
     )
 }
-ONLY_IN_SCRIPTS = {"p2g:missed:"}
+ONLY_IN_SCRIPTS = {"p2g:missed:", "p2g:knows:"}
 
 
 def test_the_keys_of_one_job_share_a_hash_tag() -> None:

@@ -65,10 +65,18 @@ def test_all_accounts_of_a_batch_are_ours() -> None:
     names = [f"a{n:03}" for n in range(2 * MAX_BATCHES)]
     leases = Leases(names, life=6.0)
 
-    ours = leases.renew({"5": 1}, asked=NOW)
+    batch = leases.batch_of("a005")
+
+    ours = leases.renew({batch: 1}, asked=NOW)
 
     assert ours == {"a005", "a133"}
-    assert leases.lease("a133", NOW) == Lease("5", 1)
+    assert leases.lease("a133", NOW) == Lease(batch, 1)
+
+
+def test_a_batch_of_another_list_of_accounts_is_another_batch() -> None:
+    names = [f"a{n:03}" for n in range(2 * MAX_BATCHES)]
+
+    assert set(deal(names).values()).isdisjoint(deal(names[1:]).values())
 
 
 def test_a_lease_lasts_from_the_asking_and_not_from_the_answer() -> None:

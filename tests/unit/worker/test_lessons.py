@@ -88,3 +88,24 @@ def test_the_balance_is_looked_at_more_often_than_the_token_comes_back(state: st
     parked = {lessons.BAD_KEY: lessons.BAD_KEY_PARK, lessons.NO_POINTS: lessons.NO_POINTS_PARK}
 
     assert 0 < lessons.look_every(state) < parked[state]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.NO_POINTS, FaultKind.BAD_KEY], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    ("in_band", "life"), [(False, lessons.TOO_DEAR_LIFE), (True, lessons.IN_BAND_LIFE)]
+)
+def test_what_no_balance_confirms_is_held_against_the_model_alone(
+    kind: FaultKind, in_band: bool, life: float
+) -> None:
+    fault = Fault(kind, in_band=in_band)
+
+    note = lessons.note(fault, model="Bot", strikes=1, luck=0.5, proven=False)
+
+    assert note == Note(unfit_model="Bot", unfit=life)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RATE_LIMITED, FaultKind.NOT_ENTITLED])
+def test_a_bots_own_words_rest_no_account(kind: FaultKind) -> None:
+    note = lessons.note(Fault(kind, in_band=True), model="Bot", strikes=0, luck=0.5)
+
+    assert note == Note(unfit_model="Bot", unfit=lessons.IN_BAND_LIFE)

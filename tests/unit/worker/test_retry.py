@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from worker.poe.faults import Fault, FaultKind
-from worker.retry import MAX_UNKNOWN, MAX_UPSTREAM_FAILURES, Decision, Step, decide
+from worker.retry import MAX_IN_BAND, MAX_UNKNOWN, MAX_UPSTREAM_FAILURES, Decision, Step, decide
 
 FAIL, OTHER, AGAIN = Decision(Step.FAIL), Decision(Step.OTHER_TOKEN), Decision(Step.AGAIN, 0.5)
 
@@ -83,3 +83,20 @@ def test_any_number_of_tokens_may_fail_in_their_own_right(kind: FaultKind) -> No
     decision = decide(Fault(kind), output=False, upstream_failures=2, tokens_tried=50)
 
     assert decision == OTHER
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [FaultKind.NO_POINTS, FaultKind.BAD_KEY, FaultKind.RATE_LIMITED, FaultKind.NOT_ENTITLED],
+    ids=lambda kind: kind.name,
+)
+def test_a_bot_that_blames_three_tokens_is_not_asked_with_a_fourth(kind: FaultKind) -> None:
+    steps = {
+        in_band: [
+            decide(Fault(kind, in_band=in_band), output=False, upstream_failures=0, tokens_tried=n)
+            for n in range(1, MAX_IN_BAND + 1)
+        ]
+        for in_band in (True, False)
+    }
+
+    assert steps == {True: [OTHER, OTHER, FAIL], False: [OTHER] * 3}
