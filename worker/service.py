@@ -260,7 +260,7 @@ class Service:
         """Learn what workers that own them know of the tokens that we do not."""
         now = time.monotonic()
         if self.pool.asks_after_others(now):
-            await self._learn_states(self.pool.others())
+            await self._learn_states(self.pool.foreign())
 
     async def _look_for_unowned(self) -> None:
         """Report the tokens that nobody has owned for as long as a lease lasts."""

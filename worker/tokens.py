@@ -227,13 +227,13 @@ class TokenPool:
         health.strikes = max(state.strikes, health.strikes)
         health.unfit = {model: now + seconds for model, seconds in state.unfit.items()}
 
-    def others(self) -> list[PoeToken]:
+    def foreign(self) -> list[PoeToken]:
         """The tokens that are not owned by this worker."""
         return [token for key, token in self._tokens.items() if key not in self._owned]
 
     def well_others(self, now: float) -> int:
         """How many of those are not known to be set aside."""
-        return sum(self._health[token.id].until <= now for token in self.others())
+        return sum(self._health[token.id].until <= now for token in self.foreign())
 
     def asks_after_others(self, now: float) -> bool:
         """Tell whether it matters what the tokens that we do not own can do.
