@@ -298,6 +298,8 @@ class Model(msgspec.Struct, frozen=True, array_like=True):
     """Such as `tools` and `web_search`."""
     parameters: dict[str, dict[str, Any]] = {}
     """The parameters that it declares, each with its JSON schema as the upstream tells it."""
+    reasons: bool = False
+    """Whether the upstream says that it thinks, or can, before it answers."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, array_like=True):

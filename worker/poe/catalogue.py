@@ -47,7 +47,13 @@ def _model(item: dict[str, object]) -> Model:
         endpoints=strings_of(item.get("supported_endpoints")),
         features=strings_of(item.get("supported_features")),
         parameters=_parameters(item.get("parameters")),
+        reasons=_reasons(item.get("reasoning")),
     )
+
+
+def _reasons(reasoning: object) -> bool:
+    """Read `{"required": …, "supports_reasoning_effort": …, "budget": {…}}`; null: it does not."""
+    return any(object_of(reasoning).values())
 
 
 def _parameters(parameters: object) -> dict[str, dict[str, object]]:

@@ -79,8 +79,11 @@ def parameters_of(options: Options, model: Model | None) -> dict[str, Any]:
 
 
 def thinks(model: Model | None) -> bool:
-    """Tell whether a model may show its thoughts: it has a knob for them, or nobody knows."""
-    return model is None or not _KNOBS.isdisjoint(model.parameters)
+    """Tell whether a model may show its thoughts: the catalogue says so, or nobody knows.
+
+    It says so of 38 models, and by a knob for them of others.
+    """
+    return model is None or model.reasons or not _KNOBS.isdisjoint(model.parameters)
 
 
 def _turned(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:

@@ -36,8 +36,8 @@ class Shaping:
     """Shapes the events of one attempt.
 
     `options` are the client's own, limits that the upstream keeps left out: its `max_tokens` is
-    enforced here if it is not None. `thinks` tells whether `<think>` and a bare `Thinking...` are
-    taken for what they seem. A Mismatch comes before anything of the answer was returned if the
+    enforced here if it is not None. `thinks` tells whether a bare `Thinking...` is
+    taken for what it seems. A Mismatch comes before anything of the answer was returned if the
     answer must be JSON or a tool must be called; otherwise text may have been.
     """
 

@@ -2,7 +2,7 @@
 
 Two forms are known, each at the very beginning of an answer:
 
-    *Thinking...*                 <think>
+    *Thinking...*                 <think>           (`think_tags` says in what spellings)
                                   The question is …
     > The question is:            </think>
     >
@@ -15,8 +15,9 @@ older bots leave the asterisks out. Its thoughts are the quote that follows the 
 the first line that is none; so an answer may itself begin with a quote, below a blank line. A
 heading without a quote is a part of the answer, as is a quote without a heading.
 
-The starred form is distinctive enough to be looked for in every answer. A bare `Thinking...`
-and `<think>` are looked for only where the model `thinks`: another may be writing about them.
+The starred form is distinctive enough to be looked for in every answer, and so is a tag: an answer
+that begins with one is a thinking model's, whatever the catalogue says. A bare `Thinking...` is
+looked for only where the model `thinks`: another may be writing about it.
 
 What was decided never depends on where the network cut: a decision is made when no text that
 could still come would change it, and until then the text waits.
@@ -29,24 +30,24 @@ import re
 from collections.abc import Callable
 
 from contract.messages import Event, Finished, Reasoning, Replaced, Text
+from worker.shaping.think_tags import OPENING, TaggedThoughts, may_open
 
-_COUNTER = r"(?: \(\d{1,6}s elapsed\))?"
+_COUNTER = r"(?: \((?:\d{1,6}[hms] ?){1,3} ?elapsed\))?"
 _DOTS = r"(?:\.{3}|…)"
 # Bounded throughout, so that what waits for a decision is, too.
 _TO_QUOTE = r"[^\S\n]{0,8}\n\s{0,40}>"
 
 _STARRED = re.compile(rf"\s{{0,40}}\*Thinking{_DOTS}{_COUNTER}\*{_COUNTER}{_TO_QUOTE}")
 _BARE = re.compile(rf"\s{{0,40}}Thinking{_DOTS}{_COUNTER}{_TO_QUOTE}")
-_TAG = re.compile(r"\s{0,40}<think>")
+_TO_WORD = re.compile(r"\s{0,40}")
 
 # Every beginning of the above, and a little more: that costs nothing, since text that waits is
 # not lost.
-_BEGUN = r"[.…]{0,3}[* \d()s elapsd]{0,40}\s{0,64}"
+_BEGUN = r"[.…]{0,3}[* \d()hms elapsd]{0,40}\s{0,64}"
 _BEGUN_STARRED = re.compile(rf"\*Thinking{_BEGUN}")
 _BEGUN_BARE = re.compile(rf"Thinking{_BEGUN}")
 _LONGEST_MARGIN = 40
 
-_CLOSE = "</think>"
 _WORD = re.compile(r"\S")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)+")
 
@@ -62,6 +63,8 @@ class Splitter:
         self._at = 0
         self._step: Callable[[], bool] = self._open
         self._begun = False
+        self._tagged: TaggedThoughts | None = None
+        self._is_apart = False
         self._thoughts: list[str] = []
         self._answer: list[str] = []
 
@@ -72,18 +75,23 @@ class Splitter:
 
     def feed(self, text: str) -> tuple[str, str]:
         """Return what is added to the thoughts, and what to the answer."""
+        self._advance(text)
+        return self._taken()
+
+    def _advance(self, text: str) -> None:
         self._held += text
         while self._at < len(self._held) and self._step():
             pass
         self._held, self._at = self._held[self._at :], 0
-        return self._taken()
 
     def finish(self) -> tuple[str, str]:
         """Decide, because nothing follows."""
-        if self._step == self._open:
+        while self._step == self._think and self._tagged:
+            self._add_thoughts(self._tagged.finish())
+            self._held, self._step = "", self._skip
+            self._advance(self._tagged.rest or "")
+        if self._step == self._open or (self._step == self._skip and self._held.strip()):
             self._answer.append(self._held)
-        elif self._step == self._think:
-            self._thoughts.append(self._held.rstrip())
         self._held = ""
         return self._taken()
 
@@ -99,19 +107,18 @@ class Splitter:
     def _open(self) -> bool:
         if match := _STARRED.match(self._held) or (self._thinks and _BARE.match(self._held)):
             return self._become(self._quote, match.end())
-        if self._thinks and (match := _TAG.match(self._held)):
-            return self._become(self._think, match.end())
+        if tag := OPENING.match(self._held, _word_in(self._held)):
+            self._tagged = TaggedThoughts()
+            return self._become(self._think, tag.end())
         return not self._may_open() and self._become(self._say)
 
     def _may_open(self) -> bool:
         text = self._held.lstrip()
         if len(self._held) - len(text) > _LONGEST_MARGIN:
             return False
-        if "*Thinking".startswith(text) or _BEGUN_STARRED.fullmatch(text):
+        if "*Thinking".startswith(text) or _BEGUN_STARRED.fullmatch(text) or may_open(text):
             return True
-        return self._thinks and bool(
-            "Thinking".startswith(text) or "<think>".startswith(text) or _BEGUN_BARE.fullmatch(text)
-        )
+        return self._thinks and bool("Thinking".startswith(text) or _BEGUN_BARE.fullmatch(text))
 
     def _quote(self) -> bool:
         if self._begun:
@@ -133,24 +140,31 @@ class Splitter:
         return self._become(self._skip, self._at)
 
     def _think(self) -> bool:
-        self._held, self._at = self._rest(), 0
-        if not self._begun:
-            self._held = self._held.lstrip()
-        end = self._held.find(_CLOSE)
-        if end == -1:
-            # The whitespace before the closing tag belongs to neither.
-            sure = len(self._held[: len(self._held) - overlap(self._held, _CLOSE)].rstrip())
-            self._thoughts.append(self._held[:sure])
-            self._begun = self._begun or sure > 0
-            self._at = sure
+        assert self._tagged is not None  # noqa: S101
+        self._add_thoughts(self._tagged.feed(self._rest()))
+        if self._tagged.rest is None:
             return False
-        self._thoughts.append(self._held[:end].rstrip())
-        return self._become(self._skip, end + len(_CLOSE))
+        self._held = self._tagged.rest
+        return self._become(self._skip)
+
+    def _add_thoughts(self, text: str) -> None:
+        if text:
+            self._thoughts.append(f"\n\n{text}" if self._is_apart else text)
+            self._begun, self._is_apart = True, False
 
     def _skip(self) -> bool:
         if match := _BLANK_LINES.match(self._held, self._at):
             self._at = match.end()
-        return _WORD.search(self._held, self._at) is not None and self._become(self._say, self._at)
+        word = _WORD.search(self._held, self._at)
+        if word is None:
+            return False
+        if self._tagged is not None:
+            if tag := OPENING.match(self._held, word.start()):
+                self._tagged, self._is_apart = TaggedThoughts(), self._begun
+                return self._become(self._think, tag.end())
+            if may_open(self._held[word.start() :]):
+                return False
+        return self._become(self._say, self._at)
 
     def _say(self) -> bool:
         self._answer.append(self._rest())
@@ -164,6 +178,12 @@ class Splitter:
         self._step = step
         self._at = at
         return True
+
+
+def _word_in(text: str) -> int:
+    """Return where the first word of an answer begins."""
+    match = _TO_WORD.match(text)
+    return match.end() if match else 0
 
 
 class ThoughtSplitter:

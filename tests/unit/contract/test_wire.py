@@ -133,8 +133,8 @@ MESSAGES = [
     pytest.param(
         Catalogue(0.5, (Model("Bot", 9, "poe", "A Bot", 128, ("text",), ("image",)),)),
         b"\x92\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"
-        b"\x91\x9b\xa3Bot\x09\xa3poe\xa5A Bot\xcc\x80\x91\xa4text\x91\xa5image"
-        b"\xc0\x90\x90\x80",
+        b"\x91\x9c\xa3Bot\x09\xa3poe\xa5A Bot\xcc\x80\x91\xa4text\x91\xa5image"
+        b"\xc0\x90\x90\x80\xc2",
         id="Catalogue",
     ),
 ]

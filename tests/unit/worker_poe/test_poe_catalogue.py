@@ -40,6 +40,24 @@ def test_reads_an_entry_as_poe_writes_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("reasoning", "reasons"),
+    [
+        (None, False),
+        ("yes", False),
+        ({}, False),
+        ({"required": False, "supports_reasoning_effort": False, "budget": None}, False),
+        ({"required": True, "supports_reasoning_effort": False, "budget": None}, True),
+        ({"required": False, "supports_reasoning_effort": True, "budget": None}, True),
+        ({"required": False, "budget": {"min_tokens": 0, "max_tokens": 31_999}}, True),
+    ],
+)
+def test_reads_whether_a_model_thinks(reasoning: object, reasons: bool) -> None:
+    (model,) = read_catalogue(catalogue(ENTRY | {"reasoning": reasoning}))
+
+    assert model.reasons is reasons
+
+
 def test_reads_what_a_model_takes_and_where_it_is_asked() -> None:
     budget = {"type": "number", "minimum": 0, "maximum": 63_999}
     (model,) = read_catalogue(

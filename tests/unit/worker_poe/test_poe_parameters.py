@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract.messages import Model, Options
@@ -166,6 +167,7 @@ def test_a_model_thinks_if_it_has_a_knob_for_it_or_nobody_knows() -> None:
     assert thinks(None)
     assert thinks(model(enable_thinking={}))
     assert not thinks(model(aspect={}))
+    assert thinks(msgspec.structs.replace(model(aspect={}), reasons=True))
 
 
 RATIOS = {"enum": ["1:1", "3:2", "16:9", "9:16"]}

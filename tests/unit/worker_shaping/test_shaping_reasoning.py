@@ -51,6 +51,20 @@ def split(text: str, *, thinks: bool = True) -> tuple[str, str]:
         pytest.param(" <think>a</think>b", "a", "b", id="tags on one line"),
         pytest.param("<think></think>b", "", "b", id="tags without thoughts"),
         pytest.param("<think>a < b </thin", "a < b </thin", "", id="a tag that is not closed"),
+        pytest.param("<THINK>a</Think>b", "a", "b", id="tags in capitals"),
+        pytest.param("<thinking>a</thinking>b", "a", "b", id="longer tags"),
+        pytest.param('<think budget="2">a</think >b', "a", "b", id="tags with attributes"),
+        pytest.param("<think\n>a</think>b", "a", "b", id="a tag on two lines"),
+        pytest.param("<think>a<think>b</think>c</think>d", "a<think>b</think>c", "d", id="nested"),
+        pytest.param("<think>a<think>b</think>c", "a<think>b", "c", id="a tag that is mentioned"),
+        pytest.param("<think>a<think>b</think><think>c", "a<think>b\n\nc", "", id="never closed"),
+        pytest.param("<think>a</think>b</think>c", "a", "b</think>c", id="closed twice"),
+        pytest.param("<think>a</think>\n<think>b</think>\nc", "a\n\nb", "c", id="one by one"),
+        pytest.param("<think></think><think>b</think>c", "b", "c", id="one by one, first empty"),
+        pytest.param("<think>a</think>\n\n<thi", "a", "<thi", id="an answer like a tag"),
+        pytest.param("<think>a</think>b <think>c</think>", "a", "b <think>c</think>", id="later"),
+        pytest.param("<thinker>a</thinker>", "", "<thinker>a</thinker>", id="a longer word"),
+        pytest.param("</think>a", "", "</think>a", id="a closing tag alone"),
         pytest.param("> a\n\nb", "", "> a\n\nb", id="a quote without a heading"),
         pytest.param("*Thinking...*\n\nb", "", "*Thinking...*\n\nb", id="a heading without quote"),
         pytest.param("Thinking...", "", "Thinking...", id="a heading and nothing else"),
@@ -64,8 +78,24 @@ def test_thoughts_are_told_from_the_answer(text: str, reasoning: str, answer: st
     assert split(text) == (reasoning, answer)
 
 
-def test_a_model_that_does_not_think_may_write_of_tags_and_headings() -> None:
-    assert split("<think>a</think>b", thinks=False) == ("", "<think>a</think>b")
+@pytest.mark.parametrize("thinks", [False, True])
+def test_an_answer_that_begins_with_a_tag_thinks_whatever_is_known_of_its_model(
+    thinks: bool,
+) -> None:
+    assert split("\n <think>a</think>\n\nb", thinks=thinks) == ("a", "b")
+    assert split("A <think>a</think>b", thinks=thinks) == ("", "A <think>a</think>b")
+
+
+def test_what_follows_a_tag_that_was_only_mentioned_waits_no_longer_than_it_must() -> None:
+    shaped = shaping()
+    words = "word " * 500
+
+    out = shaped.feed([Text("<think>Use <think>?</think>"), Text(words)])
+
+    assert read(out) == Seen(text=words, reasoning="Use <think>?")
+
+
+def test_a_model_that_does_not_think_may_write_of_headings() -> None:
     assert split("Thinking...\n\n> a\n\nb", thinks=False) == ("", "Thinking...\n\n> a\n\nb")
     assert split(MARKDOWN, thinks=False)[0] == THOUGHTS
 
@@ -82,7 +112,7 @@ FRAGMENTS = [
     "a",
     "b",
 ]
-TAGS = ["<think>", "</think>", "<", "</th", "*", "…", "> a\n"]
+TAGS = ["<think>", "</think>", "<THINKING a>", "</thinking>", "<", "</th", "*", "…", "> a\n"]
 
 
 HEADS = ["", "*Thinking...*\n\n> a", "Thinking...\n>", "<think>", "<think>a</think>"]
