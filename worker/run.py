@@ -19,10 +19,8 @@ from contract.messages import (
     Event,
     Failed,
     FailureKind,
-    Finished,
     Job,
     Model,
-    Refusal,
     Started,
     is_output,
     is_terminal,
@@ -291,7 +289,7 @@ class JobRun:
             self.mismatch = mismatch
             # An answer in a wrong form gets one more try, if the client has seen nothing of it.
             if self.begun or CORRECTED in self.tried or mismatch.is_final:
-                self._put([*mismatch.due, Refusal(mismatch.reason), Finished("stop")])
+                self._put(mismatch.end)
             return over
         await self.outbox.room()
         return over or not self.ended

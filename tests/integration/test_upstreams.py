@@ -389,13 +389,26 @@ async def test_a_form_that_is_missed_twice_is_a_refusal(
     redis_server: RedisServer, asking: Asking
 ) -> None:
     async with SimulatedPoe() as poe:
-        events = await answered(
-            redis_server, poe, asking, "Json-never", options=Options(format=Format())
-        )
+        wanted = Options(format=Format("any", {"type": "object"}))
+        events = await answered(redis_server, poe, asking, "Json-never", options=wanted)
 
         assert said(events) == ""
         assert isinstance(events[-2], Refusal)
         assert events[-1] == Finished()
+        assert len(poe.record.calls) == 2
+
+
+async def test_json_of_no_schema_that_is_missed_twice_is_given_as_it_is(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    async with SimulatedPoe() as poe:
+        events = await answered(
+            redis_server, poe, asking, "Json-never", options=Options(format=Format())
+        )
+
+        assert said(events) == '{"unfinished": '
+        assert events[-1] == Finished()
+        assert not any(isinstance(event, Refusal) for event in events)
         assert len(poe.record.calls) == 2
 
 
@@ -431,7 +444,8 @@ async def test_a_form_is_missed_twice_at_most_though_the_job_comes_back_meanwhil
         SimulatedPoe() as poe,
         working(redis_server.url, poe.url, slow),
     ):
-        job = await asking.ask("Json-never", options=Options(format=Format()))
+        wanted = Options(format=Format("any", {"type": "object"}))
+        job = await asking.ask("Json-never", options=wanted)
         events = await asking.answer(job)
 
         assert isinstance(events[-2], Refusal)

@@ -13,7 +13,7 @@ import msgspec
 
 from contract.messages import Event, Format, Tool
 from worker.shaping.matching import violation
-from worker.shaping.objects import the_object
+from worker.shaping.objects import Found, the_object
 
 
 class IsObject(msgspec.Struct, frozen=True, array_like=True, tag="object"):
@@ -83,13 +83,12 @@ _decode = msgspec.msgpack.Decoder(Check).decode
 
 
 def _of_object(text: str, wanted: Format) -> Verdict:
-    found, fault = the_object(text)
-    if found is None:
-        return Verdict(fault)
-    reason = None if wanted.schema is None else violation(wanted.schema, found.value)
-    if reason is not None:
-        return Verdict(f"The answer does not match the JSON schema: {reason}")
-    return Verdict(text=found.text)
+    def fault_of(found: Found) -> str:
+        reason = None if wanted.schema is None else violation(wanted.schema, found.value)
+        return f"The answer does not match the JSON schema: {reason}" if reason else ""
+
+    found, fault = the_object(text, fault_of)
+    return Verdict(fault) if found is None else Verdict(text=found.text)
 
 
 def _fault(call: Called) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contract.messages import Event
+from contract.messages import Event, Finished, Refusal
 
 
 class Mismatch(Exception):
@@ -15,7 +15,13 @@ class Mismatch(Exception):
     """
 
     def __init__(
-        self, reason: str, answer: str, due: Sequence[Event] = (), *, is_final: bool = False
+        self,
+        reason: str,
+        answer: str,
+        due: Sequence[Event] = (),
+        *,
+        is_final: bool = False,
+        is_refused: bool = True,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -23,3 +29,11 @@ class Mismatch(Exception):
         self.due = due
         self.is_final = is_final
         """Whether to ask once more is of no use."""
+        self.is_refused = is_refused
+        """Whether the client is told the reason; otherwise `due` is all that it gets."""
+
+    @property
+    def end(self) -> list[Event]:
+        """How the answer ends where it is not asked again."""
+        refusal = [Refusal(self.reason)] if self.is_refused else []
+        return [*self.due, *refusal, Finished("stop")]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
+
+from worker.shaping.think_tags import CLOSING
 
 _MAX_OPENINGS = 200
 """Opening braces at which an object is looked for; prose that has more is no answer."""
@@ -16,19 +19,37 @@ class Found(NamedTuple):
     value: dict[str, Any]
 
 
-def the_object(text: str) -> tuple[Found | None, str]:
-    """Return the one object in the text, or why there is not one."""
-    found = _objects(text)
+def the_object(text: str, fault_of: Callable[[Found], str]) -> tuple[Found | None, str]:
+    """Return the one object in the text that has no fault, or why there is not one."""
+    found = _behind_thoughts(text) or _objects(text)
+    faults = [fault_of(each) for each in found]
+    fitting = [each for each, fault in zip(found, faults, strict=True) if not fault]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    if not found:
+        return None, "The answer is not a JSON object."
     if len(found) == 1:
-        return found[0], ""
-    if found:
-        return None, "The answer holds several JSON objects, not one."
-    return None, "The answer is not a JSON object."
+        return None, faults[0]
+    return None, f"The answer holds several JSON objects, not one. {faults[-1]}".rstrip()
+
+
+def _behind_thoughts(text: str) -> list[Found]:
+    """Find the objects behind a closing think tag whose opening one was never written.
+
+    Some models' templates open it for them.
+    """
+    end = max((tag.end() for tag in CLOSING.finditer(text)), default=0)
+    is_quoted = any(start < end < start + len(found.text) for start, found in _placed(text))
+    return [] if is_quoted or not end else _objects(text[end:])
 
 
 def _objects(text: str) -> list[Found]:
-    """Find the objects that lie in the text, not within one another."""
-    found: list[Found] = []
+    return [found for _, found in _placed(text)]
+
+
+def _placed(text: str) -> list[tuple[int, Found]]:
+    """Find the objects that lie in the text, not within one another, and where they begin."""
+    found: list[tuple[int, Found]] = []
     start = text.find("{")
     for _ in range(_MAX_OPENINGS):
         if start == -1:
@@ -38,7 +59,7 @@ def _objects(text: str) -> list[Found]:
         except (ValueError, RecursionError):
             end = start + 1
         else:
-            found.append(Found(text[start:end], value))
+            found.append((start, Found(text[start:end], value)))
         start = text.find("{", end)
     return found
 

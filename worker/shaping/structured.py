@@ -2,7 +2,8 @@
 
 Models put it into a code fence, or say a word before it. What is sent is the exact text of the
 object, as the model wrote it, and nothing else. So nothing is sent, not even thoughts, before the
-answer is whole and matches: until then another attempt may take its place.
+answer is whole and matches: until then another attempt may take its place. An answer that is no
+object though no schema was given is sent in the end: whoever parses it sees what was paid for.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class JsonAnswer:
 
     def _asking(self, answer: str, end: Finished) -> Ask:
         def then(verdict: Verdict) -> list[Event]:
+            if verdict.fault and self._wanted.schema is None:
+                raise Mismatch(verdict.fault, answer, self.flush(), is_refused=False)
             if verdict.fault:
                 raise Mismatch(verdict.fault, answer, is_final=verdict.is_final)
             self._text = [verdict.text]

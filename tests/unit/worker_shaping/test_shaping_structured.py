@@ -14,6 +14,7 @@ from contract.messages import (
     Format,
     Options,
     Reasoning,
+    Refusal,
     Replaced,
     Text,
     Tool,
@@ -50,6 +51,11 @@ def answered(text: str, options: Options = WEATHER) -> str:
             f"Here it is:\n\n```\n{ANSWER}\n```\nI hope it helps.", id="a fence and words"
         ),
         pytest.param(f"In {{curly}} words: {ANSWER}!", id="words with braces"),
+        pytest.param(f'<think>Maybe {{"draft": 1}}?</think>{ANSWER}', id="thoughts"),
+        pytest.param(f"<think>{ANSWER}? Yes.</think>\n{ANSWER}", id="the same in the thoughts"),
+        pytest.param(f"Maybe {ANSWER}?\n</think>\n\n{ANSWER}", id="thoughts without a beginning"),
+        pytest.param(f'Not {{"city": 5}} or {{}}. {ANSWER}', id="objects that do not match before"),
+        pytest.param(f'{ANSWER} {{"note": "I hope it helps"}}', id="and one that does not behind"),
     ],
 )
 def test_the_text_of_the_object_is_sent_as_the_model_wrote_it(text: str) -> None:
@@ -67,6 +73,8 @@ def test_the_text_of_the_object_is_sent_as_the_model_wrote_it(text: str) -> None
         ("{" * 100_000, "is not a JSON object"),
         ('{"a":' * 100_000, "is not a JSON object"),
         (f"{ANSWER} or {ANSWER}", "several JSON objects"),
+        ('{"city": "Paris"} {}', "several JSON objects, not one. The answer does not match"),
+        (f'Maybe {ANSWER}?</think>{{"city": 5}}', "does not match"),
         ('{"city": "Paris"}', '"degrees" is a required property'),
         ('{"city": "Paris", "degrees": "21"}', 'at degrees: "21" is not of type "integer"'),
     ],
@@ -81,8 +89,26 @@ def test_an_answer_of_another_form_is_a_mismatch(text: str, reason: str) -> None
 
 def test_any_object_will_do_without_a_schema() -> None:
     assert answered('Sure: {"a": {"b": 1}}', OBJECT) == '{"a": {"b": 1}}'
+    assert answered('Maybe {}?</think>{"a": 1}', OBJECT) == '{"a": 1}'
+    assert answered('{"a": "</think>{}"}', OBJECT) == '{"a": "</think>{}"}'
     with pytest.raises(Mismatch):
         answered("[]", OBJECT)
+
+
+def test_without_a_schema_the_answer_is_due_though_it_is_no_object() -> None:
+    thoughts = [Reasoning("hm"), Usage(1, 2)]
+
+    with pytest.raises(Mismatch) as caught:
+        shaping(OBJECT).feed([*thoughts, Text("[1, 2]"), Finished()])
+
+    assert caught.value.end == [*thoughts, Text("[1, 2]"), Finished("stop")]
+
+
+def test_with_a_schema_a_refusal_is_due() -> None:
+    with pytest.raises(Mismatch) as caught:
+        shaping(WEATHER).feed([Text("[1, 2]"), Finished()])
+
+    assert caught.value.end == [Refusal("The answer is not a JSON object."), Finished("stop")]
 
 
 @given(CUTS)
