@@ -46,6 +46,7 @@ async def _work(config: WorkerConfig) -> None:
             proxy=config.proxy,
             connect_timeout=config.connect_timeout,
             timeout=config.timeout,
+            answer_timeout=config.answer_timeout,
         ) as poe,
     ):
         service = Service(config, queue, poe, VERSION)

@@ -18,7 +18,7 @@ from worker.bot.attachments import Attachment
 from worker.config import PoeToken
 from worker.leases import Leases
 from worker.poe.client import PoeClient
-from worker.poe.faults import Fault, FaultKind
+from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Queue
 from worker.replies import Granted, Lost, Note, Parked, Refused
@@ -87,12 +87,14 @@ class Calls:
         model: Model | None,
         simulate_roles: Literal[0, 1, 2],
         on_start: Callable[[], None],
+        on_reach: Callable[[Reach], None],
         on_events: OnEvents,
     ) -> None:
         """Call Poe for `job` with `token`, which the pool has acquired for it.
 
-        The call ends early, and well, when no more is wanted. Raises Unavailable or NotSent where
-        no call was made, Fault where one failed.
+        The call ends early, and well, when no more is wanted. `on_reach` is told how far it has
+        come; before it is sent and when it is answered, the job in Redis is told so too. Raises
+        Unavailable or NotSent where no call was made, Fault where one failed.
         """
         began = time.monotonic()
         # Before the grant, which is for a moment; an upload may take a minute.
@@ -110,6 +112,17 @@ class Calls:
             at = granted.at + (now - granted.asked) * 1000 + 1
             self._in_background(lambda: self._queue.sent(token, grant, at))
 
+        async def may_note() -> bool:
+            try:
+                return await self._queue.sending(job.id, epoch)
+            except RedisFault:
+                return False
+
+        def come_to(reach: Reach) -> None:
+            if reach is Reach.ANSWERED:
+                self._in_background(lambda: self._queue.answered(job.id, epoch))
+            on_reach(reach)
+
         self._in_flight[grant] = token
         try:
             on_start()
@@ -118,6 +131,8 @@ class Calls:
                 token.secret,
                 may_send=lambda: time.monotonic() < granted.asked + self._guard,
                 on_sent=on_sent,
+                before_send=may_note,
+                on_reach=come_to,
                 kind=kind,
                 model=model,
                 simulate_roles=simulate_roles,

@@ -47,7 +47,9 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     """Where attachments are uploaded to. None: where Poe takes them, or what `poe_url` names."""
     tokens: tuple[PoeToken, ...] = ()
     timeout: _Seconds = 180.0
-    """The longest silence of the upstream, before the first block of an answer or after any."""
+    """The longest silence of the upstream, before an answer or within it."""
+    answer_timeout: _Seconds = 3_600.0
+    """The longest that an answer may take in all, however alive its stream is."""
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
     proxy: str | None = None
     simulate_roles: Literal[0, 1, 2] = 0

@@ -51,6 +51,7 @@ CATALOGUE_LIFE = 7 * 24 * 3600
 _log = logging.getLogger("worker.queue")
 
 _SOCKET_TIMEOUT = 5.0
+_AS_NOTED = "-"
 _ANSWER_MS = milliseconds(keys.ANSWER_LIFE)
 
 
@@ -130,6 +131,24 @@ class Queue:
             _INTERRUPTED,
         )
         return bool(reply)
+
+    async def return_orphan(self, job: str, epoch: int) -> None:
+        """Return a job that we do not know, though it is ours; see handback.lua."""
+        args = (self.worker, job, epoch, 0, _AS_NOTED, _ANSWER_MS, "", 0, _INTERRUPTED)
+        await self._run("handback", *args)
+
+    async def sending(self, job: str, epoch: int) -> bool:
+        """Note that a call for this job is about to leave; False: it must not."""
+        return bool(await self._run("call", job, epoch, "sent"))
+
+    async def answered(self, job: str, epoch: int) -> None:
+        """Note that Poe has said 200 to the present call of this job."""
+        await self._run("call", job, epoch, "answered")
+
+    async def settle(self, job: str, epoch: int, tried: Iterable[str], failures: int) -> None:
+        """Note that the present call has ended so that the job may be asked again, and what has
+        failed it by now."""
+        await self._run("call", job, epoch, "", ",".join(tried), failures)
 
     async def server(self) -> str:
         """Which server this is, in which of its lives."""
@@ -379,7 +398,7 @@ def mark(record: Record) -> int:
 
 
 def _taken(row: Sequence[Any]) -> Taken:
-    payload, epoch, attempt, waited, tried, failures, _ = row
+    payload, epoch, attempt, waited, tried, failures, keyed, _ = row
     return Taken(
         _decode_job(payload),
         epoch,
@@ -387,6 +406,7 @@ def _taken(row: Sequence[Any]) -> Taken:
         waited / 1000,
         frozenset(filter(None, tried.decode().split(","))),
         failures,
+        bool(keyed),
     )
 
 

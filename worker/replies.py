@@ -20,6 +20,8 @@ class Taken:
     """Tokens that have already failed it in their own right."""
     failures: int = 0
     """Attempts that the upstream has failed."""
+    keyed: bool = False
+    """Whether it has an idempotency key."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
-"""What to do with a job whose attempt failed: a value, not control flow."""
+"""What to do with a job whose attempt failed: a value, not control flow.
+
+`decide` and `runs_again` are the table in docs/upstreams.md, "Paid once". What a dead worker leaves
+behind is judged by the same rules in lib.lua, by what it had noted in the job.
+"""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
-from worker.poe.faults import Blame, Fault, FaultKind, blame
+from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame
 
 MAX_UPSTREAM_FAILURES = 3
 """Attempts of one job that may fail for the upstream's sake: the first and two more."""
@@ -19,6 +23,15 @@ MAX_IN_BAND = 3
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for the third."""
 
+CORRECTED = "corrected"
+RETRIED = "retried"
+UNHEARD = "unheard"
+"""What stands among what a job has tried, beside tokens and kinds of upstream, as it may happen
+once: to be asked for another form of its answer, to be asked again after an error event that
+allows it, and to be asked again after a call that was sent and got no status."""
+
+ONCE = frozenset({CORRECTED, RETRIED, UNHEARD})
+
 
 class Step(enum.Enum):
     """How a job goes on after a failed attempt."""
@@ -30,40 +43,90 @@ class Step(enum.Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The next step, and the seconds to wait before it."""
+    """The next step, and the seconds to wait before it.
+
+    `once` is what the job has had with it, one of `ONCE`, or empty.
+    """
 
     step: Step
     pause: float = 0.0
+    once: str = ""
 
 
-def decide(fault: Fault, *, output: bool, upstream_failures: int, tokens_tried: int) -> Decision:
-    """Say how a job goes on.
+@dataclass(frozen=True)
+class Past:
+    """What a job has been through, its present attempt included.
 
     `upstream_failures` counts the attempts that the upstream has failed, `tokens_tried` the tokens
-    that have failed it in their own right, this attempt and its token included. After
-    the first output nothing is ever tried again: the client would read a second answer behind half
-    of the first, and where nothing has reached it yet Poe would charge for both.
+    that have failed it in their own right. `had` are those of `ONCE` that it has had. `keyed`: it
+    has an idempotency key.
     """
-    if output or _is_believed(fault, tokens_tried):
-        return Decision(Step.FAIL)
+
+    upstream_failures: int = 0
+    tokens_tried: int = 0
+    had: frozenset[str] = frozenset()
+    keyed: bool = False
+
+
+_FAIL = Decision(Step.FAIL)
+_OF_TOKENS = (Blame.TOKEN, Blame.MODEL_FOR_TOKEN)
+
+
+def decide(fault: Fault, past: Past) -> Decision:
+    """Return how a job goes on after this fault of its last attempt."""
+    match fault.reach:
+        case Reach.UNSENT | Reach.REFUSED:
+            return _unpaid(fault, past)
+        case Reach.SENT if runs_again(Reach.SENT, past) and fault.kind is not FaultKind.TIMEOUT:
+            return _again(fault, past, UNHEARD)
+        case Reach.ANSWERED:
+            return _after_error_event(fault, past)
+        case _:
+            return _FAIL
+
+
+def runs_again(reach: Reach, past: Past) -> bool:
+    """Return whether a job may be asked again whose call was given up, having come so far.
+
+    A call without a status may have been run. Whoever sends an idempotency key asks to pay once;
+    of the others one second call is the lesser harm, but not where an answer has been paid for.
+    """
+    if reach is Reach.SENT:
+        return not past.keyed and past.had.isdisjoint({UNHEARD, CORRECTED})
+    return reach in (Reach.UNSENT, Reach.REFUSED)
+
+
+def _unpaid(fault: Fault, past: Past) -> Decision:
+    """Nothing has been charged: Poe was not asked, or has refused."""
     match blame(fault.kind):
         case Blame.TOKEN | Blame.MODEL_FOR_TOKEN:
-            return Decision(Step.OTHER_TOKEN)
-        case Blame.REQUEST:
-            return Decision(Step.FAIL)
+            return _other_token(fault, past)
         case Blame.UPSTREAM:
-            # An empty answer is an answer: Poe has run it, and charges for it.
-            is_vain = fault.kind is FaultKind.EMPTY or not fault.allow_retry
-            if is_vain or upstream_failures >= MAX_UPSTREAM_FAILURES:
-                return Decision(Step.FAIL)
-            return Decision(Step.AGAIN, FIRST_PAUSE * 2 ** (upstream_failures - 1))
+            return _again(fault, past)
+        case Blame.REQUEST:
+            return _FAIL
 
 
-def _is_believed(fault: Fault, tokens_tried: int) -> bool:
-    """Return whether so many tokens had the same fault that none of them is to blame."""
-    if fault.kind is FaultKind.MODEL_NOT_FOUND:
-        return tokens_tried >= MAX_UNKNOWN
-    return fault.in_band and blame(fault.kind) in _OF_TOKENS and tokens_tried >= MAX_IN_BAND
+def _after_error_event(fault: Fault, past: Past) -> Decision:
+    """Poe has said 200, and then what is wrong, if it is `in_band`; else it just broke off."""
+    if blame(fault.kind) in _OF_TOKENS:
+        return _other_token(fault, past)
+    retryable = fault.in_band and fault.allow_retry and blame(fault.kind) is Blame.UPSTREAM
+    if retryable and RETRIED not in past.had:
+        return _again(fault, past, RETRIED)
+    return _FAIL
 
 
-_OF_TOKENS = {Blame.TOKEN, Blame.MODEL_FOR_TOKEN}
+def _other_token(fault: Fault, past: Past) -> Decision:
+    if fault.kind is FaultKind.MODEL_NOT_FOUND and past.tokens_tried >= MAX_UNKNOWN:
+        return _FAIL
+    if fault.in_band and past.tokens_tried >= MAX_IN_BAND:
+        return _FAIL
+    return Decision(Step.OTHER_TOKEN)
+
+
+def _again(fault: Fault, past: Past, once: str = "") -> Decision:
+    if past.upstream_failures >= MAX_UPSTREAM_FAILURES:
+        return _FAIL
+    pause = FIRST_PAUSE * 2 ** (past.upstream_failures - 1)
+    return Decision(Step.AGAIN, max(pause, fault.retry_after or 0.0), once)

@@ -33,11 +33,11 @@ from worker.emitter import Emitter, Outbox
 from worker.models import Models
 from worker.openai.query import LEAST_MAX_TOKENS
 from worker.poe.client import NotSent
-from worker.poe.faults import Blame, Fault, FaultKind, blame, to_failure
+from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame, to_failure
 from worker.poe.parameters import thinks
 from worker.queue import Queue
 from worker.replies import Taken
-from worker.retry import Step, decide
+from worker.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, runs_again
 from worker.route import Kind, emulates_tools, fails_over, route
 from worker.shaping import Mismatch, Shaping, correction, instructed
 from worker.tokens import TokenPool
@@ -47,12 +47,11 @@ _log = logging.getLogger("worker.run")
 FAULT_PAUSE = 0.5
 """Seconds before a job is handed back again, after Redis has failed."""
 
-CORRECTED = "corrected"
-"""Stands among what a job has tried, beside tokens and kinds of upstream: to answer in the form
-that was asked for."""
-
 LONGEST_PAUSE = 1.0
 """Seconds for which a job may be out of everybody's reach until a token of ours is ready."""
+
+LONGEST_SLEEP = 5.0
+"""Seconds for which a job waits here before its next attempt; for longer it goes back."""
 
 _KINDS = frozenset(kind.value for kind in Kind)
 
@@ -96,7 +95,8 @@ class JobRun:
     taken: Taken
     outbox: Outbox = field(init=False)
     tried: set[str] = field(init=False)
-    """What has failed the job: tokens in their own right, kinds of upstream, and a correction.
+    """What has failed the job: tokens in their own right, kinds of upstream, and what it has had
+    of `ONCE`.
 
     All go with the job to the next worker, which so makes none of these calls again."""
     model: Model | None = field(init=False)
@@ -111,8 +111,8 @@ class JobRun:
     attempt: int = 0
     begun: bool = False
     """Something of the answer is on its way to the client."""
-    heard: bool = False
-    """Poe has answered the present call, even if all of it is still held back."""
+    reach: Reach = Reach.UNSENT
+    """How far the present call has come."""
     spent: bool = False
     """Poe may have charged for a call of this job."""
     stale: bool = False
@@ -181,7 +181,9 @@ class JobRun:
         except HandBack as back:
             return await self._hand_back(back)
         except asyncio.CancelledError:
-            if self.draining and not self.heard and not self.stale:
+            if self.draining and not self.stale and runs_again(self.reach, self._past()):
+                if self.reach is Reach.SENT:
+                    self.tried.add(UNHEARD)
                 return await self._hand_back(HandBack())
             end = _DRAINED if self.draining else _LEFT
         except Fault as fault:
@@ -242,6 +244,7 @@ class JobRun:
                     model=self.model,
                     simulate_roles=self.worker.simulate_roles,
                     on_start=self._on_start,
+                    on_reach=self._on_reach,
                     on_events=self._on_events,
                 )
             except (Unavailable, NotSent, *RedisFault):
@@ -258,7 +261,7 @@ class JobRun:
     def _prepared(self, token: PoeToken) -> Job:
         """Word the job for the next call, and make ready for the answer."""
         try:
-            self.heard = False
+            self.reach = Reach.UNSENT
             job, options = self.taken.job, self.taken.job.options
             emulate = emulates_tools(job, self.kind, self.model, self.setting)
             if self.kind is Kind.OPENAI and (options.max_tokens or 0) >= LEAST_MAX_TOKENS:
@@ -278,11 +281,14 @@ class JobRun:
             (Started(self.worker.name, self.attempt, taken.job.model, label, taken.waited),)
         )
 
+    def _on_reach(self, reach: Reach) -> None:
+        self.reach = reach
+        self.spent = self.spent or reach >= Reach.ANSWERED
+
     async def _on_events(self, events: list[Event]) -> bool:
         """Take what came; tell whether the call is to go on."""
         # An upstream that has ended is left to hang up by itself.
         over = any(is_terminal(event) for event in events)
-        self.heard = self.spent = True
         try:
             self._put(await self.worker.checker.shape(self.shaping, events))
         except Mismatch as mismatch:
@@ -312,7 +318,7 @@ class JobRun:
     def _fails_over(self, fault: Fault) -> bool:
         """Change to the other kind of upstream if that may help; tell whether it may."""
         over = (
-            not self.heard
+            fault.reach < Reach.BEGUN
             and self.tried.isdisjoint(_KINDS)
             and fails_over(self.kind, fault, self.taken.job, self.model, self.setting)
         )
@@ -325,6 +331,7 @@ class JobRun:
         """Return the token for the next attempt, or raise what ends this run."""
         self.spent = to_failure(fault, output=self.spent).charged
         if self._fails_over(fault):
+            await self._settle()
             return self._untried_token()
         blamed = blame(fault.kind)
         if blamed is Blame.UPSTREAM:
@@ -332,16 +339,34 @@ class JobRun:
         # A rate-limited account rests for a while, and may then serve this very job.
         elif fault.kind is not FaultKind.RATE_LIMITED or fault.in_band:
             self.tried.add(token.id)
-        decision = decide(
-            fault,
-            output=self.heard,
-            upstream_failures=self.upstream_failures,
-            tokens_tried=len(self.tried - _KINDS - {CORRECTED}),
-        )
+        decision = decide(fault, self._past())
         if decision.step is Step.FAIL:
             raise fault
+        if decision.once:
+            self.tried.add(decision.once)
+        await self._settle()
+        if decision.pause > LONGEST_SLEEP:
+            raise HandBack(pause=decision.pause)
         await asyncio.sleep(decision.pause)
         return self._next_token(fault)
+
+    def _past(self) -> Past:
+        return Past(
+            upstream_failures=self.upstream_failures,
+            tokens_tried=len(self.tried - _KINDS - ONCE),
+            had=ONCE & self.tried,
+            keyed=self.taken.keyed,
+        )
+
+    async def _settle(self) -> None:
+        """Note that the job may be asked again, and what has failed it, should this worker die."""
+        self.reach = Reach.UNSENT
+        try:
+            await self.worker.queue.settle(
+                self.taken.job.id, self.outbox.epoch, self.tried, self.upstream_failures
+            )
+        except RedisFault:
+            raise HandBack from None
 
     def _next_token(self, fault: Fault) -> PoeToken:
         now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool

@@ -317,7 +317,7 @@ class Service:
     async def _return_orphans(self) -> None:
         """Hand back jobs that were dispatched to us in a reply that never came."""
         for job, epoch in await self.queue.orphans(self._runs.keys()):
-            await self.queue.hand_back(job, epoch)
+            await self.queue.return_orphan(job, epoch)
 
     async def _look_at_the_parked(self) -> None:
         """See by its balance, which costs nothing, whether a token can come back already."""

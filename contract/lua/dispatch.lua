@@ -8,14 +8,14 @@
 --
 -- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long
 -- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream,
--- job}.
+-- 1 if it has an idempotency key, job}.
 local now, worker, n = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local taken = {}
 
 local function take(client, entry, id, payload)
   local key, jobs = job_key(id), 'p2g:jobs:' .. client
-  local at, deadline, tried, failures =
-    unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures'))
+  local at, deadline, tried, failures, idem =
+    unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures', 'idem'))
   if not at then -- forgotten: its own life ended in the queue
     redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
     redis.call('XACK', jobs, 'workers', entry)
@@ -27,7 +27,8 @@ local function take(client, entry, id, payload)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
   redis.call('SADD', 'p2g:owned:' .. worker, id)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)
-  taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0, id }
+  taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0,
+    idem and 1 or 0, id }
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do

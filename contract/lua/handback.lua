@@ -6,7 +6,10 @@
 -- A job with output comes here only when Redis has lost the end of it, as it may when a replica takes
 -- over: to run it again would be to tell its client two answers.
 --
--- ARGV: now, worker, job, epoch, delay ms, tokens tried (ids, comma separated), life ms, worker
+-- A worker that was given a job without hearing of it cannot tell how far it came: then what is
+-- noted decides, and stays as it is.
+--
+-- ARGV: now, worker, job, epoch, delay ms, what was tried (comma separated; '-': as noted), life ms, worker
 --       that should leave it to others for a while (or ''), attempts that the upstream has failed,
 --       events of an interrupted job
 -- Returns 1, or 0 where the job is no longer this worker's.
@@ -18,15 +21,16 @@ if cancelled then
   finish(id, ARGV[7])
   return 0
 end
-if begun then
+local as_noted = ARGV[6] == '-'
+if begun or (as_noted and not runs_again(id)) then
   fail(id, ARGV[10], ARGV[7])
   return 0
 end
 redis.call('SREM', 'p2g:owned:' .. worker, id)
 redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
 redis.call('HINCRBY', job_key(id), 'epoch', 1)
-redis.call('HSET', job_key(id), 'state', 'again', 'owner', '', 'by', ARGV[8], 'since', now, 'tried', ARGV[6],
-  'failures', ARGV[9])
+redis.call('HSET', job_key(id), 'state', 'again', 'owner', '', 'by', ARGV[8], 'since', now, 'call', '')
+if not as_noted then redis.call('HSET', job_key(id), 'tried', ARGV[6], 'failures', ARGV[9]) end
 redis.call('ZADD', 'p2g:again', now + tonumber(ARGV[5]), id)
 redis.call('LPUSH', 'p2g:bell', 1)
 redis.call('LTRIM', 'p2g:bell', 0, 999)

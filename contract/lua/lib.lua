@@ -164,6 +164,19 @@ local function cancel(id, life)
   return 'told'
 end
 
+-- Whether a job may be asked of Poe again whose worker cannot say how far it came: by its `call`, it
+-- was not sent (''), 'sent', or 'answered'. One that was sent may have been run: without an
+-- idempotency key it is asked once more, in all, as worker/retry.py has it.
+local function runs_again(id)
+  local key = job_key(id)
+  local call, idem, tried = unpack(redis.call('HMGET', key, 'call', 'idem', 'tried'))
+  if not call or call == '' then return true end
+  local had = ',' .. (tried or '') .. ','
+  if call == 'answered' or idem or string.find(had, ',unheard,', 1, true) then return false end
+  redis.call('HSET', key, 'tried', (tried and tried ~= '') and tried .. ',unheard' or 'unheard')
+  return true
+end
+
 -- Ends a job with events of our own, under an epoch that fences every earlier worker.
 local function fail(id, events, life, void)
   local epoch = redis.call('HINCRBY', job_key(id), 'epoch', 1)

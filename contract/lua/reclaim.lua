@@ -1,8 +1,9 @@
 -- reclaim: what a dead worker or gateway leaves behind.
 --
 -- A worker is dead when its heartbeat has lapsed, never because a job of its has been silent: a
--- long answer is not a dead worker. What it had not begun runs again elsewhere, under a new epoch;
--- what it had begun cannot be told apart from an answer half read, so it ends in an error.
+-- long answer is not a dead worker. What had not been sent to Poe runs again elsewhere, under a new
+-- epoch; whether a call without an answer does, `runs_again` says. What Poe had answered ends in an
+-- error: it is paid for, and cannot be told apart from an answer half read.
 --
 -- Jobs that were handed back and found no token before their deadline end here too: `dispatch` sees
 -- them only when a token is free.
@@ -31,7 +32,7 @@ for _, worker in ipairs(dead) do
       free_its_calls(worker, id)
       if cancelled then
         finish(id, ARGV[3])
-      elseif begun then
+      elseif begun or not runs_again(id) then
         fail(id, ARGV[4], ARGV[3])
       elseif redis.call('HINCRBY', key, 'deaths', 1) >= tonumber(ARGV[2]) then
         redis.call('LPUSH', 'p2g:dead', id .. ' ' .. now)
@@ -40,7 +41,7 @@ for _, worker in ipairs(dead) do
       else
         redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
         redis.call('HINCRBY', key, 'epoch', 1)
-        redis.call('HSET', key, 'state', 'again', 'owner', '', 'by', worker, 'since', now)
+        redis.call('HSET', key, 'state', 'again', 'owner', '', 'by', worker, 'since', now, 'call', '')
         redis.call('ZADD', 'p2g:again', now, id)
         redis.call('LPUSH', 'p2g:bell', 1)
       end

@@ -17,7 +17,7 @@ from contract.messages import Event, Failed, Finished, Job, Message, Replaced, T
 from simulated_poe import SimulatedPoe
 from worker.poe.client import Answer, NotSent, PoeClient
 from worker.poe.errors import LONGEST_MESSAGE
-from worker.poe.faults import Fault, FaultKind, to_failure
+from worker.poe.faults import Fault, FaultKind, Reach, to_failure
 from worker.poe.limits import RateLimits
 
 SECRET = "poe-key-of-a-friend"
@@ -147,8 +147,12 @@ def says_and_waits(*pieces: bytes) -> Script:
     return script
 
 
-def client(url: str, *, timeout: float = 5.0, max_connections: int = 10) -> PoeClient:
-    return PoeClient(url, max_connections=max_connections, timeout=timeout)
+def client(
+    url: str, *, timeout: float = 5.0, answer_timeout: float = 60.0, max_connections: int = 10
+) -> PoeClient:
+    return PoeClient(
+        url, max_connections=max_connections, timeout=timeout, answer_timeout=answer_timeout
+    )
 
 
 def ask(poe: PoeClient, job: Job = JOB, secret: str = SECRET) -> Answer:
@@ -172,8 +176,14 @@ def read(events: list[Event]) -> str:
     return words
 
 
-async def fault_of(url: str, job: Job = JOB, secret: str = SECRET, timeout: float = 5.0) -> Fault:
-    async with client(url, timeout=timeout) as poe:
+async def fault_of(
+    url: str,
+    job: Job = JOB,
+    secret: str = SECRET,
+    timeout: float = 5.0,
+    answer_timeout: float = 60.0,
+) -> Fault:
+    async with client(url, timeout=timeout, answer_timeout=answer_timeout) as poe:
         with pytest.raises(Fault) as caught:
             await collect(ask(poe, job, secret))
     return caught.value
@@ -294,7 +304,6 @@ LIMIT = b'{"error": {"code": 429, "type": "rate_limit_error", "message": "x", "m
         pytest.param(HEAD[:30], FaultKind.CUT, id="cut in the head"),
         pytest.param(HEAD, FaultKind.CUT, id="cut before the body"),
         pytest.param(HEAD + END, FaultKind.EMPTY, id="an empty body"),
-        pytest.param(HEAD + chunk(DONE) + END, FaultKind.EMPTY, id="done and nothing else"),
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", FaultKind.PROTOCOL, id="not HTTP"),
         pytest.param(
             HEAD[:-2] + b"X: " + b"y" * 20_000 + b"\r\n\r\n", FaultKind.PROTOCOL, id="a huge header"
@@ -425,7 +434,7 @@ async def test_silence_ends_as_a_timeout(pieces: list[bytes]) -> None:
         pytest.param(chunk(b"x"), id="a line, byte by byte"),
     ],
 )
-async def test_bytes_that_make_no_event_do_not_keep_an_answer_alive(drop: bytes) -> None:
+async def test_an_answer_that_is_kept_alive_for_ever_has_a_last_moment(drop: bytes) -> None:
     async def script(call: Call) -> None:
         await call.request()
         await call.send(HEAD)
@@ -434,9 +443,97 @@ async def test_bytes_that_make_no_event_do_not_keep_an_answer_alive(drop: bytes)
             await asyncio.sleep(0.01)
 
     async with raw_poe(script) as raw:
-        fault = await fault_of(raw.url, timeout=0.2)
+        fault = await fault_of(raw.url, answer_timeout=0.3)
 
     assert fault.kind is FaultKind.TIMEOUT
+    assert fault.reach is Reach.ANSWERED
+
+
+@pytest.mark.parametrize("pieces", [[], [HEAD], [HEAD, chunk(HELLO)]], ids=str)
+async def test_the_last_moment_of_an_answer_is_counted_from_its_sending(
+    pieces: list[bytes],
+) -> None:
+    async with raw_poe(says_and_waits(*pieces)) as raw:
+        fault = await fault_of(raw.url, answer_timeout=0.2)
+
+    assert fault.kind is FaultKind.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("answer", "reach"),
+    [
+        pytest.param(b"", Reach.SENT, id="nothing"),
+        pytest.param(HEAD[:40], Reach.SENT, id="half of a head"),
+        pytest.param(whole("500 E"), Reach.REFUSED, id="another status"),
+        pytest.param(HEAD, Reach.ANSWERED, id="a head"),
+        pytest.param(
+            whole("200 OK", b"<html>", "Content-Type: text/html"),
+            Reach.ANSWERED,
+            id="200 and no stream",
+        ),
+        pytest.param(HEAD + chunk(HELLO[:9]), Reach.ANSWERED, id="half of an event"),
+        pytest.param(HEAD + chunk(b"event: ping\n\n"), Reach.ANSWERED, id="a sign of life"),
+        pytest.param(HEAD + chunk(HELLO), Reach.BEGUN, id="text"),
+        pytest.param(
+            HEAD + chunk(b'event: text\ndata: {"text": "Thinking..."}\n\n'),
+            Reach.BEGUN,
+            id="text that is held back",
+        ),
+    ],
+)
+async def test_a_fault_tells_how_far_the_call_had_come(answer: bytes, reach: Reach) -> None:
+    told: list[Reach] = []
+
+    async with raw_poe(says(answer)) as raw, client(raw.url) as poe:
+        with pytest.raises(Fault) as raised:
+            await collect(
+                poe.answer(
+                    *(JOB, SECRET),
+                    may_send=lambda: True,
+                    on_sent=lambda: None,
+                    on_reach=told.append,
+                )
+            )
+
+    assert raised.value.reach is reach
+    assert told == sorted(told)
+    assert told[-1] is reach
+
+
+async def test_not_a_byte_leaves_unless_it_may_be_noted_first() -> None:
+    async def before_send() -> bool:
+        return False
+
+    async with raw_poe(says(b"")) as raw, client(raw.url) as poe:
+        with pytest.raises(NotSent):
+            await collect(
+                poe.answer(
+                    *(JOB, SECRET),
+                    may_send=lambda: True,
+                    on_sent=lambda: pytest.fail("sent"),
+                    before_send=before_send,
+                )
+            )
+
+
+async def test_a_note_that_takes_longer_than_the_grant_stops_the_call() -> None:
+    granted = True
+
+    async def before_send() -> bool:
+        nonlocal granted
+        granted = False
+        return True
+
+    async with raw_poe(says(b"")) as raw, client(raw.url) as poe:
+        with pytest.raises(NotSent):
+            await collect(
+                poe.answer(
+                    *(JOB, SECRET),
+                    may_send=lambda: granted,
+                    on_sent=lambda: pytest.fail("sent"),
+                    before_send=before_send,
+                )
+            )
 
 
 async def test_every_event_gives_the_next_one_its_full_time() -> None:
@@ -811,7 +908,6 @@ async def test_the_simulated_poe_is_understood(bot: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("bot", "kind"),
     [
-        ("Empty", FaultKind.EMPTY),
         ("Cut-0", FaultKind.CUT),
         ("Garbage-html", FaultKind.PROTOCOL),
         ("Fail-400-a", FaultKind.BAD_REQUEST),

@@ -235,7 +235,6 @@ async def test_a_parameter_with_a_wrong_value_is_refused_by_name_and_costs_nothi
         ("Fail-529", FailureKind.OVERLOADED, 3),
         ("Fail-late", FailureKind.UPSTREAM_FAILED, 1),
         ("Cut-3", FailureKind.UPSTREAM_FAILED, 1),
-        ("Empty", FailureKind.UPSTREAM_EMPTY, 1),
     ],
 )
 async def test_a_failure_of_the_openai_api_is_told_as_what_it_is(

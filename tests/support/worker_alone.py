@@ -55,6 +55,8 @@ async def working(
     name: str = "w",
     models: Mapping[str, ModelSettings] = MappingProxyType({}),
     uploads_to: str | None = None,
+    timeout: float = 180.0,
+    answer_timeout: float = 3600.0,
 ) -> AsyncIterator[Service]:
     """A worker in this very process; after the block it has drained.
 
@@ -71,7 +73,13 @@ async def working(
     )
     async with (
         Queue(redis_url, name, lease_life=LEASE_LIFE, max_attempts=2) as queue,
-        PoeClient(poe_url, max_connections=100, uploads_to=uploads_to) as poe,
+        PoeClient(
+            poe_url,
+            max_connections=100,
+            uploads_to=uploads_to,
+            timeout=timeout,
+            answer_timeout=answer_timeout,
+        ) as poe,
     ):
         service = Service(config, queue, poe, "test")
         running = asyncio.create_task(service.run())
@@ -89,6 +97,7 @@ class Asking:
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
         self._enqueue = redis.register_script(scripts.source("enqueue"))
+        self._claim = redis.register_script(scripts.source("claim"))
         self._cancel = redis.register_script(scripts.source("cancel"))
         self._numbers = count()
 
@@ -102,10 +111,12 @@ class Asking:
         stream: bool = False,
         client: str = "ann",
         wait: float = 60.0,
+        keyed: bool = False,
     ) -> str:
-        """Queue a question; returns the job's id."""
+        """Queue a question, with an idempotency key if `keyed`; returns the job's id."""
+        number = next(self._numbers)
         job = Job(
-            f"job-{next(self._numbers)}",
+            f"job{number}",
             client,
             bot,
             messages or (Message("user", text),),
@@ -115,10 +126,16 @@ class Asking:
         await self._enqueue(
             args=[
                 *(0, job.id, client, "g1", msgspec.msgpack.encode(job), round(wait * 1000)),
-                *(1, 1000, 10_000, _JOB_MS, "", ""),
+                *(1, 1000, 10_000, _JOB_MS, "", "", ""),
+                *(await self._claimed(job) if keyed else ()),
             ]
         )
         return job.id
+
+    async def _claimed(self, job: Job) -> tuple[str | int, ...]:
+        key = keys.idempotency(job.client, f"key of {job.id}")
+        await self._claim(args=[0, key, "digest", job.id, 0, 60_000])
+        return "reader", 60_000, _ANSWER_MS, key
 
     async def cancel(self, job: str) -> str:
         told: bytes = await self._cancel(args=[0, job, _ANSWER_MS])

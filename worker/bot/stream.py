@@ -46,6 +46,8 @@ class AnswerStream(Reading):
         self._beside = 0
         """Characters of files and reasoning."""
         self._has_files = False
+        self._is_cut = False
+        """The body has ended, and no event has told the end of the answer."""
         self._lacks_replacement = False
         """What the text was last replaced by could not be read."""
 
@@ -57,12 +59,14 @@ class AnswerStream(Reading):
     def end(self) -> list[Event]:
         """Take the end of the body: with some answer it is as good as `done`.
 
-        But not amid tool calls, of which half of an argument would be run.
+        But not amid tool calls, of which half of an argument would be run; and nothing is an
+        answer only if its end is told.
         """
         is_told = self._reason is not None or (self._is_counted and self._calls.are_whole)
         if self._calls and not is_told and not self.is_over:
             self.fault = Fault(FaultKind.CUT)
             return []
+        self._is_cut = self._reason is None
         return self.feed([ServerSentEvent("done", b"")])
 
     def _take(self, event: ServerSentEvent) -> list[Event]:
@@ -91,9 +95,11 @@ class AnswerStream(Reading):
         self._lacks_replacement = self._lacks_replacement or event.name == "replace_response"
 
     def _append(self, text: str) -> list[Event]:
+        self.begun = self.begun or bool(text)
         return self._transcript.append(self._text.join(text))
 
     def _replace(self, text: str) -> list[Event]:
+        self.begun = self.begun or bool(text)
         self._lacks_replacement = False
         self._text = Halves()
         return self._transcript.replace(self._text.join(text))
@@ -113,6 +119,7 @@ class AnswerStream(Reading):
         events = self._think(self._thoughts.join(chunk.reasoning))
         events += self._append(chunk.content)
         if chunk.fragments:
+            self.begun = True
             events += [*self._transcript.interrupt(), *self._calls.take(chunk.fragments)]
         if chunk.usage:
             events.append(chunk.usage)
@@ -120,6 +127,7 @@ class AnswerStream(Reading):
         return events
 
     def _think(self, thoughts: str) -> list[Event]:
+        self.begun = self.begun or bool(thoughts)
         self._bound(thoughts)
         return [Reasoning(thoughts)] if thoughts else []
 
@@ -137,7 +145,7 @@ class AnswerStream(Reading):
         said = not self._transcript.is_empty or self._has_files or self._calls
         if not said and self.skipped:
             raise Fault(FaultKind.PROTOCOL)
-        if not said and self._reason in (None, "stop", "tool_calls"):
+        if not said and (self._is_cut or self._reason == "tool_calls"):
             self.fault = Fault(FaultKind.EMPTY)
             return events
         self.finished = True

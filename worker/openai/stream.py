@@ -72,6 +72,7 @@ class ChatStream(Reading):
     def _take_chunk(self, chunk: Chunk) -> list[Event]:
         events = self._words(self._thoughts.join(chunk.reasoning), self._text.join(chunk.content))
         events += self._calls.take(chunk.fragments)
+        self.begun = self.begun or bool(chunk.reasoning or chunk.content or chunk.fragments)
         self._usage = chunk.usage or self._usage
         self._note(chunk)
         return events
@@ -88,7 +89,7 @@ class ChatStream(Reading):
         said = self._size or self._calls
         if not said and self.skipped:
             raise Fault(FaultKind.PROTOCOL)
-        if not said and self._reason in (None, "stop", "tool_calls"):
+        if not said and self._reason == "tool_calls":
             raise Fault(FaultKind.EMPTY)
         self.finished = True
         usage = [self._usage] if self._usage else []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +14,7 @@ import httpx
 from contract.messages import Event
 from worker.poe.body import is_event_stream, is_json, refusal, whole
 from worker.poe.connections import FOREIGN, Gate, translated
+from worker.poe.faults import Fault, Reach
 from worker.poe.limits import RateLimits, limits_from
 from worker.poe.reading import Reading
 from worker.poe.sse import EventDecoder, ServerSentEvent
@@ -36,6 +37,9 @@ class Answer:
     connection is fit to be used again. Leaving the block earlier, or being cancelled, closes the
     connection at once.
 
+    `timeout` bounds, in seconds, the wait for the headers and any silence after them: every byte
+    re-arms it. `answer_timeout` bounds all of the answer.
+
     The iteration raises Fault, or NotSent when the use of the token was no longer granted.
     """
 
@@ -49,21 +53,28 @@ class Answer:
         may_send: Callable[[], bool],
         on_sent: Callable[[], None],
         timeout: float,
+        answer_timeout: float,
+        before_send: Callable[[], Awaitable[bool]] | None = None,
+        on_reach: Callable[[Reach], None] = lambda _: None,
         takes_json: bool = False,
     ) -> None:
         self.limits: RateLimits | None = None
         """What the headers said; None before they came, and where they say nothing."""
+        self.reach = Reach.UNSENT
+        """How far the call has come."""
+        self._on_reach = on_reach
         self._http = http
         self._request = request
         self._secret = secret
         self._on_sent = on_sent
         self._timeout = timeout
+        self._answer_timeout = answer_timeout
         self._takes_json = takes_json
-        self._gate = Gate(may_send, self._sending)
+        self._gate = Gate(may_send, self._sending, before_send)
         self._decoder = EventDecoder()
         self._stream = stream
         self._limit = asyncio.timeout(None)
-        self._deadline = 0.0
+        self._last_deadline = self._deadline = 0.0
         self._batches = self._run()
 
     def __repr__(self) -> str:
@@ -93,9 +104,10 @@ class Answer:
         await self._batches.aclose()
 
     async def _run(self) -> AsyncGenerator[list[Event], None]:
-        with translated(self._gate, self._secret):
+        with self._marked(), translated(self._gate, self._secret):
             response = await self._send()
             try:
+                self._come_to(Reach.ANSWERED if response.is_success else Reach.REFUSED)
                 self.limits = limits_from(response.headers)
                 if self._takes_json and is_json(response):
                     if batch := await self._whole(response):
@@ -126,9 +138,25 @@ class Answer:
                 return await self._http.send(self._request(), stream=True)
 
     def _sending(self) -> None:
+        self._last_deadline = asyncio.get_running_loop().time() + self._answer_timeout
         self._rearm()
         self._limit.reschedule(self._deadline)
         self._on_sent()
+        self._come_to(Reach.SENT)
+
+    def _come_to(self, reach: Reach) -> None:
+        if reach > self.reach:
+            self.reach = reach
+            self._on_reach(reach)
+
+    @contextmanager
+    def _marked(self) -> Iterator[None]:
+        """Tell with each fault how far the call had come."""
+        try:
+            yield
+        except Fault as fault:
+            fault.reached = self.reach
+            raise
 
     async def _whole(self, response: httpx.Response) -> list[Event]:
         """Read an answer that is no stream, as a stream of a single event."""
@@ -148,9 +176,9 @@ class Answer:
     def _take(self, chunk: bytes | None) -> list[Event]:
         if chunk is None:
             return self._stream.feed(self._decoder.close()) + self._stream.end()
-        if not (events := self._decoder.feed(chunk)):
-            return []
-        batch = self._stream.feed(events)
+        batch = self._stream.feed(self._decoder.feed(chunk))
+        if self._stream.begun:
+            self._come_to(Reach.BEGUN)
         self._rearm()
         return batch
 
@@ -160,7 +188,7 @@ class Answer:
             # Counted from the last word, whatever may follow it.
             self._deadline = min(self._deadline, now + _TRAILER)
         else:
-            self._deadline = now + self._timeout
+            self._deadline = min(now + self._timeout, self._last_deadline)
 
 
 async def _linger(body: AsyncIterator[bytes]) -> None:

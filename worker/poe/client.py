@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -23,7 +23,7 @@ from worker.poe.answer import Answer
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.connections import Gate, NotSent, translated, transport
-from worker.poe.faults import Fault, FaultKind
+from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.uploads import File, Link, UploadedFile, upload, upload_url
 from worker.route import CHAT, Kind, is_media
 
@@ -46,8 +46,9 @@ class PoeClient:
 
     `uploads_to` is the URL that takes uploads; None: the one that goes along with `base_url`.
     `proxy` is an `http://` or `https://` URL. `connect_timeout` bounds, in seconds, the wait for
-    a free connection and the connecting together. `timeout` bounds, in seconds, the wait for
-    every event: whole events re-arm it, comments and halves of events do not.
+    a free connection and the connecting together. `timeout` bounds, in seconds, the silence of
+    an answer: every byte re-arms it, those of comments too. `answer_timeout` bounds, in seconds,
+    all of an answer, from its sending on.
 
     Raises ValueError for a proxy of another kind.
     """
@@ -61,10 +62,12 @@ class PoeClient:
         proxy: str | None = None,
         connect_timeout: float = 10.0,
         timeout: float = 180.0,
+        answer_timeout: float = 3600.0,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._uploads_to = uploads_to or upload_url(self._base_url)
         self._timeout = timeout
+        self._answer_timeout = answer_timeout
         self._http = httpx.AsyncClient(
             transport=transport(max_connections, proxy),
             headers=_HEADERS,
@@ -92,6 +95,8 @@ class PoeClient:
         *,
         may_send: Callable[[], bool],
         on_sent: Callable[[], None],
+        before_send: Callable[[], Awaitable[bool]] | None = None,
+        on_reach: Callable[[Reach], None] = lambda _: None,
         kind: Kind = Kind.BOT,
         model: Model | None = None,
         simulate_roles: Literal[0, 1, 2] = 0,
@@ -101,8 +106,9 @@ class PoeClient:
 
         `model` is the catalogue's entry, if it has one. `attachments` are for the bot protocol.
 
-        `may_send` is asked once, with the connection open and nothing written. If it says yes,
-        `on_sent` is called and the request leaves, with nothing in between.
+        `before_send` and then `may_send` are asked once, with the connection open and nothing
+        written. If both say yes, `on_sent` is called and the request leaves, with nothing in
+        between. `on_reach` is told, each time, how far the call has come.
         """
         tools = [tool.name for tool in job.options.tools]
         if kind is Kind.BOT:
@@ -113,7 +119,10 @@ class PoeClient:
                 secret,
                 may_send=may_send,
                 on_sent=on_sent,
+                before_send=before_send,
+                on_reach=on_reach,
                 timeout=self._timeout,
+                answer_timeout=self._answer_timeout,
             )
         # Poe advises to take what is no text as a whole.
         stream = not is_media(model)
@@ -124,6 +133,9 @@ class PoeClient:
             secret,
             may_send=may_send,
             on_sent=on_sent,
+            before_send=before_send,
+            on_reach=on_reach,
+            answer_timeout=self._answer_timeout,
             timeout=self._timeout if stream else max(self._timeout, LONGEST_WHOLE),
             takes_json=True,
         )

@@ -14,7 +14,7 @@ context variable, which aiohttp's own writing task inherits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ close theirs, for a request sent into that moment may have been charged."""
 
 
 class NotSent(Exception):
-    """The use of the token was no longer granted when the connection was there.
+    """The call was no longer wanted, or no longer granted, when the connection was there.
 
     Not a byte of the request has left.
     """
@@ -48,8 +48,10 @@ class Gate:
         self,
         may_send: Callable[[], bool] = lambda: True,
         on_sent: Callable[[], None] = lambda: None,
+        before_send: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._may_send = may_send
+        self._before_send = before_send
         self._on_sent = on_sent
         self.sent = False
         self.refused = False
@@ -63,11 +65,13 @@ class Gate:
         finally:
             _gate.reset(token)
 
-    def pass_through(self) -> None:
+    async def pass_through(self) -> None:
         """Let the request go, once. Raises NotSent."""
         if self.sent:
             return
-        if not self._may_send():
+        ready = self._before_send is None or await self._before_send()
+        # Asked last: whatever was awaited may have taken its time.
+        if not ready or not self._may_send():
             self.refused = True
             raise NotSent
         self.sent = True
@@ -124,14 +128,14 @@ def _gate_keeper() -> aiohttp.TraceConfig:
         request: aiohttp.TraceRequestHeadersSentParams,
     ) -> None:
         if request.method == "GET":  # which has no body, so nothing later tells of it
-            _gate.get().pass_through()
+            await _gate.get().pass_through()
 
     async def before_body(
         _session: aiohttp.ClientSession,
         _context: SimpleNamespace,
         _request: aiohttp.TraceRequestChunkSentParams,
     ) -> None:
-        _gate.get().pass_through()
+        await _gate.get().pass_through()
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(before_headers)

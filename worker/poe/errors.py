@@ -108,7 +108,8 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, now: float
     own, refinements = _STATUSES.get(status) or _by_class(status)
     kind = next((sign for sign in _meanings(text, signs) if sign in refinements), own)
     message, rest = _passed_on(kind, text), _rest(kind, headers, now)
-    return Fault(kind, message, rest, in_band=status // 100 == 2)
+    in_band = status // 100 == 2
+    return Fault(kind, message, rest, allow_retry=not in_band, in_band=in_band)
 
 
 def from_error_event(data: bytes | str) -> Fault:
@@ -125,15 +126,17 @@ def from_error_event(data: bytes | str) -> Fault:
 
 
 def from_late_error(data: bytes) -> Fault:
-    """Make a fault of the error that ends a stream of chunks: an HTTP error's body, alone."""
+    """Make a fault of the error that ends a stream of chunks: an HTTP error's body, alone.
+
+    This dialect has no `allow_retry`, so none is allowed.
+    """
     text, signs = _read_body(data)
     status = next((sign for sign in signs if isinstance(sign, int) and 400 <= sign <= 599), None)
     if status is not None:
         fault = from_status(status, {}, data, 0.0)
-        fault.in_band = True
-        return fault
+        return Fault(fault.kind, fault.message, allow_retry=False, in_band=True)
     kind = next(_meanings(text, signs), _K.UPSTREAM_DOWN)
-    return Fault(kind, _passed_on(kind, text), in_band=True)
+    return Fault(kind, _passed_on(kind, text), allow_retry=False, in_band=True)
 
 
 def _by_class(status: int) -> tuple[FaultKind, set[FaultKind]]:

@@ -47,6 +47,21 @@ class Blame(enum.Enum):
     """It will fail everywhere."""
 
 
+class Reach(enum.IntEnum):
+    """How far a call has come: what decides whether asking again may pay twice."""
+
+    UNSENT = 0
+    """No byte of the request has left."""
+    SENT = 1
+    """The request may have left, and no status has come."""
+    REFUSED = 2
+    """A status other than 2xx has come: Poe did not run it."""
+    ANSWERED = 3
+    """A status 2xx has come, and nothing of the answer: Poe runs it."""
+    BEGUN = 4
+    """Something of the answer has come, even if all of it is still held back."""
+
+
 class Fault(Exception):
     """An attempt failed.
 
@@ -75,7 +90,13 @@ class Fault(Exception):
         self.sent = sent
         self.param = param
         self.in_band = in_band
+        self.reached = Reach.SENT
         super().__init__(kind)
+
+    @property
+    def reach(self) -> Reach:
+        """How far the call had come."""
+        return self.reached if self.sent else Reach.UNSENT
 
     def __str__(self) -> str:
         return f"{self.kind.name}: {self.message}"

@@ -35,6 +35,8 @@ class Reading(ABC):
     def __init__(self, tools: Collection[str] = ()) -> None:
         self.fault: Fault | None = None
         self.finished = False
+        self.begun = False
+        """Something of the answer has come, even if all of it is held back."""
         self.skipped = 0
         """Events that could not be read, wholly or in part."""
         self._calls = Fragments(tools)
@@ -68,6 +70,7 @@ class Reading(ABC):
                 self.fault = fault
             except UNREADABLE:
                 self._skip(event)
+        self.begun = self.begun or bool(out)
         return out
 
     @abstractmethod

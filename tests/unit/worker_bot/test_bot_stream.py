@@ -75,9 +75,10 @@ def read(events: list[Event | FaultKind]) -> str:
             id="text",
         ),
         pytest.param([text("Hello")], [Text("Hello"), Finished()], id="no done at all"),
-        pytest.param([META, DONE], [FaultKind.EMPTY], id="done and nothing else"),
+        pytest.param([META, DONE], [Finished()], id="done and nothing else"),
         pytest.param([META], [FaultKind.EMPTY], id="the end and nothing else"),
-        pytest.param([text(""), DONE], [FaultKind.EMPTY], id="empty text"),
+        pytest.param([text(""), DONE], [Finished()], id="empty text"),
+        pytest.param([text("")], [FaultKind.EMPTY], id="empty text and no done"),
         pytest.param(
             [text("Yes"), event("suggested_reply", text="Why?"), DONE],
             [Text("Yes"), Finished()],
@@ -108,7 +109,7 @@ def read(events: list[Event | FaultKind]) -> str:
         pytest.param([PICTURE, DONE], [FILE, Finished()], id="a file and no text"),
         pytest.param(
             [event("file", url="u", content_type="c", name="n", index=2), DONE],
-            [FaultKind.EMPTY],
+            [Finished()],
             id="a file of another response",
         ),
         pytest.param(
@@ -190,10 +191,15 @@ def test_what_came_before_an_error_in_the_same_bytes_is_not_lost() -> None:
         ),
         pytest.param(
             [text("Hello"), replace(""), DONE],
-            [Text("Hello"), Replaced(""), FaultKind.EMPTY],
+            [Text("Hello"), Replaced(""), Finished()],
             id="nothing, and it stays so",
         ),
-        pytest.param([replace(""), DONE], [FaultKind.EMPTY], id="nothing by nothing"),
+        pytest.param(
+            [text("Hello"), replace("")],
+            [Text("Hello"), Replaced(""), FaultKind.EMPTY],
+            id="nothing, and no done",
+        ),
+        pytest.param([replace(""), DONE], [Finished()], id="nothing by nothing"),
         pytest.param(
             [text("Hello"), replace("Thinking..."), replace("Hello you"), DONE],
             [Text("Hello"), Text(" you"), Finished()],
@@ -267,7 +273,7 @@ def test_a_replacement_says_no_more_than_it_changes(
             [FILE, Text("![1](u)"), Finished()],
             id="before a file",
         ),
-        pytest.param([replace("Thinking..."), DONE], [FaultKind.EMPTY], id="and then nothing"),
+        pytest.param([replace("Thinking..."), DONE], [Finished()], id="and then nothing"),
         pytest.param(
             [text("Thinking... (9s elapsed)")], [FaultKind.EMPTY], id="as text, and then nothing"
         ),
@@ -539,3 +545,28 @@ def test_a_recorded_answer_in_any_pieces_is_the_same_answer(cuts: list[int]) -> 
     edges = [0, *sorted(cuts), len(RECORDED)]
 
     assert play(*(RECORDED[a:b] for a, b in pairwise(edges))) == PLAYED
+
+
+@pytest.mark.parametrize(
+    ("events", "begun"),
+    [
+        pytest.param([META, event("ping"), text("")], False, id="signs of life"),
+        pytest.param([event("suggested_reply", text="Why?")], False, id="a suggestion"),
+        pytest.param([event("json", choices=[{"delta": {"role": "a"}}])], False, id="a role"),
+        pytest.param([text("Thinking...")], True, id="a placeholder that is held back"),
+        pytest.param([replace("Thinking... (3s elapsed)")], True, id="a replaced placeholder"),
+        pytest.param([text("Hello")], True, id="text"),
+        pytest.param([PICTURE], True, id="a file"),
+        pytest.param(
+            [event("json", choices=[{"delta": {"content": "Thinking..."}}])],
+            True,
+            id="a placeholder in a chunk",
+        ),
+    ],
+)
+def test_knows_whether_the_answer_has_begun(events: list[ServerSentEvent], begun: bool) -> None:
+    stream = AnswerStream()
+
+    stream.feed(events)
+
+    assert stream.begun is begun

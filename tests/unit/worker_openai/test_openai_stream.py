@@ -170,14 +170,18 @@ def test_nothing_behind_the_mark_counts() -> None:
     ]
 
 
-@pytest.mark.parametrize("reason", [None, "stop"])
-def test_an_answer_of_nothing_is_a_fault(reason: str | None) -> None:
-    assert fault(delta(reason, content=""), DONE) is FaultKind.EMPTY
+@pytest.mark.parametrize("reason", ["stop", "length", "content_filter"])
+def test_an_answer_of_nothing_that_ends_properly_is_an_answer(reason: Any) -> None:
+    assert read(delta(reason, content=""), DONE) == [Finished(reason)]
+    assert read(delta(reason)) == [Finished(reason)]
 
 
-@pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_of_nothing_may_have_its_reason(reason: Any) -> None:
-    assert read(delta(reason), DONE) == [Finished(reason)]
+def test_an_answer_of_nothing_may_end_by_the_mark_alone() -> None:
+    assert read(delta(content=""), DONE) == [Finished()]
+
+
+def test_an_answer_of_nothing_without_a_proper_end_is_a_fault() -> None:
+    assert fault(delta(content="")) is FaultKind.CUT
 
 
 @pytest.mark.parametrize("nonsense", [b"{", b"\xff", b'{"a": ' * 5000])
