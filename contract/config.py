@@ -16,14 +16,15 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
-from contract import address
+from contract import address, texts
+from contract.lookalikes import first_lookalike, lookalike
 
 REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -40,6 +41,12 @@ _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", 
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _BARE = re.compile(r"[\w-]*", re.ASCII)
 """What TOML takes as a key without quotes."""
+_PLACE = re.compile(
+    r"(?:[^/@]*@)?(?:\[[\da-fA-F:.]+\]|[^\s:@\[\]/]+)"
+    r"(?::(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3}))?(?:/.*)?"
+)
+"""What follows the scheme of a URL: [user:password@]host[:port][/path]."""
+_SOCKS = "; SOCKS is not supported"
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 
 
@@ -183,7 +190,7 @@ class Settings:
         if isinstance(value, dict) and (unknown := _UNKNOWN.fullmatch(match["text"])):
             name = unknown[1]
             return unknown_key(str(self.where((*key, name))), name, keys_of(type_))
-        if isinstance(value, dict) and match["key"].endswith("[...]"):
+        if isinstance(value, dict) and (match["key"] or "").endswith("[...]"):
             # msgspec does not tell which of a map's values it was.
             key = (*key, next(k for k, v in value.items() if not v or not isinstance(v, str)))
             value = _at(self.values, key)
@@ -194,17 +201,16 @@ class Settings:
 def read_toml(path: Path) -> File:
     """Read a file. Raises ConfigError if that cannot be done, with the line if it is not TOML."""
     try:
-        # Windows' editors begin a file with a byte order mark, which tomllib refuses.
-        text = path.read_text("utf-8-sig")
+        text = texts.read_text(path)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    try:
         return File(path.name, text, tomllib.loads(text))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start + 1} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_not_toml(path.name, str(error))) from None
-    except RecursionError:
-        raise ConfigError(f"{path.name}: nested too deeply") from None
+        raise ConfigError(_not_toml(path.name, text, str(error))) from None
+    except (RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError(f"{path.name}: {reason}") from None
 
 
 def keys_of(type_: type) -> list[str]:
@@ -248,20 +254,24 @@ def secrets(reference: str, where: object) -> list[str]:
     `where` names its place in an error.
     """
     kind, _, name = reference.partition(":")
-    if kind == "env":
-        found = [os.environ.get(name, "").strip()]
-        missing = f"the environment variable {name} is not set"
-    elif kind == "file":
-        found = list(_secrets_in(Path(name), where))
-        missing = f"{name} holds no secret"
-    else:
-        found = [reference.strip()]
-        missing = "is empty"
+    try:
+        if kind == "env":
+            found = texts.lines(os.environ.get(name, ""))
+            missing = f"the environment variable {name} is not set"
+        elif kind == "file":
+            found = texts.lines(texts.read_text(Path(name)))
+            missing = f"{name} holds no secret"
+        else:
+            found = [reference.strip()]
+            missing = "is empty"
+    except ValueError as error:
+        raise ConfigError(f"{where}: {name}: {error}") from None
     if not found or not found[0]:
         raise ConfigError(f"{where}: {missing}")
-    # A header's value can hold nothing else, and to say so later would be to show the secret.
-    if not all(re.fullmatch(r"[!-~]+", secret) for secret in found):
-        raise ConfigError(f"{where}: a secret is ASCII without spaces")
+    for secret in found:
+        # A header's value can hold nothing else, and to say so later would be to show the secret.
+        if not re.fullmatch(r"[!-~]+", secret):
+            raise ConfigError(f"{where}: a secret is ASCII without spaces{_but(secret)}")
     return found
 
 
@@ -278,12 +288,21 @@ def fingerprint_key(settings: Settings, reference: str) -> str:
     return secrets(reference, settings.where(("fingerprintKey",)))[0] if reference else ""
 
 
+def _but(secret: str) -> str:
+    """Name the character that no secret holds, and nothing else of it."""
+    at, odd = next((i, c) for i, c in enumerate(secret, 1) if not "!" <= c <= "~")
+    hint = lookalike(secret, at - 1)
+    return f"; {hint}" if hint and odd != " " else f", but character {at} is U+{ord(odd):04X}"
+
+
 def checked_url(url: str, schemes: Sequence[str], where: object) -> str:
     """Return `url` without its last slash, if it has one of these schemes and a place."""
     scheme, _, rest = url.partition("://")
-    if scheme not in schemes or not rest:
+    if scheme.lower() not in schemes or not rest:
         expected = " or ".join(f"{each}://…" for each in schemes)
-        raise ConfigError(f"{where}: expected {expected}")
+        raise ConfigError(f"{where}: expected {expected}{_SOCKS if 'socks' in scheme else ''}")
+    if not _PLACE.fullmatch(rest) or "?" in rest or "#" in rest:
+        raise ConfigError(f"{where}: expected {scheme}://host or {scheme}://host:port/path")
     return url.rstrip("/")
 
 
@@ -319,17 +338,6 @@ def read_settings(fd: int, type_: type[T]) -> T:
         return msgspec.msgpack.decode(file.read(), type=type_)
 
 
-def _secrets_in(path: Path, where: object) -> Iterator[str]:
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{where}: {path} cannot be read: {reason}") from None
-    for line in lines:
-        if (secret := line.strip()) and not secret.startswith("#"):
-            yield secret
-
-
 def _environment_names(values: object) -> set[str]:
     if isinstance(values, str):
         return {values.removeprefix("env:")} if values.startswith("env:") else set()
@@ -340,9 +348,12 @@ def _environment_names(values: object) -> set[str]:
     return set()
 
 
-def _not_toml(name: str, message: str) -> str:
+def _not_toml(name: str, text: str, message: str) -> str:
     if match := re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL):
-        return f"{name}:{match[2]}: not TOML at column {match[3]}: {match[1]}"
+        line = text.split("\n")[int(match[2]) - 1]
+        hint = lookalike(line, int(match[3]) - 1) or first_lookalike(line)
+        told = f"{name}:{match[2]}: not TOML at column {match[3]}: {match[1]}"
+        return f"{told}; {hint}" if hint else told
     return f"{name}: not TOML: {message}"
 
 
@@ -406,6 +417,8 @@ def _in_words(text: str, key: Key, type_: type) -> str:
             kinds = ["float"]
         bound = f" {match['bound']}" if match["bound"] else ""
         return "expected " + ", or ".join(_WORDS.get(kind, kind) for kind in kinds) + bound
+    if text.startswith("Expected `str` of length >= 1"):
+        return "must not be empty"
     text = text.replace("Object", "table").replace("object", "table")
     return f"{text[0].lower()}{text[1:]}"
 

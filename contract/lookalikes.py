@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 _ASCII = {
-    '"': "“”„‟＂″",
-    "'": "‘’‚‛＇′",
-    ",": "，、",
-    ":": "：",
-    "=": "＝",
-    "[": "［【",
-    "]": "］】",
-    "{": "｛",
-    "}": "｝",
-    "#": "＃",
-    "-": "－–—",
-    ".": "．。",
-    " ": "\u00a0\u3000",
+    '"': "“”„‟″",
+    "'": "‘’‚‛′",
+    ",": "、",
+    ".": "。",
+    "[": "【",
+    "]": "】",
+    "-": "–—−",
 }
 _PLAIN = {alike: plain for plain, those in _ASCII.items() for alike in those}
 
@@ -23,18 +19,24 @@ _PLAIN = {alike: plain for plain, those in _ASCII.items() for alike in those}
 def lookalike(text: str, at: int) -> str:
     """Say which ASCII character should stand at an index; empty if what stands there is no other.
 
-    Beside its index, a parser may mean the character before it: some report where they gave up.
+    The character before it counts too: some parsers report the place at which they gave up.
     """
-    for character in text[max(at - 1, 0) : at + 1][::-1]:
-        if plain := _PLAIN.get(character):
-            return f"there is {character} (U+{ord(character):04X}) where {_named(plain)} belongs"
-    return ""
+    found = (_meant(character) for character in text[max(at - 1, 0) : at + 1][::-1])
+    return next(filter(None, found), "")
 
 
 def first_lookalike(text: str) -> str:
     """Say the same of the first such character in a text."""
-    return next((lookalike(text, at) for at, each in enumerate(text) if each in _PLAIN), "")
+    return next(filter(None, map(_meant, text)), "")
 
 
-def _named(plain: str) -> str:
-    return "a space" if plain == " " else plain
+def _meant(character: str) -> str:
+    if character.isascii():
+        return ""
+    # The full-width forms of ASCII, U+FF01 to U+FF5E, and spaces of other widths.
+    folded = unicodedata.normalize("NFKC", character)
+    plain = _PLAIN.get(character) or (folded if len(folded) == 1 and folded.isascii() else "")
+    if not plain:
+        return ""
+    named = "a space" if plain == " " else plain
+    return f"there is {character} (U+{ord(character):04X}) where {named} belongs"

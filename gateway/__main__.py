@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from secrets import token_hex
 
 import uvloop
@@ -20,6 +21,7 @@ from contract.version import VERSION
 from gateway.app import App
 from gateway.config import GatewayConfig
 from gateway.hub import Hub
+from gateway.listening import addresses
 
 _log = logging.getLogger("gateway")
 
@@ -46,34 +48,27 @@ def main() -> None:
     config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
     logs.configure("gateway")
     files.allow_many()
-    uvloop.run(_serve(config))
+    try:
+        uvloop.run(_serve(config, addresses(config.host)))
+    except (ValueError, OSError) as error:
+        _log.critical("cannot listen on %s, port %d: %s", config.host, config.port, error)
+        raise SystemExit(1) from None
 
 
-async def _serve(config: GatewayConfig) -> None:
+async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
     if not config.access_tokens:
         _log.warning("no access tokens are configured: whoever can connect can spend points")
     app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}"), VERSION)
-    server = Server(
-        app,
-        address=config.host,
-        port=config.port,
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=BACKLOG,
-        backpressure=BACKLOG,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES * 4
-        ),
-        log_enabled=False,
-    )
+    servers = [_server(app, address, config.port) for address in where]
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
+    # The command blocks it, so that Ctrl-C while we start is not a traceback.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     async with app.running() as background:
-        serving = asyncio.create_task(server.serve())
-        _log.info("listening", extra={"host": config.host, "port": config.port})
+        serving = asyncio.ensure_future(asyncio.gather(*(each.serve() for each in servers)))
+        _log.info("listening", extra={"host": ", ".join(where), "port": config.port})
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({serving, stopped, *background}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
@@ -93,13 +88,31 @@ async def _serve(config: GatewayConfig) -> None:
             loop.add_signal_handler(name, os._exit, 1)
         _log.info("draining", extra={"active": app.active})
         await asyncio.sleep(GOODBYE)
-        server.stop()  # type: ignore[no-untyped-call]
+        for server in servers:
+            server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({serving}, timeout=config.drain_timeout)
         app.interrupt()
         await asyncio.wait({serving}, timeout=LAST_WORDS)
         # What is left now are requests that have not even come in whole.
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+def _server(app: App, address: str, port: int) -> Server:
+    return Server(
+        app,
+        address=address,
+        port=port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=BACKLOG,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES * 4
+        ),
+        log_enabled=False,
+    )
 
 
 if __name__ == "__main__":

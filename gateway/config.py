@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
+from gateway.listening import addresses
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -111,6 +112,8 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     where = settings.where(("redisUrl",))
     url = config.secrets(read.redis_url, where)[0]
     key = config.fingerprint_key(settings, read.fingerprint_key)
+    if "host" in settings.values:
+        _check_host(read.host, settings)
     tokens, warnings = _access_tokens(settings, key)
     if not tokens and "host" not in settings.values:
         warnings.append(
@@ -184,6 +187,15 @@ def _of(entry: _Entry, where: object, fingerprint_key: str) -> list[tuple[str, A
     ]
 
 
+def _check_host(host: str, settings: Settings) -> None:
+    try:
+        addresses(host)
+    except ValueError as error:
+        raise ConfigError(f"{settings.where(('host',))} = {host!r}: {error}") from None
+
+
 def _end_of(day: datetime.date) -> float:
+    if day == datetime.date.max:  # there is no day after it
+        return math.inf
     midnight = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
     return (midnight + datetime.timedelta(days=1)).timestamp()

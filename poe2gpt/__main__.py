@@ -1,70 +1,69 @@
-"""The command `poe2gpt`."""
+"""The command `poe2gpt`, and its end: whatever happens, a line and a status, never a traceback."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
-
-from contract.config import ConfigError, read_settings, write_settings
-from poe2gpt import flags
-from poe2gpt.become import become_gateway, become_worker
-from poe2gpt.programs import module
-from poe2gpt.settings import settings
-from poe2gpt.terminal import Trouble, say
+from io import TextIOWrapper
 
 
 def main() -> None:
     """Run the command. Exit status: 0 as asked, 1 could not, 2 asked for nonsense."""
+    status = _status()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing is left to be tidied up, and Python would answer Ctrl-C with a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status if _flushed() else status or 1)
+
+
+def _status() -> int:
     try:
-        sys.exit(_run(_arguments(sys.argv[1:])))
-    except ConfigError as error:
-        say(str(error))
-        sys.exit(2)
-    except Trouble as error:
-        say(str(error))
-        sys.exit(1)
+        _speak_any_language()
+        # It imports much, which takes a while, and Ctrl-C may come then too.
+        from poe2gpt.command import run  # noqa: PLC0415
+
+        return run(sys.argv[1:])
+    except SystemExit as error:  # argparse's, after --help and --version
+        return error.code if isinstance(error.code, int) else 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE  # whoever was reading has enough
+    except Exception as error:  # the boundary: what nobody has foreseen ends here
+        print(f"poe2gpt: {_explained(error)}", file=sys.stderr, flush=True)
+        return 1
 
 
-def _arguments(arguments: list[str]) -> list[str]:
-    if len(arguments) == 2 and arguments[0] == "--arguments-fd":
-        return list(read_settings(int(arguments[1]), tuple[str, ...]))
-    if any(secret in flags.parse(arguments).given.values for secret in flags.SECRET_FLAGS):
-        _hide(arguments)
-    return arguments
+def _explained(error: Exception) -> str:
+    """Say what was not foreseen; of words of others only the system's, for those hold no secret."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {error.name} is missing: see README.md on how to install"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "nowhere"
+    return f"a fault of its own, please report it: {type(error).__name__} at {where}"
 
 
-def _hide(arguments: Sequence[str]) -> None:
-    """Start this command anew, without its arguments: `ps` shows those to every user."""
-    fd = write_settings(tuple(arguments))
-    os.set_inheritable(fd, True)
-    command = module("poe2gpt")
-    os.execv(command[0], (*command, "--arguments-fd", str(fd)))  # noqa: S606
+def _speak_any_language() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
-def _run(arguments: Sequence[str]) -> int:
-    asked = flags.parse(arguments)
-    read, file = settings(asked, os.environ)
-    # What the rest needs takes half a second to import.
-    match asked.command:
-        case "gateway":
-            return become_gateway(read)
-        case "worker":
-            return become_worker(read)
-        case "demo":
-            from poe2gpt.demo import demo  # noqa: PLC0415
-
-            return demo(asked)
-        case "check":
-            from poe2gpt.check import check  # noqa: PLC0415
-
-            return check(read, file)
-        case _:
-            from poe2gpt.serve import serve  # noqa: PLC0415
-
-            return serve(read, asked.workers)
+def _flushed() -> bool:
+    """Write what is still to be written, and return whether that could be done."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # Python would try again at its end, and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
 import msgspec
 from redis.exceptions import RedisError, ResponseError
 
@@ -17,14 +17,23 @@ from contract.config import Settings
 from gateway.config import gateway_config
 from poe2gpt import embedded
 from poe2gpt.become import with_tokens
-from poe2gpt.serve import unreachable, without_password
+from poe2gpt.serve import NO_REDIS, unreachable, without_password
 from poe2gpt.terminal import Trouble
 from worker.config import PoeToken, WorkerConfig
 from worker.leases import deal
+from worker.poe.client import PoeClient
+from worker.poe.faults import Fault, FaultKind
 
 _AT_ONCE = 8
 """Tokens looked at at a time: enough to be quick, and no burst for Poe."""
-_STATES = {401: "refused: the key is wrong or revoked", 402: "no points", 429: "rate limited"}
+_STATES = {
+    FaultKind.BAD_KEY: "refused: the key is wrong or revoked",
+    FaultKind.NO_POINTS: "no points",
+    FaultKind.RATE_LIMITED: "rate limited",
+}
+_NO_WAY = (FaultKind.UNREACHABLE, FaultKind.TIMEOUT, FaultKind.CUT)
+_PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"}
+_CERTIFICATES = {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -66,7 +75,8 @@ def check(settings: Settings, file: str) -> int:
     _, open_warnings = gateway_config(settings)
     worker, token_warnings = with_tokens(settings)
     _print([Finding("config", f"{file}: ok")])
-    _print([Finding("hint", text) for text in (*open_warnings, *token_warnings)])
+    hints = (*open_warnings, *token_warnings, *unheeded(os.environ, worker.proxy))
+    _print([Finding("hint", text) for text in hints])
     return asyncio.run(_check(worker, own_redis="redisUrl" not in settings.values))
 
 
@@ -101,10 +111,10 @@ async def _given_redis(url: str) -> list[Finding]:
             info = await client.info()
             policy = await _eviction(client)
             dead: Any = await client.lrange(keys.DEAD, 0, -1)
-    except (RedisError, OSError) as error:
+        told = {key: str(value) for key, value in info.items()}
+        return redis_findings(without_password(url), told, policy) + dead_findings(dead)
+    except (RedisError, OSError, *NO_REDIS) as error:
         return [Finding("redis", unreachable(url, error), well=False)]
-    told = {key: str(value) for key, value in info.items()}
-    return redis_findings(without_password(url), told, policy) + dead_findings(dead)
 
 
 async def _eviction(client: embedded.Client) -> str:
@@ -128,6 +138,8 @@ def redis_findings(place: str, info: dict[str, str], policy: str) -> list[Findin
         findings.append(
             Finding("redis", f"maxmemory-policy is {policy}: jobs could vanish", well=False)
         )
+    if 0 < int(info.get("maxmemory", "0")) <= int(info.get("used_memory", "0")):
+        findings.append(Finding("redis", "it is full: maxmemory is reached", well=False))
     if info.get("aof_enabled") == "0":
         findings.append(Finding("hint", "appendonly is no: a restart of Redis loses the queue"))
     return findings
@@ -158,7 +170,7 @@ async def _verdicts(worker: WorkerConfig) -> list[str]:
                 await _verdict(client, token, batches.get(token.account), now)
                 for token in worker.tokens
             ]
-    except (RedisError, OSError):
+    except (RedisError, OSError, *NO_REDIS):
         return [""] * len(worker.tokens)
 
 
@@ -190,30 +202,62 @@ def with_verdicts(states: list[TokenState], verdicts: list[str]) -> list[TokenSt
 
 
 async def token_states(worker: WorkerConfig) -> list[TokenState]:
-    """Ask Poe for every token's balance."""
+    """Ask Poe for every token's balance, by the same connections as a worker."""
     limit = asyncio.Semaphore(_AT_ONCE)
-    async with httpx.AsyncClient(proxy=worker.proxy, timeout=worker.connect_timeout) as client:
+    async with PoeClient(
+        worker.poe_url,
+        max_connections=_AT_ONCE,
+        proxy=worker.proxy,
+        connect_timeout=worker.connect_timeout,
+        timeout=worker.connect_timeout,
+    ) as poe:
 
         async def ask(token: PoeToken) -> TokenState:
             async with limit:
-                return await _token_state(client, worker.poe_url, token)
+                return await _token_state(poe, token)
 
         return await asyncio.gather(*(ask(token) for token in worker.tokens))
 
 
-async def _token_state(client: httpx.AsyncClient, url: str, token: PoeToken) -> TokenState:
-    headers = {"Authorization": f"Bearer {token.secret}"}
+async def _token_state(poe: PoeClient, token: PoeToken) -> TokenState:
     try:
-        response = await client.get(f"{url}/usage/current_balance", headers=headers)
-    except httpx.TransportError as error:
-        return TokenState(token.label, f"Poe cannot be reached ({type(error).__name__})")
-    return judged(token.label, response.status_code, response.content)
+        return judged(token.label, await poe.account(token.secret))
+    except Fault as fault:
+        return TokenState(token.label, state_of(fault))
 
 
-def judged(label: str, status: int, body: bytes) -> TokenState:
+def state_of(fault: Fault) -> str:
+    """Say why Poe did not tell a token's balance."""
+    if fault.kind in _STATES:
+        return _STATES[fault.kind]
+    if fault.kind in _NO_WAY:
+        return f"Poe cannot be reached ({_reason(fault)})"
+    return f"Poe does not tell: {fault.message}"
+
+
+def _reason(fault: Fault) -> str:
+    """Name what stood in the way; of a library's words only the type, for they may hold a URL."""
+    cause = fault.__cause__
+    if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+        return "its certificate is signed by nobody whom certifi trusts"
+    return type(cause).__name__ if cause else fault.kind.name.lower()
+
+
+def unheeded(environment: Mapping[str, str], proxy: str | None) -> list[str]:
+    """Tell which variables lead other programs to Poe, and workers not."""
+    set_ = {name for name, value in environment.items() if value}
+    proxies = sorted(name for name in set_ if name.upper() in _PROXIES)
+    hints = []
+    if proxies and proxy is None:
+        names = ", ".join(proxies)
+        hints.append(f"workers do not heed {names}: to go through a proxy, set `proxy`")
+    if certificates := ", ".join(sorted(set_ & _CERTIFICATES)):
+        hints.append(f"workers do not heed {certificates}: whom they trust is in certifi")
+    return hints
+
+
+def judged(label: str, body: bytes) -> TokenState:
     """Tell a token's state from Poe's answer to the question for its balance."""
-    if status != 200:
-        return TokenState(label, _STATES.get(status, f"Poe answers with status {status}"))
     try:
         balance = msgspec.json.decode(body, type=Balance)
     except msgspec.DecodeError:

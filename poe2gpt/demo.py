@@ -10,10 +10,11 @@ import msgspec
 
 from contract.config import Given, Settings
 from gateway.config import gateway_config
+from gateway.listening import reached_at
 from poe2gpt import embedded, ports
 from poe2gpt.flags import Flags
 from poe2gpt.programs import BENEATH, Program, environment_without, module
-from poe2gpt.serve import House, base_url, open_house
+from poe2gpt.serve import House, open_house
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.supervisor import Supervisor
 from poe2gpt.terminal import Trouble, say
@@ -96,7 +97,7 @@ async def _run(house: House, server: str, place: embedded.Place) -> int:
         supervisor.start(_simulated_poe(house))
         await embedded.until_ready(redis, place)
         await open_house(house, supervisor)
-        url = base_url(house.gateway)
+        url = reached_at(house.gateway.host, house.gateway.port)
         print(f"A first answer, from {_MODEL}, as it comes:\n", flush=True)
         try:
             async for text in _answer(url):

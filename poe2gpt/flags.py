@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import msgspec
 
+from contract import texts
 from contract.config import ConfigError, Given, nearest
+from contract.lookalikes import first_lookalike
 from poe2gpt import __version__
 
 COMMANDS = ("serve", "gateway", "worker", "demo", "check")
@@ -38,8 +39,8 @@ commands:
 
 _EPILOG = """\
 Every flag may stand before or after the command and means the same under each of them. A flag
-wins over the environment (POE_TOKENS, ACCESS_TOKENS, PORT, HOST, REDIS_URL, POE_URL,
-POE_UPLOAD_URL), and that over the file. config.example.toml explains every setting.
+wins over the environment (POE_TOKENS, ACCESS_TOKENS, PORT, POE2GPT_HOST, REDIS_URL,
+POE_URL, POE_UPLOAD_URL), and that over the file. config.example.toml explains every setting.
 
 examples:
   poe2gpt demo
@@ -72,6 +73,10 @@ def parse(arguments: Sequence[str]) -> Flags:
 
     Raises ConfigError for one that makes no sense, and SystemExit after --help and --version.
     """
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise ConfigError("the command line is not UTF-8") from None
     parser = _parser()
     # Intermixed: otherwise a flag before the command would end the search for the command.
     parsed, extra = parser.parse_known_intermixed_args(arguments)
@@ -97,11 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     add = parser.add_argument
-    add("-t", "--tokens", type=comma_list, metavar="KEYS", help="Poe API keys, with commas")
+    add("-t", "--tokens", type=_list, metavar="KEYS", help="Poe API keys, with commas")
     add(
         *("-sk", "--access-tokens"),
         dest="accessTokens",
-        type=comma_list,
+        type=_list,
         metavar="KEYS",
         help="the keys that clients must have, with commas; none: everyone may ask",
     )
@@ -144,9 +149,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def comma_list(text: str) -> list[str]:
-    """Split at commas; what is empty between them does not count."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _list(text: str) -> list[object]:
+    try:
+        return texts.listed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def number(text: str) -> int | float | str:
@@ -161,9 +168,10 @@ def number(text: str) -> int | float | str:
 
 def _json_map(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        hint = first_lookalike(text)
+        raise argparse.ArgumentTypeError(f"not JSON: {hint or error}") from None
 
 
 def _workers(text: str) -> int:

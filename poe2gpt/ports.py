@@ -6,6 +6,7 @@ import errno
 import socket
 from pathlib import Path
 
+from gateway.listening import addresses
 from poe2gpt.terminal import Trouble
 
 _LISTENING = "0A"  # in /proc/net/tcp
@@ -16,19 +17,21 @@ def is_free(host: str, port: int) -> bool:
 
     Raises Trouble if that will not do for another reason than that someone else does.
     """
+    return all(_is_free(address, port) for address in addresses(host))
+
+
+def _is_free(address: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, proto) as probe:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
             # Connections of a server that has just ended do not matter.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind((address, port))
             probe.listen(1)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
-        raise Trouble(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        raise Trouble(f"cannot listen on {address}, port {port}: {error.strerror}") from None
     return True
 
 

@@ -7,6 +7,7 @@ variables that hold secrets end here: a gateway must have no way to a Poe token.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from asyncio.subprocess import Process, create_subprocess_exec
@@ -81,4 +82,7 @@ def become(program: Program) -> NoReturn:
         fd = write_settings(program.settings)
         os.set_inheritable(fd, True)
         argv += ("--settings-fd", str(fd))
+    # Python would answer a Ctrl-C during its imports with a traceback. The program takes it as
+    # soon as it knows how to end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execve(argv[0], argv, program.environment)  # noqa: S606

@@ -8,16 +8,27 @@ from urllib.parse import urlsplit
 
 import httpx
 import msgspec
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    InvalidResponse,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
 
 from contract.config import Settings
 from gateway.config import GatewayConfig, gateway_config
+from gateway.listening import reached_at
 from poe2gpt import __version__, embedded, ports
 from poe2gpt.become import environment, program, with_tokens
 from poe2gpt.programs import GATEWAY, WORKER
 from poe2gpt.supervisor import Supervisor
 from poe2gpt.terminal import say
 from worker.config import WorkerConfig
+
+NO_REDIS = (AttributeError, LookupError, TypeError, ValueError)
+"""What redis-py raises where something else answers in the place of Redis."""
 
 
 class House(msgspec.Struct, frozen=True):
@@ -66,13 +77,7 @@ async def open_house(house: House, supervisor: Supervisor) -> None:
         programs.append(msgspec.structs.replace(worker, name=f"worker {number}"))
     for each in programs:
         supervisor.start(msgspec.structs.replace(each, log=house.log))
-    await _until_ready(base_url(house.gateway))
-
-
-def base_url(gateway: GatewayConfig) -> str:
-    """Tell where this machine reaches the gateway."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gateway.host, gateway.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{gateway.port}"
+    await _until_ready(reached_at(house.gateway.host, house.gateway.port))
 
 
 async def _serve(house: House, own_redis: tuple[str, embedded.Place] | None) -> int:
@@ -95,17 +100,24 @@ async def _say_if_unreachable(url: str) -> None:
     try:
         async with embedded.connect(url) as client:
             await client.ping()
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, *NO_REDIS) as error:
         say(f"{unreachable(url, error)}; trying on")
 
 
 def unreachable(url: str, error: Exception) -> str:
     """Say what is the matter with a Redis, and what helps."""
     place = without_password(url)
-    if isinstance(error, AuthenticationError):
-        return f"Redis at {place} asks for another user or password than redisUrl has"
-    if isinstance(error, ResponseError):
-        return f"Redis at {place} refuses to serve us: {error}"
+    match error:
+        case AuthenticationError():
+            return f"Redis at {place} asks for another user or password than redisUrl has"
+        case BusyLoadingError():
+            return f"Redis at {place} is still loading its data"
+        case OutOfMemoryError():
+            return f"Redis at {place} is full: maxmemory is reached"
+        case ResponseError():
+            return f"Redis at {place} refuses to serve us: {error}"
+        case InvalidResponse() | AttributeError() | LookupError() | TypeError() | ValueError():
+            return f"what answers at {place} is no Redis: look at redisUrl (--redis-url, REDIS_URL)"
     return (
         f"Redis at {place} does not answer: start it, or leave out redisUrl "
         "(--redis-url, REDIS_URL) to get one started"
@@ -142,7 +154,7 @@ def _welcome(house: House, own_redis: tuple[str, embedded.Place] | None) -> str:
     redis = f"{own_redis[0]} in {own_redis[1].directory}" if own_redis else "the one given"
     tokens, clients = len(house.worker.tokens), len(house.gateway.access_tokens)
     return (
-        f"poe2gpt {__version__} is ready: {base_url(house.gateway)}/v1\n"
+        f"poe2gpt {__version__} is ready: {reached_at(house.gateway.host, house.gateway.port)}/v1\n"
         f"  {tokens} Poe token{'s' * (tokens != 1)}, {house.workers} workers, "
         f"{clients or 'no'} access token{'s' * (clients != 1)}; Redis: {redis}"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,19 +16,21 @@ from contract.config import (
     read_toml,
     unknown_key,
 )
+from contract.texts import listed, listed_hosts, unquoted
 from gateway.config import GatewayConfig
-from poe2gpt.flags import Flags, comma_list, number
+from poe2gpt.flags import Flags, number
 from worker.config import Limits, WorkerConfig
 
 _KNOWN = list(dict.fromkeys(keys_of(GatewayConfig) + keys_of(WorkerConfig) + keys_of(Limits)))
 
 _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
-    "POE_TOKENS": ("tokens", comma_list),
-    "ACCESS_TOKENS": ("accessTokens", comma_list),
+    "POE_TOKENS": ("tokens", listed),
+    "ACCESS_TOKENS": ("accessTokens", listed),
     "PORT": ("port", number),
-    "HOST": ("host", str),
-    "ALLOWED_HOSTS": ("allowedHosts", comma_list),
-    "TRUSTED_PROXIES": ("trustedProxies", comma_list),
+    # Not HOST: tcsh and conda set that to what the machine is called, and is.
+    "POE2GPT_HOST": ("host", str),
+    "ALLOWED_HOSTS": ("allowedHosts", listed_hosts),
+    "TRUSTED_PROXIES": ("trustedProxies", listed_hosts),
     "FINGERPRINT_KEY": ("fingerprintKey", str),
     "REDIS_URL": ("redisUrl", str),
     "POE_URL": ("poeUrl", str),
@@ -46,21 +50,46 @@ def settings(flags: Flags, environment: Mapping[str, str]) -> tuple[Settings, st
     return Settings(file, _from(environment), flags.given), str(path or "no file")
 
 
+def forgotten_host(environment: Mapping[str, str], settings: Settings) -> list[str]:
+    """Warn of an address in HOST, which was a setting once, and kept many a server to itself."""
+    told = environment.get("HOST", "")
+    try:
+        ipaddress.ip_address(told)
+    except ValueError:
+        return []
+    if "host" in settings.values:
+        return []
+    return [f"HOST is not heeded; if {told} is where to listen, set POE2GPT_HOST"]
+
+
 def _config_path(flags: Flags, environment: Mapping[str, str]) -> Path | None:
-    if named := flags.config or environment.get("POE2GPT_CONFIG"):
-        return Path(named)
+    if named := flags.config or _read("POE2GPT_CONFIG", environment, str):
+        return Path(str(named))
     path = Path("config.toml")
     # A directory counts as well: Compose makes one of a file that it was to mount and missed.
-    return path if path.exists() else None
+    return path if os.path.lexists(path) else None
 
 
 def _from(environment: Mapping[str, str]) -> Given:
     # Compose files hand on variables that nobody has set, as empty ones.
-    given = {name: text for name in _VARIABLES if (text := environment.get(name, "").strip())}
+    found = {name: _read(name, environment, _VARIABLES[name][1]) for name in _VARIABLES}
+    given = {name: value for name, value in found.items() if value not in ("", [])}
     return Given(
-        {_VARIABLES[name][0]: _VARIABLES[name][1](text) for name, text in given.items()},
+        {_VARIABLES[name][0]: value for name, value in given.items()},
         {_VARIABLES[name][0]: name for name in given},
     )
+
+
+def _read(name: str, environment: Mapping[str, str], read: Callable[[str], object]) -> object:
+    """Read a variable. Raises ConfigError, which names it, if it cannot be read."""
+    text = environment.get(name, "")
+    try:
+        text.encode()
+        return read(text if read in {listed, listed_hosts} else unquoted(text))
+    except UnicodeEncodeError:
+        raise ConfigError(f"`{name}`: is not UTF-8") from None
+    except ValueError as error:
+        raise ConfigError(f"`{name}`: {error}") from None
 
 
 def _check_keys(file: File) -> None:

@@ -53,6 +53,8 @@ async def _work(config: WorkerConfig) -> None:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, service.drain)
+        # The command blocks it, so that Ctrl-C while we start is not a traceback.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _log.info("working", extra={"worker": name, "tokens": len(config.tokens)})
         await service.run()
         _log.info("stopped", extra={"worker": name})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,6 +10,12 @@ from msgspec import Meta
 
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
+
+_ENDPOINT = re.compile(
+    r"(?:/v1)*(?:/chat/completions|/completions|/responses|/messages|/models|/bot(?:/[^/]*)?)?/*$",
+    re.ASCII | re.IGNORECASE,
+)
+"""What a worker adds to `poeUrl` itself, and people therefore copy into it."""
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _RateLimit = Annotated[int, Meta(ge=1, le=10_000)]
@@ -97,7 +104,7 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
         fingerprint_key="",
         models=settings.tables_of(ModelSettings, "models"),
         redis_url=_redis_url(settings, read.redis_url),
-        poe_url=_url(settings, "poeUrl", read.poe_url, ["https", "http"]),
+        poe_url=_ENDPOINT.sub("", _url(settings, "poeUrl", read.poe_url, ["https", "http"])),
         upload_url=_url(settings, "uploadUrl", read.upload_url, ["https", "http"])
         if read.upload_url
         else None,

@@ -29,6 +29,7 @@ VARIABLES = (
     "ACCESS_TOKENS",
     "PORT",
     "HOST",
+    "POE2GPT_HOST",
     "REDIS_URL",
     "POE_URL",
     "POE2GPT_CONFIG",
@@ -141,7 +142,7 @@ async def ask(url: str, model: str = "Echo", key: str = KEY) -> str:
         pytest.param("rateLimt = 3", ["-t", "a"], 2, "did you mean `rateLimit`?", id="unknown key"),
         pytest.param(None, ["--prt", "1"], 2, "did you mean --port?", id="unknown flag"),
         pytest.param(None, ["-t", "a", "-s", "2"], 2, "no flag -s; set", id="no flag of ours"),
-        pytest.param(None, ["-t", "a", "--host", "192.0.2.1"], 1, "cannot listen on", id="host"),
+        pytest.param(None, ["-t", "a", "--host", "192.0.2.1"], 2, "cannot listen there", id="host"),
         pytest.param(None, ["--config", "."], 2, "Is a directory", id="a directory"),
     ],
 )

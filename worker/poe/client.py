@@ -146,7 +146,11 @@ class PoeClient:
 
     async def balance(self, secret: str) -> int:
         """Return the points that are left. Raises Fault; BAD_KEY tells that the key is none."""
-        return read_balance(await self._get("/usage/current_balance", secret))
+        return read_balance(await self.account(secret))
+
+    async def account(self, secret: str) -> bytes:
+        """Return what Poe tells of a token's points, as JSON. Raises Fault."""
+        return await self._get("/usage/current_balance", secret)
 
     async def models(self) -> tuple[Model, ...]:
         """Return the catalogue, which needs no key. Raises Fault."""

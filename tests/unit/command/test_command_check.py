@@ -5,34 +5,72 @@ from __future__ import annotations
 import pytest
 from redis import exceptions
 
-from poe2gpt.check import TokenState, dead_findings, judged, redis_findings, table
+from poe2gpt.check import (
+    TokenState,
+    dead_findings,
+    judged,
+    redis_findings,
+    state_of,
+    table,
+    unheeded,
+)
 from poe2gpt.serve import unreachable
+from worker.poe.faults import Fault, FaultKind
 
 GRANT = 1_893_456_000_000_000  # 2030-01-01 in microseconds
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "state"),
+    ("body", "state"),
     [
-        pytest.param(200, b'{"current_point_balance": 1500}', "ok", id="well"),
-        pytest.param(200, b'{"current_point_balance": 0}', "no points", id="poor"),
-        pytest.param(200, b"<html>", "Poe's answer is not a balance", id="a page"),
-        pytest.param(401, b"", "refused: the key is wrong or revoked", id="wrong key"),
-        pytest.param(503, b"", "Poe answers with status 503", id="Poe is down"),
+        pytest.param(b'{"current_point_balance": 1500}', "ok", id="well"),
+        pytest.param(b'{"current_point_balance": 0}', "no points", id="poor"),
+        pytest.param(b"<html>", "Poe's answer is not a balance", id="a page"),
     ],
 )
-def test_a_token_is_well_only_with_points(status: int, body: bytes, state: str) -> None:
-    found = judged("token-1", status, body)
+def test_a_token_is_well_only_with_points(body: bytes, state: str) -> None:
+    found = judged("token-1", body)
 
     assert found.state == state
     assert found.well == (state == "ok")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (FaultKind.BAD_KEY, "refused: the key is wrong or revoked"),
+        (FaultKind.UNREACHABLE, "Poe cannot be reached (unreachable)"),
+        (FaultKind.OVERLOADED, "Poe does not tell: The upstream is overloaded."),
+    ],
+)
+def test_why_there_is_no_balance_is_told(kind: FaultKind, state: str) -> None:
+    assert state_of(Fault(kind)) == state
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxy", "hints"),
+    [
+        pytest.param({"NO_PROXY": "[::1]", "HTTPS_PROXY": ""}, None, 0, id="none that leads"),
+        pytest.param({"https_proxy": "s3cret", "ALL_PROXY": "s3cret"}, None, 1, id="proxies"),
+        pytest.param({"HTTPS_PROXY": "s3cret"}, "http://proxy", 0, id="a proxy of our own"),
+        pytest.param({"SSL_CERT_FILE": "s3cret"}, None, 1, id="certificates"),
+    ],
+)
+def test_variables_that_workers_do_not_heed_are_named(
+    variables: dict[str, str], proxy: str | None, hints: int
+) -> None:
+    found = unheeded(variables, proxy)
+
+    assert len(found) == hints
+    assert all(name in found[0] for name in variables if hints)
+    assert "s3cret" not in "".join(found)
 
 
 def test_the_next_grant_is_told_in_utc() -> None:
     body = b"""{"current_point_balance": 1,
         "next_daily_grant_time": %d, "next_daily_grant_amount": 3000}"""
 
-    found = judged("token-1", 200, body % GRANT)
+    found = judged("token-1", body % GRANT)
 
     assert found.grant == "3,000 at 2030-01-01 00:00 UTC"
 
@@ -59,6 +97,13 @@ def test_the_table_is_aligned() -> None:
             {"redis_version": "7.2.4", "valkey_version": "9.1.2"}, "", True, "9.1.2", id="Valkey"
         ),
         pytest.param(
+            {"redis_version": "7.0.0", "maxmemory": "5", "used_memory": "9"},
+            "",
+            False,
+            "is full",
+            id="full",
+        ),
+        pytest.param(
             {"redis_version": "7.0.0", "aof_enabled": "0"}, "", True, "loses the queue", id="no AOF"
         ),
     ],
@@ -74,18 +119,20 @@ def test_a_redis_is_judged(info: dict[str, str], policy: str, well: bool, text: 
     ("error", "text"),
     [
         pytest.param(exceptions.ConnectionError("Error 111"), "does not answer: start", id="off"),
+        pytest.param(exceptions.OutOfMemoryError("OOM"), "is full", id="full"),
+        pytest.param(exceptions.BusyLoadingError("LOADING"), "still loading", id="loading"),
+        pytest.param(exceptions.InvalidResponse("HTTP/1.1"), "is no Redis", id="a web server"),
+        pytest.param(AttributeError("items"), "is no Redis", id="another server"),
         pytest.param(OSError(113, "No route"), "does not answer: start", id="no way"),
         pytest.param(
             exceptions.AuthenticationError("WRONGPASS"), "another user or password", id="password"
         ),
     ],
 )
-def test_a_redis_out_of_reach_is_told_with_what_helps(
-    error: exceptions.RedisError | OSError, text: str
-) -> None:
+def test_a_redis_out_of_reach_is_told_with_what_helps(error: Exception, text: str) -> None:
     said = unreachable("redis://u:s3cret@h:6379/0", error)
 
-    assert said.startswith("Redis at redis://h:6379/0 ")
+    assert " at redis://h:6379/0 " in said
     assert text in said
     assert str(error) not in said
     assert "s3cret" not in said

@@ -145,6 +145,50 @@ def test_a_directory_in_the_place_of_the_file_is_an_error(tmp_path: Path) -> Non
         read_toml(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "port = 1\ntokens = [“a”]\n",
+            "c.toml:2: not TOML at column 11: Invalid value; there",
+        ),
+        ('tokens = ["a"，"b"]', "there is ， (U+FF0C) where , belongs"),
+        ("port ＝ 3700", "there is ＝ (U+FF1D) where = belongs"),
+        ("port：3700", "there is ： (U+FF1A) where : belongs"),
+        ('【bot】\n"a" = "b"', "there is 【 (U+3010) where [ belongs"),
+        ("port = ３７００", "(U+FF13) where 3 belongs"),
+        ("port\u3000= 1", "(U+3000) where a space belongs"),
+    ],
+)
+def test_punctuation_of_another_width_is_called_by_its_name(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        config.read_toml(path)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_files_of_windows_are_read(tmp_path: Path, encoding: str, newline: str) -> None:
+    text = "# é\ntokens = []\nport = 3701\n".replace("\n", newline)
+    content = b"\xff\xfe" + text.encode("utf-16-le") if "bom" in encoding else text.encode(encoding)
+    (tmp_path / "c.toml").write_bytes(content)
+
+    assert config.read_toml(tmp_path / "c.toml").values == {"tokens": [], "port": 3701}
+
+
+def test_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes("port = 1".encode("utf-16-le"))
+
+    with pytest.raises(ConfigError, match="null characters: save the file as UTF-8"):
+        config.read_toml(tmp_path / "c.toml")
+
+
 def test_a_byte_order_mark_is_not_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b"\xef\xbb\xbfrateLimit = 7")
@@ -247,8 +291,20 @@ def test_a_file_of_secrets_gives_one_a_line(tmp_path: Path) -> None:
     assert found == ["first", "second"]
 
 
-def test_a_variable_gives_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("A_SECRET", " s3cret\n")
+@pytest.mark.parametrize(
+    "text", ["\"first\"\n'second'", '["first", "second"]', "first # 1\nsecond"]
+)
+def test_a_file_of_secrets_may_be_quoted(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tokens").write_text(text, "utf-16")
+
+    assert config.secrets(f"file:{tmp_path / 'tokens'}", "here") == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    "text", [" s3cret\n", '"s3cret"', "'s3cret'", '["s3cret"]', "s3cret # ours"]
+)
+def test_a_variable_gives_a_secret(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("A_SECRET", text)
 
     assert config.secrets("env:A_SECRET", "here") == ["s3cret"]
 
@@ -260,8 +316,9 @@ def test_a_variable_gives_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
             "env:NOT_SET_AT_ALL", "here: the environment variable NOT_SET_AT_ALL is", id="env"
         ),
         pytest.param(
-            "file:/nowhere/at/all", "here: /nowhere/at/all cannot be read: No such", id="file"
+            "file:/nowhere/at/all", "here: /nowhere/at/all: cannot be read: No such", id="file"
         ),
+        pytest.param("file:/a\0b", "no path holds a null character", id="null"),
         pytest.param("file:/dev/null", "here: /dev/null holds no secret", id="empty file"),
         pytest.param(" ", "here: is empty", id="empty"),
         pytest.param("two words", "here: a secret is ASCII without spaces", id="a space"),

@@ -216,3 +216,30 @@ def test_a_mistake_in_a_models_settings_is_told_with_its_place(
         read(Settings(File("config.toml", table, tomllib.loads(table))))
 
     assert str(error.value) == says
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *("", "/", "//", "/v1", "/v1/", "/v1/v1", "/V1", "/v1/chat/completions", "/bot/GPT-4o"),
+        *("/v1/models", "/v1/responses", "/v1/messages", "/bot", "/chat/completions/"),
+    ],
+)
+@pytest.mark.parametrize("base", ["https://api.poe.com", "http://[::1]:8080", "https://h/a/proxy"])
+def test_what_a_worker_adds_to_poes_url_may_stand_in_it_already(base: str, end: str) -> None:
+    settings = Settings(File("f", "", {"poeUrl": base + end}))
+
+    assert worker_config(settings)[0].poe_url == base
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://", "https:///v1", "https://h:0", "https://h:99999", "https://h:x"),
+        *("https://[::1", "https://h?x=1", "https://h/#v1", "https://u:p@", "socks5://h:1"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
+    for key in ("poeUrl", "uploadUrl", "proxy"):
+        with pytest.raises(ConfigError, match=f"`{key}`: "):
+            worker_config(Settings(File("f", "", {key: url})))

@@ -1,0 +1,66 @@
+"""What the command `poe2gpt` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from contract.config import ConfigError, read_settings, write_settings
+from poe2gpt import flags
+from poe2gpt.become import become_gateway, become_worker
+from poe2gpt.programs import module
+from poe2gpt.settings import forgotten_host, settings
+from poe2gpt.terminal import Trouble, say
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what was asked for. Returns the status: 0 as asked, 1 could not, 2 asked for nonsense."""
+    try:
+        return _run(_arguments(arguments))
+    except ConfigError as error:
+        say(str(error))
+        return 2
+    except Trouble as error:
+        say(str(error))
+        return 1
+
+
+def _arguments(arguments: Sequence[str]) -> Sequence[str]:
+    if len(arguments) == 2 and arguments[0] == "--arguments-fd":
+        return read_settings(int(arguments[1]), tuple[str, ...])
+    if any(secret in flags.parse(arguments).given.values for secret in flags.SECRET_FLAGS):
+        _hide(arguments)
+    return arguments
+
+
+def _hide(arguments: Sequence[str]) -> None:
+    """Start this command anew, without its arguments: `ps` shows those to every user."""
+    fd = write_settings(tuple(arguments))
+    os.set_inheritable(fd, True)
+    command = module("poe2gpt")
+    os.execv(command[0], (*command, "--arguments-fd", str(fd)))  # noqa: S606
+
+
+def _run(arguments: Sequence[str]) -> int:
+    asked = flags.parse(arguments)
+    read, file = settings(asked, os.environ)
+    for warning in forgotten_host(os.environ, read) if asked.command != "worker" else ():
+        say(f"warning: {warning}")
+    # What the rest needs takes half a second to import.
+    match asked.command:
+        case "gateway":
+            return become_gateway(read)
+        case "worker":
+            return become_worker(read)
+        case "demo":
+            from poe2gpt.demo import demo  # noqa: PLC0415
+
+            return demo(asked)
+        case "check":
+            from poe2gpt.check import check  # noqa: PLC0415
+
+            return check(read, file)
+        case _:
+            from poe2gpt.serve import serve  # noqa: PLC0415
+
+            return serve(read, asked.workers)
