@@ -62,8 +62,8 @@ class Offload:
         self._places = asyncio.Semaphore(processes)
         self._idle: list[Process] = []
 
-    async def call(self, data: bytes) -> bytes:
-        """Return what the function makes of the data.
+    async def call(self, *data: bytes) -> bytes:
+        """Return what the function makes of the data, which may come in pieces.
 
         Raises TooCostly, and RuntimeError where the function raises anything but MemoryError.
         """
@@ -110,11 +110,10 @@ def _environment() -> dict[str, str]:
     return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
 
-async def _ask(child: Process, data: bytes) -> tuple[bool, bytes]:
+async def _ask(child: Process, data: tuple[bytes, ...]) -> tuple[bool, bytes]:
     assert child.stdin is not None  # noqa: S101
     assert child.stdout is not None  # noqa: S101
-    child.stdin.write(_CALL.pack(len(data)))
-    child.stdin.write(data)
+    child.stdin.writelines((_CALL.pack(sum(map(len, data))), *data))
     await child.stdin.drain()
     fault, size = _ANSWER.unpack(await child.stdout.readexactly(_ANSWER.size))
     return fault, await child.stdout.readexactly(size)

@@ -112,6 +112,7 @@ class App:
                 yield {subscription, ticking}
             finally:
                 await tasks.end([ticking])
+                await self._chat.close()
 
     async def __rsgi__(self, scope: Any, protocol: HTTPProtocol) -> None:
         """Answer one request."""

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from secrets import token_hex
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from contract.messages import Event, Failed, FailureKind, Job
 from contract.store import RedisFault
 from gateway import line
 from gateway.answer import Answer
+from gateway.bodies import Bodies
 from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.following import Following
@@ -34,7 +34,6 @@ from gateway.metrics import Metrics
 from gateway.openai.completions import (
     CompletionCollector,
     completion_renderer,
-    parse_completion,
 )
 from gateway.openai.errors import (
     ApiError,
@@ -47,11 +46,10 @@ from gateway.openai.errors import (
     unavailable,
     unsupported_encoding,
 )
-from gateway.openai.images import ImagesCollector, parse_images
+from gateway.openai.images import ImagesCollector
 from gateway.openai.models import ModelTable
-from gateway.openai.request import ChatRequest, parse_chat
+from gateway.openai.request import ChatRequest
 from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
-from gateway.openai.usage import estimate_prompt
 from gateway.pace import Pace
 from gateway.resuming import (
     START,
@@ -104,15 +102,14 @@ class Route:
     """One of the ways to ask for an answer."""
 
     name: str
-    parse: Callable[[bytes], ChatRequest]
     renderer: Callable[[Head], Renderer]
     collector: Callable[[Head], Collector]
 
 
-CHAT = Route("chat.completions", parse_chat, StreamRenderer, AnswerCollector)
-COMPLETIONS = Route("completions", parse_completion, completion_renderer, CompletionCollector)
+CHAT = Route("chat.completions", StreamRenderer, AnswerCollector)
+COMPLETIONS = Route("completions", completion_renderer, CompletionCollector)
 # No request for images is a stream: `parse_images` refuses those.
-IMAGES = Route("images.generations", parse_images, StreamRenderer, ImagesCollector)
+IMAGES = Route("images.generations", StreamRenderer, ImagesCollector)
 
 
 class Exchange:
@@ -201,6 +198,8 @@ class Chat:
         self._app = app
         self._config = config
         self._hub = hub
+        self._max_body = config.max_body * 1024 * 1024
+        self._bodies = Bodies(self._max_body)
         self._exchanges: set[Exchange] = set()
         self._pace = Pace(config.port)
 
@@ -213,7 +212,9 @@ class Chat:
         """Answer one request. Raises ApiError before anything was sent."""
         if encoding := request.header("content-encoding").replace("identity", ""):
             raise unsupported_encoding(encoding)
-        asked = route.parse(await request.body(self._config.max_body * 1024 * 1024))
+        body = await request.body(self._max_body)
+        asked = await self._bodies.read(route.name, body, client.client)
+        del body
         exchange = Exchange(route, request, client, asked, self._jobs(asked, client))
         exchange.patience = self._patience(request)
         await self._name(exchange)
@@ -239,6 +240,10 @@ class Chat:
             pause = self._config.keep_alive if started else QUEUED_EVERY
             if now - stream.silent_since() >= pause:
                 stream.comment(keep_alive() if started else self._place_in_line(exchange))
+
+    async def close(self) -> None:
+        """End what was started beside the loop."""
+        await self._bodies.close()
 
     def interrupt(self) -> None:
         """End every answer that is still under way: the process has to stop."""
@@ -271,7 +276,7 @@ class Chat:
         exchange.seen = places(event_id or "0", exchange.asked.n)
         job = exchange.job
         key = keys.idempotency(exchange.client.client, idempotency_key(given))
-        body = _digest(exchange.route, exchange.asked)
+        body = exchange.asked.digest
         try:
             name, created = await self._hub.claim(key, body, job.id, int(job.created))
         except Mismatch:
@@ -424,7 +429,7 @@ class Chat:
             job=job.id,
             created=int(job.created),
             model=asked.model,
-            prompt_tokens=estimate_prompt(job.messages, job.options.tools),
+            prompt_tokens=asked.prompt_tokens,
             choices=asked.n,
             include_usage=asked.include_usage,
             continuous_usage=asked.continuous_usage,
@@ -503,12 +508,6 @@ def _numbered(job: Job, choices: int) -> list[Job]:
         job if number == 0 else msgspec.structs.replace(job, id=f"{job.id}-{number}")
         for number in range(choices)
     ]
-
-
-def _digest(route: Route, asked: ChatRequest) -> str:
-    """What makes two requests the same; streamed or not is no difference."""
-    same = (route.name, asked.model, asked.messages, asked.options, asked.n)
-    return sha256(msgspec.msgpack.encode(same)).hexdigest()
 
 
 def _no_queue(fault: BaseException) -> ApiError:

@@ -10,10 +10,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from contract.lookalikes import lookalike
+from gateway.openai.counting import refuse_too_many_values
 from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
 
 MAX_EXTRA = 64
 """Fields of one request that are none of OpenAI's."""
+MAX_EXTRA_BYTES = 64 * 1024
+"""Of all of them, as JSON."""
 MAX_NAME = 64
 """Characters of such a field's name."""
 MAX_DEPTH = 128
@@ -24,6 +27,7 @@ MAX_HALVES = 1_000
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
+_NULL = msgspec.Raw(b"null")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 # msgspec ends its messages with " - at `$.messages[2].content`".
@@ -44,6 +48,7 @@ def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
     Raises ApiError, with status 400 and the offending field in `param`, for whatever is not
     JSON in UTF-8 or not of the right types. The body's size is for the caller to bound.
     """
+    refuse_too_many_values(body)
     body = utf8(body)
     try:
         try:
@@ -161,21 +166,24 @@ def _merged(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
 
 
 def _others(fields: dict[str, msgspec.Raw], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    others = {}
-    for name in fields.keys() - _known(kind):
-        value = msgspec.json.decode(fields[name])
-        if value is None:
-            continue
+    # In the order that they came.
+    raw = [(n, value) for n, value in fields.items() if n not in _known(kind) and value != _NULL]
+    for name, _ in raw:
         if len(name) > MAX_NAME:
             raise invalid_request(f"No parameter has a name like {quoted(name)}.", name[:MAX_NAME])
-        others[name] = bounded(value, name)
-    if len(others) > MAX_EXTRA:
+    if len(raw) > MAX_EXTRA:
         raise invalid_request(
-            f"The request has {len(others)} fields that are none of OpenAI's;"
+            f"The request has {len(raw)} fields that are none of OpenAI's;"
             f" at most {MAX_EXTRA} are passed on."
         )
-    # In the order that they came.
-    return {name: others[name] for name in fields if name in others}
+    if sum(len(bytes(value)) for _, value in raw) > MAX_EXTRA_BYTES:
+        largest = max(raw, key=lambda field: len(bytes(field[1])))[0]
+        raise invalid_request(
+            f"The fields that are none of OpenAI's, such as {quoted(largest)}, are larger than"
+            f" {MAX_EXTRA_BYTES // 1024} KiB together.",
+            largest,
+        )
+    return {name: bounded(msgspec.json.decode(value), name) for name, value in raw}
 
 
 def _within(outer: Any) -> list[Any]:

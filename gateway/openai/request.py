@@ -24,8 +24,11 @@ _MAX_MESSAGES = 10_000
 _MAX_TOKENS = 2**53
 """Beyond this a limit is none."""
 MAX_STOPS = 128
-MAX_STOP = 1_024
-"""Stop sequences of a request, and characters of one: each is looked for in every chunk."""
+MAX_STOP = 4_096
+"""Stop sequences of a request, and characters of all of them."""
+
+MAX_BIASES = 2_048
+"""Tokens in `logit_bias`."""
 
 _Role = Literal["system", "user", "assistant", "tool"]
 _ROLES: dict[str, _Role] = {
@@ -57,6 +60,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """Whether the client calls its tools functions, as all did before there were tools."""
     echo: str = ""
     """What a legacy completion begins with: the prompt, if the client wants it back."""
+    prompt_tokens: int = 0
+    """What the conversation is estimated at."""
+    digest: str = ""
+    """The same for all requests that ask for the same."""
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -117,8 +124,9 @@ def sampling(asked: schema.Common, extra: dict[str, Any]) -> Options:
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
     # An empty sequence would stop the answer before its first word.
     stop = [each for each in stop if each]
-    if len(stop) > MAX_STOPS or any(len(each) > MAX_STOP for each in stop):
-        raise invalid_value("stop", f"more than {MAX_STOPS} sequences, or {MAX_STOP} characters")
+    if len(stop) > MAX_STOPS or sum(map(len, stop)) > MAX_STOP:
+        reason = f"more than {MAX_STOPS} sequences, or {MAX_STOP} characters in all"
+        raise invalid_value("stop", reason)
     return Options(
         temperature=asked.temperature,
         stop=tuple(stop),
@@ -139,6 +147,8 @@ def _limit(tokens: float | None, path: str) -> int | None:
 def _biases(biases: dict[str, float | None] | None) -> dict[str, float] | None:
     if biases is None:
         return None
+    if len(biases) > MAX_BIASES:
+        raise invalid_value("logit_bias", f"more than {MAX_BIASES} tokens")
     return {token: bias for token, bias in biases.items() if bias is not None}
 
 

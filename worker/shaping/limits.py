@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract.messages import Event, Finished, Reasoning, Replaced, Text, ToolCallDelta
 from contract.tokens import TokenCounter
-from worker.shaping.reasoning import overlap
+from worker.shaping.automaton import Automaton
 
 
 class StopSequences:
@@ -16,15 +16,16 @@ class StopSequences:
     """
 
     def __init__(self, sequences: tuple[str, ...]) -> None:
-        self._sequences = tuple(filter(None, sequences))
+        self._automaton = Automaton(filter(None, sequences))
         self._held = ""
 
     def take(self, event: Event) -> list[Event]:
         match event:
             case Text(text):
-                shown, ends = self._search(self._held + text)
+                shown, ends = self._search(text)
                 events: list[Event] = [Text(shown)] if shown else []
             case Replaced(text):
+                self._forget()
                 shown, ends = self._search(text)
                 events = [Replaced(shown)]
             case Finished():
@@ -34,18 +35,25 @@ class StopSequences:
         return [*events, Finished("stop")] if ends else events
 
     def flush(self) -> list[Event]:
-        held, self._held = self._held, ""
+        held = self._forget()
         return [Text(held)] if held else []
 
     def _search(self, text: str) -> tuple[str, bool]:
-        """Return what of the text may be shown, and whether the answer ends there."""
-        found = [(start + len(s), start) for s in self._sequences if (start := text.find(s)) >= 0]
+        """Return what more of the text may be shown, and whether the answer ends there."""
+        found = self._automaton.find(text)
+        whole = self._held + text
         if found:
-            self._held = ""
-            return text[: min(found)[1]], True
-        held = max(overlap(text, sequence) for sequence in self._sequences)
-        self._held = text[len(text) - held :]
-        return text[: len(text) - held], False
+            end = len(self._held) + found[0]
+            self._forget()
+            return whole[:end], True
+        end = len(whole) - self._automaton.begun
+        self._held = whole[end:]
+        return whole[:end], False
+
+    def _forget(self) -> str:
+        self._automaton.reset()
+        held, self._held = self._held, ""
+        return held
 
 
 class TokenLimit:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from contract.schemas import MAX_BYTES, MAX_DEPTH, check_schema
+from tests.support.counting import counted_calls
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -99,18 +96,3 @@ def test_a_reference_costs_no_more_in_a_large_schema() -> None:
         assert check_schema(schema) is None
 
     assert calls.made < 40 * parts
-
-
-@contextmanager
-def counted_calls() -> Iterator[SimpleNamespace]:
-    """Count the functions of Python's that are called."""
-    calls = SimpleNamespace(made=0)
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        calls.made += event == "call"
-
-    sys.setprofile(count)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(None)

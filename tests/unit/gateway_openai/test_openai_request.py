@@ -477,7 +477,9 @@ def test_whatever_bytes_come_the_answer_is_a_request_or_a_400(noise: bytes, plac
     assert isinstance(outcome, ChatRequest) or outcome.status == 400
 
 
-@pytest.mark.parametrize("stop", [["x"] * (MAX_STOPS + 1), "x" * (MAX_STOP + 1)])
+@pytest.mark.parametrize(
+    "stop", [["x"] * (MAX_STOPS + 1), ["x" * (MAX_STOP // 4 + 1)] * 4, "x" * (MAX_STOP + 1)]
+)
 def test_stop_sequences_are_bounded(stop: Any) -> None:
     with pytest.raises(ApiError) as refused:
         parse_chat(chat(stop=stop))

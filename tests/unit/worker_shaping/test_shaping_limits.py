@@ -16,6 +16,7 @@ from contract.messages import (
     ToolCallDelta,
 )
 from contract.tokens import TokenCounter, estimate_tokens
+from tests.support.counting import counted_calls
 from tests.unit.worker_shaping.answers import CUTS, Seen, pieces_of, read, shaping
 
 
@@ -72,6 +73,19 @@ def test_no_more_waits_than_a_stop_sequence_less_one_character(text: str, stop: 
             break
         shown += "".join(e.text for e in out if isinstance(e, Text))
         assert place - len(shown) < max(map(len, stop))
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4_000])
+def test_many_long_stop_sequences_cost_no_more_than_one(piece: int) -> None:
+    stop = tuple("a" * n + "b" for n in range(1, 90))
+    text = "a" * 4_000
+    shaped = shaping(Options(stop=stop))
+
+    with counted_calls() as calls:
+        for start in range(0, len(text), piece):
+            shaped.feed([Text(text[start : start + piece])])
+
+    assert calls.made < 3 * len(text) + 20 * len(text) / piece + 100
 
 
 def test_a_stop_sequence_is_found_in_a_replaced_text() -> None:

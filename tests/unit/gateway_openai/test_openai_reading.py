@@ -1,0 +1,154 @@
+"""Bodies as a whole: how much they may hold, and what is worked out of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.openai.counting import MAX_VALUES
+from gateway.openai.errors import ApiError
+from gateway.openai.reading import framed, outcome, read, read_apart
+from tests.support.counting import peak_memory
+
+MIB = 1024 * 1024
+KINDS = ("chat.completions", "completions", "images.generations")
+
+
+def body(**fields: Any) -> bytes:
+    messages = [{"role": "user", "content": "hello"}]
+    return json.dumps({"model": "Test", "messages": messages, **fields}).encode()
+
+
+def apart(kind: str, data: bytes) -> bytes:
+    return read_apart(b"".join(framed(kind, data)))
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(b'"z":[%b[]]' % (b"[]," * (MIB // 2)), id="arrays"),
+        pytest.param(b'"z":[%b{}]' % (b"{}," * (MIB // 2)), id="objects"),
+        pytest.param(b'"z":[%b""]' % (b'"",' * (MIB // 2)), id="texts"),
+        pytest.param(b'"z":[%b0]' % (b"0,\n " * (MIB // 2)), id="numbers"),
+        pytest.param(b",".join(b'"%d":0' % n for n in range(MAX_VALUES)), id="members"),
+        pytest.param(b'"stop":[%b"a"]' % (b'"a",' * (MIB // 2)), id="stop"),
+        pytest.param(b'"logit_bias":{%b"a":1}' % (b'"a":1,' * (MIB // 2)), id="logit_bias"),
+        pytest.param(b'"messages":[%b{}]' % (b'{"role":"a"},' * (MIB // 2)), id="messages"),
+        pytest.param(b'"tools":[%b{}]' % (b'{"type":"a"},' * (MIB // 2)), id="tools"),
+        pytest.param(b'"tools":[{"a":[%b{}]}]' % (b"{}," * (MIB // 2)), id="within tools"),
+        pytest.param(
+            b'"z":"%b","y":[%b0]' % (b'\\",[{' * MIB, b"0," * (MIB // 2)), id="behind a text"
+        ),
+    ],
+)
+def test_what_holds_too_many_values_is_refused_before_any_is_made(flood: bytes) -> None:
+    data = b'{"model":"Test",%b}' % flood
+
+    with peak_memory() as peak, pytest.raises(ApiError, match="more than 250000 JSON values"):
+        read("chat.completions", data)
+
+    assert peak.bytes < 64 * 1024
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_are_counted_whatever_is_asked_for(kind: str) -> None:
+    with pytest.raises(ApiError, match="more than 250000 JSON values"):
+        read(kind, b'{"model":"Test","prompt":[%b0]}' % (b"0," * MAX_VALUES))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\\\"[{,:}]'" * MIB, "\n\n,\t{" * MIB, "a" * 4 * MIB],
+    ids=["escapes", "lines", "plain"],
+)
+def test_what_a_text_holds_are_no_values(text: str) -> None:
+    asked = read("chat.completions", body(messages=[{"role": "user", "content": text}]))
+
+    assert asked.messages[0].content == text
+
+
+@pytest.mark.parametrize("data", [b'"' + b'\\"' * MIB, b'{"a":"' + b"x" * MIB, b" ," * MIB])
+def test_what_is_no_json_is_refused_as_such(data: bytes) -> None:
+    with pytest.raises(ApiError, match="could not parse"):
+        read("chat.completions", data)
+
+
+def test_fields_that_are_none_of_openais_are_bounded_together() -> None:
+    halves = {"one": "x" * 32_000, "two": "y" * 34_000}
+
+    assert read("chat.completions", body(one=halves["one"])).options.extra["one"]
+    with pytest.raises(ApiError, match="'two', are larger than 64 KiB") as caught:
+        read("chat.completions", body(**halves))
+    assert caught.value.param == "two"
+
+
+def test_a_body_is_read_apart_as_it_is_read_at_once() -> None:
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2.5, None, "x"]}}}
+    data = body(
+        messages=[
+            {"role": "user", "content": [{"type": "image_url", "image_url": "https://a/b.png"}]},
+            {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f"}}]},
+        ],
+        tools=[{"type": "function", "function": {"name": "f", "parameters": schema}}],
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+        thinking={"budget": 2**63, "deep": [None, True]},
+        n=2,
+    )
+
+    assert outcome(apart("chat.completions", data)) == read("chat.completions", data)
+
+
+def test_an_error_is_the_same_apart() -> None:
+    data = body(temperature=9)
+    with pytest.raises(ApiError) as at_once:
+        read("chat.completions", data)
+
+    with pytest.raises(ApiError) as caught:
+        outcome(apart("chat.completions", data))
+
+    assert vars(caught.value) == vars(at_once.value)
+    assert caught.value.param == "temperature"
+
+
+def reordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: reordered(value[name]) for name in reversed(value)}
+    return [reordered(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_order_of_members_makes_no_other_request() -> None:
+    fields: dict[str, Any] = {
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "f",
+                    "parameters": {"type": "object", "properties": {"b": {}, "a": {"const": {}}}},
+                },
+            }
+        ],
+        "logit_bias": {"7": 1, "12": -1},
+        "thinking": {"z": [{"y": 1, "x": 2}], "a": 0},
+        "aspect": "1:1",
+    }
+    again = json.dumps(reordered(json.loads(body(**fields)))).encode()
+
+    first = read("chat.completions", body(**fields))
+
+    assert read("chat.completions", again).digest == first.digest
+    other = {**fields, "thinking": {"z": [{"y": 2, "x": 1}], "a": 0}}
+    assert read("chat.completions", body(**other)).digest != first.digest
+
+
+def test_what_is_asked_and_how_makes_another_request() -> None:
+    digests = {
+        read("chat.completions", body()).digest,
+        read("chat.completions", body(n=2)).digest,
+        read("chat.completions", body(seed=1)).digest,
+        read("completions", json.dumps({"model": "Test", "prompt": "hello"}).encode()).digest,
+    }
+
+    assert len(digests) == 4
+    assert read("chat.completions", body(stream=True)).digest in digests
