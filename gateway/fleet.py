@@ -25,6 +25,10 @@ class Fleet:
     waiting: int = 0
     dispatched: int = 0
     """Jobs ever handed to workers."""
+    clock_steps: int = 0
+    """How often Redis's clock has been set, as far as it was noticed."""
+    clock_offset: float = 0.0
+    """Seconds to add to what that clock says now, for all of these together."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     catalogue: Catalogue | None = None
 

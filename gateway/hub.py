@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contract import keys, tasks
+from contract import clock, keys, tasks
 from contract.messages import (
     Catalogue,
     Frame,
@@ -145,8 +145,7 @@ class Hub:
         """What Redis is to be told of, and until when (monotonic) it is worth trying."""
         self.took_work_at = -math.inf
         """When Redis was last seen to take work, on the monotonic clock; -inf since it failed."""
-        self._ahead: float | None = None
-        """Milliseconds of Redis's clock at zero of the monotonic one; None: not known yet."""
+        self._clock = clock.Clock()
         self._cancelling: asyncio.Task[None] | None = None
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
         """Its version and what it was when last read: it is large, and rarely another."""
@@ -226,7 +225,7 @@ class Hub:
         if len(self._departures) >= MAX_DEPARTURES:
             raise ConnectionError("Redis has not been told of the last departures yet")
         args: list[Any] = [
-            0,
+            self._now(),
             job.id,
             job.client,
             self.gateway,
@@ -272,9 +271,22 @@ class Hub:
 
     def _not_after(self) -> str:
         """When, by Redis's clock, we shall have given up: for a Redis that was frozen meanwhile."""
-        if self._ahead is None:
+        if not self._clock.known:
             return ""
-        return str(round(self._ahead + milliseconds(time.monotonic() + PATIENCE + LATENESS)))
+        return f"{milliseconds(self._clock.at(time.monotonic()) + PATIENCE + LATENESS)}"
+
+    def _now(self) -> str:
+        """The time that a script may find: one that runs so late may see that it does."""
+        now: str = self._clock.bounds(time.monotonic(), PATIENCE + 2 * LATENESS)
+        return now
+
+    async def _keep_time(self) -> None:
+        async def run(*args: int) -> Any:
+            now = self._clock.bounds(time.monotonic())
+            return await self._link.run(script("clock"), now, *args)
+
+        if step := await clock.keep_time(self._clock, run):
+            _log.warning(clock.described(step))
 
     def cancel(self, job: str) -> None:
         """Nobody can read this answer: see to it that no point is spent on it."""
@@ -307,7 +319,7 @@ class Hub:
         cancel = script("cancel")
         calls = []
         for departure in departures:
-            args: list[Any] = [0, departure.job, milliseconds(keys.ANSWER_LIFE)]
+            args: list[Any] = [self._now(), departure.job, milliseconds(keys.ANSWER_LIFE)]
             if resumable := departure.resumable:
                 at_once = int(departure.at_once)
                 args += [self.gateway, resumable.reader, at_once, resumable.key]
@@ -321,22 +333,24 @@ class Hub:
 
     async def look(self) -> Fleet:
         """Look around, and be seen. Raises RedisFault."""
-        await self._link.run(script("attend"), 0, self.gateway, milliseconds(keys.GATEWAY_LIFE))
+        await self._keep_time()
+        await self._link.run(
+            script("attend"), self._now(), self.gateway, milliseconds(keys.GATEWAY_LIFE)
+        )
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
+            pipe.hmget(keys.CLOCK, ["steps", "offset"])
             pipe.zrange(keys.WORKERS, 0, -1)
             pipe.hmget(keys.TOTALS, ["waiting", "dispatched"])
             pipe.zrange(keys.RING, 0, MAX_STANDINGS - 1, withscores=True)
             pipe.get(keys.CATALOGUE_VERSION)
             replies: list[Any] = await pipe.execute()
-        (seconds, micros), workers, totals, ring, version = replies
+        (steps, offset), workers, totals, ring, version = replies
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in workers:
                 pipe.get(keys.worker(name.decode()))
             for client, _ in ring:
                 pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
             replies = await pipe.execute()
-        self._ahead = seconds * 1000 + micros / 1000 - time.monotonic() * 1000
         rows = replies
         reports = [_readable(_decode_report, row) for row in rows[: len(workers)]]
         return Fleet(
@@ -344,6 +358,8 @@ class Hub:
             workers=tuple(filter(None, reports)),
             waiting=int(totals[0] or 0),
             dispatched=int(totals[1] or 0),
+            clock_steps=int(steps or 0),
+            clock_offset=int(offset or 0) / 1000,
             standings={
                 client.decode(): Standing(
                     turn, float(weight or 1), int(waiting or 0), int(gone or 0)

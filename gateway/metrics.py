@@ -69,6 +69,16 @@ class Metrics:
         self._running = Gauge(
             "poe2gpt_running_jobs", "Jobs under way at a worker.", ["worker"], registry=registry
         )
+        self._clock_steps = Gauge(
+            "poe2gpt_redis_clock_steps",
+            "How often Redis's clock was found to have been set, and put right.",
+            registry=registry,
+        )
+        self._clock_offset = Gauge(
+            "poe2gpt_redis_clock_offset_seconds",
+            "What is added to Redis's clock, since it was set.",
+            registry=registry,
+        )
         info = Gauge("poe2gpt_gateway", "This process.", ["gateway"], registry=registry)
         info.labels(gateway).set(1)
 
@@ -77,6 +87,8 @@ class Metrics:
         self._waiting.set(fleet.waiting)
         self._workers.set(len(fleet.workers))
         self._unowned.set(fleet.unowned)
+        self._clock_steps.set(fleet.clock_steps)
+        self._clock_offset.set(fleet.clock_offset)
         self._tokens.clear()
         self._running.clear()
         for worker in fleet.workers:

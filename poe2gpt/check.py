@@ -162,7 +162,8 @@ async def _verdicts(worker: WorkerConfig) -> list[str]:
     try:
         async with embedded.connect(worker.redis_url) as client:
             seconds, micros = await client.time()
-            now = seconds * 1000 + micros // 1000
+            (offset,) = await client.hmget(keys.CLOCK, ["offset"])
+            now = seconds * 1000 + micros // 1000 + int(offset or 0)
             # Where no worker runs, it is no news that none owns a token.
             running = await client.zcount(keys.WORKERS, f"({now}", "+inf")
             batches = deal(token.account for token in worker.tokens) if running else {}

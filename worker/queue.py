@@ -17,6 +17,7 @@ import msgspec
 from redis import exceptions
 
 from contract import keys
+from contract.clock import Clock, keep_time
 from contract.messages import (
     Catalogue,
     Failed,
@@ -66,6 +67,7 @@ class Queue:
         # A read that blocks needs a longer timeout than its block, and a connection of its own.
         self._bell = connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
         self._link = Link(url, timeout=_SOCKET_TIMEOUT)
+        self.clock = Clock()
 
     async def __aenter__(self) -> Queue:
         return self
@@ -150,6 +152,15 @@ class Queue:
         failed it by now."""
         await self._run("call", job, epoch, "", ",".join(tried), failures)
 
+    async def keep_time(self) -> float:
+        """Look at Redis's clock; return by how much it was set since, if we put that right."""
+
+        async def run(*args: int) -> Any:
+            # Without patience: what is told here is what others go by.
+            return await self._run("clock", *args, patience=0.0)
+
+        return await keep_time(self.clock, run)
+
     async def server(self) -> str:
         """Which server this is, in which of its lives."""
         found = await self._redis.info("server")
@@ -179,7 +190,7 @@ class Queue:
 
     async def unowned(self, batches: Sequence[str]) -> set[str]:
         """Those of the batches that no worker holds."""
-        now = await self._now()
+        now = self.clock.at(time.monotonic()) * 1000
         async with self._redis.pipeline(transaction=False) as pipe:
             for batch in batches:
                 pipe.hget(keys.lease(batch), "expires")
@@ -232,6 +243,7 @@ class Queue:
             milliseconds(GRANT_LIFE),
             *job,
             *others,
+            patience=0.0,
         )
         match reply[0]:
             case b"granted":
@@ -278,7 +290,7 @@ class Queue:
         """What all workers have learned of these tokens."""
         if not tokens:
             return {}
-        now = await self._now()
+        now = self.clock.at(time.monotonic()) * 1000
         async with self._redis.pipeline(transaction=False) as pipe:
             for token in tokens:
                 pipe.hmget(keys.token(token.id), ["until", "state", "strikes"])
@@ -372,12 +384,9 @@ class Queue:
             _log.warning("the catalogue of another version cannot be read: %s", error)
             return None
 
-    async def _now(self) -> float:
-        seconds, micros = await self._redis.time()
-        return float(seconds * 1000 + micros // 1000)
-
-    async def _run(self, name: str, *args: Any) -> Any:
-        return await self._link.run(script(name), 0, *args)
+    async def _run(self, name: str, *args: Any, patience: float = _SOCKET_TIMEOUT) -> Any:
+        now = self.clock.bounds(time.monotonic(), patience)
+        return await self._link.run(script(name), now, *args)
 
 
 async def _await(reply: Any) -> Any:
@@ -403,7 +412,7 @@ def _taken(row: Sequence[Any]) -> Taken:
         _decode_job(payload),
         epoch,
         attempt,
-        waited / 1000,
+        max(waited, 0) / 1000,
         frozenset(filter(None, tried.decode().split(","))),
         failures,
         bool(keyed),

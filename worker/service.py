@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
-from contract import keys, tasks
+from contract import clock, keys, tasks
 from contract.config import ModelSettings, model_settings
 from contract.messages import Model, WorkerReport
 from contract.store import RedisFault
@@ -235,6 +235,8 @@ class Service:
         asked = time.monotonic()
         leaving = self._draining.is_set()
         try:
+            if step := await self.queue.keep_time():
+                _log.warning(clock.described(step))
             await self._learn_of_others()
             fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
         except RedisFault:

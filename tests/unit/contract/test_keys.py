@@ -20,7 +20,7 @@ KNOWN = {
         *(keys.jobs("x"), keys.client("x"), keys.events("x"), keys.control("x")),
         *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
         *(keys.unfit("x"), keys.uses("x"), keys.grants("x"), keys.served("x"), keys.GATEWAYS),
-        *(keys.readers("x"), keys.asked("x"), keys.account("x")),
+        *(keys.readers("x"), keys.asked("x"), keys.account("x"), keys.CLOCK),
     )
 }
 ONLY_IN_SCRIPTS = {"p2g:missed:", "p2g:knows:"}
