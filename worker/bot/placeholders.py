@@ -1,9 +1,15 @@
 """Tells Poe's placeholders from words.
 
 While a model thinks or draws, Poe's bots show "Thinking...", "Generating image (3s elapsed)"
-and the like, and take it back by a `replace_response`. No list of them is published; these are
-the forms that poe-to-gpt filters, and those that issues quote. A client that cannot take text
-back must never see one, and must never lose a word that merely looks like one.
+and the like, and take it back by a `replace_response`. No list of them is published, and bots have
+wordings and languages of their own. So there are two signs:
+
+    by its form         it is one of those that poe-to-gpt filters and that issues quote
+    by its behaviour    it differs from what it replaces by numbers and marks alone, or is the third
+                        in a row that ends in dots, a percentage or a count
+
+A client that cannot take text back must never see one, and must never lose a word that merely
+looks like one.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ _LABELS = (
     "Generating video",
     "Generating audio",
 )
-_COUNTER = r" ?\(\d+s elapsed\)"
+_COUNTER = r" ?\((?:\d{1,6}(?:\.\d)?[hms] ?){1,3} ?elapsed\)"
 _DOTS = r" ?(?:\.{3}|…)"
 
 _WHOLE = re.compile(rf"\s*(?:{'|'.join(_LABELS)})(?:{_DOTS})?({_COUNTER})?\s*")
@@ -30,7 +36,16 @@ _LONGEST = 120
 
 # What may stand behind a label while a placeholder is still arriving. It admits a little more
 # than that, which costs nothing: text that waits is not lost.
-_BEGUN_REST = re.compile(r" ?[.…]{0,3} ?(?:\(\d{0,6}[s elapsd]{0,10}\)?)?\s*")
+_BEGUN_REST = re.compile(r" ?[.…]{0,3} ?(?:\([\d.hms elapsd]{0,40}\)?)?\s*")
+
+# Dots, a percentage, or a count in brackets that are no link's.
+_UNFINISHED = re.compile(
+    r"(?:\.{2,}|…|。{2,}|[%％]|(?<!\])[(（][^()（）\n]{0,20}\d[^()（）\n]{0,20}[)）])[*_~`\s]*\Z"
+)
+_IN_A_ROW = 2
+"""Replaced texts that looked unfinished, after which another such is one more of them."""
+
+_NO_LETTER = re.compile(r"\d+\s*(?:[hms]\b|秒|分)|\belapsed\b|[\W\d_]+")
 
 _COUNTED_LAST_LINE = re.compile(rf"(?:\A|(?<=\n))[^\n]{{0,80}}{_COUNTER}\s*\Z")
 
@@ -44,9 +59,10 @@ class Standing(enum.IntEnum):
     WORDS = 0
     """Nothing: it is a part of the answer unless the upstream itself takes it back."""
     LIKELY = 1
-    """A file or a tool call: those words, but they came in pieces, as a model's words do."""
+    """A file, a tool call or a cut: those words in pieces, as a model's words come; or any that
+    look unfinished, in place of other text."""
     BY_ITSELF = 2
-    """More text, too: it came as one event of its own."""
+    """More text, too: it came as one event of its own, or is what the bot keeps replacing."""
     SURE = 3
     """The end of the answer, too: it counts seconds, or has replaced something."""
 
@@ -77,6 +93,61 @@ def may_become_one(text: str) -> bool:
 def heads_thoughts(text: str) -> bool:
     """Tell whether what looks like a placeholder is the heading of a quote: of thoughts."""
     return _HEADING.match(text) is not None
+
+
+def looks_unfinished(text: str) -> bool:
+    """Return whether these are a few words that say that more is to come, in any language."""
+    return len(text) <= _LONGEST and "\n" not in text.strip() and bool(_UNFINISHED.search(text))
+
+
+def judge_replacement(text: str, before: str, in_a_row: int) -> tuple[int, Standing]:
+    """Return where what may be a placeholder begins in a replaced text, and how sure that is.
+
+    `before` is what the text replaces, empty if that is long or not known; `in_a_row` is how many
+    texts that looked unfinished were replaced before this one.
+    """
+    begin = last_line_begins(text)
+    if standing := judge(text[begin:], replaced=True, alone=True):
+        return begin, standing
+    if goes_on(text, before):
+        return len(text), Standing.WORDS
+    if before:
+        begin = _differing_line(text, before)
+        if _is_variation(text[begin:], before[begin:]):
+            return begin, Standing.BY_ITSELF
+    begin = text.rfind("\n", 0, len(text.rstrip())) + 1
+    if looks_unfinished(text[begin:]):
+        return begin, Standing.BY_ITSELF if in_a_row >= _IN_A_ROW else Standing.LIKELY
+    return len(text), Standing.WORDS
+
+
+def goes_on(text: str, before: str) -> bool:
+    """Return whether a replaced text only adds words to what it replaces."""
+    return bool(before) and text.startswith(before) and _letters(text) != _letters(before)
+
+
+def _is_variation(text: str, before: str) -> bool:
+    if max(len(text), len(before)) > _LONGEST or "\n" in text.strip() or not before.strip():
+        return False
+    if text.strip() == before.strip():
+        return looks_unfinished(text)
+    return _letters(text) == _letters(before)
+
+
+def _differing_line(text: str, before: str) -> int:
+    """Return where the first line begins in which the two differ."""
+    same = 0
+    for ours, theirs in zip(text.splitlines(True), before.splitlines(True), strict=False):
+        if ours != theirs:
+            break
+        same += len(ours)
+    # Where nothing differs, it is the last line that was said again.
+    return same if same < len(text) else text.rfind("\n", 0, len(text.rstrip())) + 1
+
+
+def _letters(text: str) -> str:
+    """Return what of a text is neither a number nor a mark."""
+    return _NO_LETTER.sub("", text)
 
 
 def last_line_begins(text: str) -> int:

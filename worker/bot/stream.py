@@ -141,7 +141,7 @@ class AnswerStream(Reading):
             raise Fault(FaultKind.PROTOCOL)
         events = self._think(self._thoughts.rest())
         events += self._transcript.append(self._text.rest())
-        events += [*self._transcript.finish(), *self._last_calls()]
+        events += [*self._transcript.finish(is_cut=self._is_cut), *self._last_calls()]
         said = not self._transcript.is_empty or self._has_files or self._calls
         if not said and self.skipped:
             raise Fault(FaultKind.PROTOCOL)

@@ -6,7 +6,8 @@
 
 Shown text can be taken back only by `Replaced`, which a stream of OpenAI's chunks cannot
 express. So whatever may be a placeholder is held back until what follows decides, and a
-replacement that only continues what was shown goes out as the rest of it.
+replacement that only continues what was shown goes out as the rest of it. One that does not, and a
+short one at the head of the answer, wait for the next event: it may replace them in turn.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import io
 from contract.messages import Event, Replaced, Text
 from worker.bot.placeholders import (
     Standing,
+    goes_on,
     heads_thoughts,
     judge,
-    last_line_begins,
+    judge_replacement,
+    looks_unfinished,
     may_become_one,
 )
 from worker.poe.faults import Fault, FaultKind
@@ -26,6 +29,13 @@ from worker.poe.faults import Fault, FaultKind
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer. Poe bounds a bot's answer to 100,000; models that stream for
 an hour at 200 tokens a second stay below this."""
+
+
+_LONGEST_COMPARED = 2_000
+"""Characters of a replaced text that is compared with what it replaces."""
+
+_LONGEST_FIRST = 200
+"""Characters of a text that may turn out to be the first placeholder of several."""
 
 
 class Transcript:
@@ -39,6 +49,10 @@ class Transcript:
         self._held = ""
         self._standing = Standing.WORDS
         self._void = False
+        """All that was shown is replaced, by what is held or by nothing yet."""
+        self._replaced = ""
+        """The present text, as the last replacement gave it, if it has stayed as it was."""
+        self._in_a_row = 0
 
     @property
     def is_empty(self) -> bool:
@@ -49,21 +63,28 @@ class Transcript:
         """Take more text. Raises Fault(PROTOCOL) beyond the bound, as `replace` does."""
         if not text:
             return []
+        self._replaced, self._in_a_row = "", 0
         if self._held:
             return self._append_to_held(text)
         if self._void:
             return self._settle(text)
-        if self._size == 0 and may_become_one(text):
+        if self._size == 0 and (may_become_one(text) or looks_unfinished(text)):
+            self._replaced, self._in_a_row = text, int(looks_unfinished(text))
             return self._hold(text, judge(text, replaced=False, alone=True))
         return self._show(text)
 
     def replace(self, text: str) -> list[Event]:
         """Take the text that stands in for all before."""
-        begin = last_line_begins(text)
-        self._hold(text[begin:], judge(text[begin:], replaced=True, alone=True))
+        is_short = len(text) <= _LONGEST_COMPARED
+        before, self._replaced = self._replaced * is_short, text * is_short
+        begin, standing = judge_replacement(text, before, self._in_a_row)
+        if standing is Standing.WORDS and not goes_on(text, before) and self._may_be_first(text):
+            begin = 0
+        self._in_a_row = self._in_a_row + 1 if standing else 0
+        self._hold(text[begin:], standing)
         if begin == 0:
-            # Nothing, or only a placeholder, in place of what was shown: taking it back can
-            # wait for the new text, which most often begins with what was shown.
+            # Nothing, or only what may be a placeholder, in place of what was shown: taking it
+            # back can wait for the new text, which most often begins with what was shown.
             self._void = self._size > 0
             return []
         return self._settle(text[:begin])
@@ -72,17 +93,24 @@ class Transcript:
         """Decide, because something other than text follows."""
         return self._decide(Standing.LIKELY)
 
-    def finish(self) -> list[Event]:
-        """Decide, because nothing follows."""
-        events = self._decide(Standing.SURE)
+    def finish(self, *, is_cut: bool = False) -> list[Event]:
+        """Decide, because nothing follows: a cut leaves no placeholder for an answer."""
+        events = self._decide(Standing.LIKELY if is_cut else Standing.SURE)
         if self._void:
             events += self._settle("")
         return events
+
+    def _may_be_first(self, text: str) -> bool:
+        """Return whether this may be the first of several placeholders, or drafts."""
+        if self._size and not text.startswith(self._shown.getvalue()):
+            return True
+        return (self._void or not self._size) and len(text) <= _LONGEST_FIRST
 
     def _append_to_held(self, text: str) -> list[Event]:
         both = self._held + text
         if self._size == 0 and may_become_one(both):
             replaced = self._standing is Standing.SURE
+            self._replaced = both
             return self._hold(both, judge(both, replaced=replaced, alone=False))
         if heads_thoughts(both):
             self._standing = Standing.WORDS

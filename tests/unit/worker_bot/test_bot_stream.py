@@ -168,7 +168,7 @@ def test_what_came_before_an_error_in_the_same_bytes_is_not_lost() -> None:
     [
         pytest.param(
             [replace("Hello"), replace("Hello you"), DONE],
-            [Text("Hello"), Text(" you"), Finished()],
+            [Text("Hello you"), Finished()],
             id="one that goes on is more text",
         ),
         pytest.param(
@@ -295,8 +295,70 @@ def test_a_replacement_says_no_more_than_it_changes(
         ),
         pytest.param(
             [replace("Frame 1 (1s elapsed)"), replace("Frame 2 (2s elapsed)"), PICTURE, DONE],
-            [Text("Frame 2 (2s elapsed)"), FILE, Finished()],
-            id="of an unknown form is shown at last, for it may be words",
+            [FILE, Finished()],
+            id="of an unknown form",
+        ),
+        pytest.param(
+            [replace("Rendering… 10%"), replace("Rendering… 20%"), text("Here:"), PICTURE, DONE],
+            [Text("Here:"), FILE, Finished()],
+            id="of an unknown form, followed by text",
+        ),
+        pytest.param(
+            [replace("Rendering the picture"), replace("Sampling"), replace("Here it is."), DONE],
+            [Text("Here it is."), Finished()],
+            id="that looks like words, replaced",
+        ),
+        pytest.param(
+            [text("正在生成图片… 10%"), replace("正在生成图片… 20%"), PICTURE, DONE],
+            [FILE, Finished()],
+            id="in another language, told as text",
+        ),
+        pytest.param(
+            [replace("生成中（3秒）"), PICTURE, DONE],
+            [FILE, Finished()],
+            id="in another language, once",
+        ),
+        pytest.param(
+            [replace("⏳"), replace("⌛"), replace("⏳"), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="without any letter",
+        ),
+        pytest.param(
+            [replace("Loading…"), replace("Sampling…"), replace("Upscaling…"), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="three in a row, each in other words",
+        ),
+        pytest.param(
+            [replace("Working…"), replace("Working…"), text("Yes"), DONE],
+            [Text("Yes"), Finished()],
+            id="said again as it was",
+        ),
+        pytest.param(
+            [replace("Thinking... (59s elapsed)"), replace("Thinking... (1m 3s elapsed)"), DONE],
+            [FaultKind.EMPTY],
+            id="that counts minutes",
+        ),
+        pytest.param(
+            [
+                replace("Plan.\n\n渲染中 10%"),
+                replace("Plan.\n\n渲染中 20%"),
+                replace("Plan.\n\n渲染中 30%"),
+                PICTURE,
+                replace("Plan.\n\n![1](u)"),
+                DONE,
+            ],
+            [Text("Plan.\n\n"), FILE, Text("![1](u)"), Finished()],
+            id="of an unknown form below an answer",
+        ),
+        pytest.param(
+            [text("Rendering"), *(replace(f"Rendering {n}%") for n in range(9)), text("Yes"), DONE],
+            [Text("Rendering"), Replaced("Yes"), Finished()],
+            id="but the first, if it looked like words",
+        ),
+        pytest.param(
+            [replace("Rendering… 10%"), replace("Rendering… 20%")],
+            [FaultKind.EMPTY],
+            id="before a cut, which leaves no answer",
         ),
         pytest.param(
             [replace("Thinking..."), event("error", text="x"), DONE],
@@ -330,6 +392,57 @@ def test_no_word_is_lost_for_looking_like_a_placeholder(pieces: list[str]) -> No
 
     assert read(out) == "".join(pieces)
     assert out[-1] == Finished()
+
+
+@pytest.mark.parametrize(
+    ("events", "answer"),
+    [
+        pytest.param([replace("Hello"), text(", world")], "Hello, world", id="words, once"),
+        pytest.param([replace("Well…"), text(" yes")], "Well… yes", id="with dots, once"),
+        pytest.param(
+            [replace("Thinking..."), replace("Well…"), text(" yes")],
+            "Well… yes",
+            id="with dots, behind a placeholder",
+        ),
+        pytest.param([replace("Hello"), replace("Hello"), text("!")], "Hello!", id="said twice"),
+        pytest.param(
+            [replace("a…"), replace("a…b…"), replace("a…b…c…"), text("d")], "a…b…c…d", id="growing"
+        ),
+        pytest.param(
+            [replace("Count: 1"), replace("Count: 2")], "Count: 2", id="numbers, at the end"
+        ),
+        pytest.param([text("10%")], "10%", id="a percentage alone"),
+        pytest.param(
+            [text("Half, (1)"), text(" then")], "Half, (1) then", id="a count in brackets"
+        ),
+        pytest.param([replace("![1](u1)"), PICTURE], "![1](u1)", id="a link beside its file"),
+        pytest.param([replace("x" * 5000), replace("y" * 5000)], "y" * 5000, id="long drafts"),
+        pytest.param(
+            [
+                replace("There are 3 cats.\nAll black."),
+                replace("There are 4 cats.\nAll black."),
+                text(" Yes."),
+            ],
+            "There are 4 cats.\nAll black. Yes.",
+            id="a corrected number amid an answer",
+        ),
+    ],
+)
+def test_no_replaced_word_is_lost_for_looking_like_a_placeholder(
+    events: list[ServerSentEvent], answer: str
+) -> None:
+    out = seen(*events, DONE)
+
+    assert read(out) == answer
+    assert out[-1] == Finished()
+
+
+def test_drafts_that_are_replaced_again_and_again_do_not_pile_up() -> None:
+    drafts = [replace(f"{word} about it") for word in ("Asking", "Reading", "Thinking hard")]
+
+    out = seen(text("Hi"), text(" there"), *drafts, replace("Done"), text("."), DONE)
+
+    assert out == [Text("Hi"), Text(" there"), Replaced("Done"), Text("."), Finished()]
 
 
 @given(st.lists(st.sampled_from(["Thin", "king", " ", ".", "..", "about", "\n", "(3s", " e"])))
