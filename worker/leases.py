@@ -41,14 +41,12 @@ class Leases:
 
     def __init__(self, accounts: Iterable[str], *, life: float) -> None:
         self._batch_of = deal(accounts)
+        self.batches = sorted(set(self._batch_of.values()))
+        """Every batch there is, whoever holds it."""
+        self._owned: set[str] = set()
         self._life = life
         self._fences: dict[str, int] = {}
         self._until = 0.0
-
-    @property
-    def batches(self) -> list[str]:
-        """Every batch there is, whoever holds it."""
-        return sorted(set(self._batch_of.values()))
 
     def batch_of(self, account: str) -> str:
         """The batch that the account is in."""
@@ -56,9 +54,11 @@ class Leases:
 
     def renew(self, fences: dict[str, int], asked: float) -> set[str]:
         """Learn what a beat that was sent at `asked` gave us; return the accounts we own."""
+        if fences.keys() != self._fences.keys():
+            self._owned = {account for account, batch in self._batch_of.items() if batch in fences}
         self._fences = fences
         self._until = asked + self._life
-        return {account for account, batch in self._batch_of.items() if batch in fences}
+        return self._owned
 
     def lease(self, account: str, now: float) -> Lease | None:
         """The lease under which we may use an account now, if we can prove that we hold it."""

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 
 from contract.messages import TokenCounts
 from worker.config import PoeToken
+from worker.readiness import NEVER, Readiness
 from worker.replies import TokenState
 
 WINDOW = 60.0
 """Seconds over which Poe counts the rate limit (dossier: requests per minute)."""
-
-NEVER = float("inf")
 
 MAX_UNFIT = 100
 """Models that are remembered of one token: more would only be names that somebody makes up."""
@@ -90,6 +89,8 @@ class TokenPool:
             )
             self._ids.setdefault(token.account, []).append(token.id)
         self._owned: dict[str, PoeToken] = {}
+        self._owned_accounts: Collection[str] = ()
+        self._readiness = Readiness(self._tokens, self._rank)
 
     def __repr__(self) -> str:
         in_flight = sum(account.in_flight for account in self._accounts.values())
@@ -101,40 +102,44 @@ class TokenPool:
 
     def own(self, accounts: Collection[str]) -> list[PoeToken]:
         """Use the tokens of these accounts and no others; return those that are new to us."""
+        if accounts == self._owned_accounts:
+            return []
         before = self._owned
+        self._owned_accounts = frozenset(accounts)
         self._owned = {
             key: token for key, token in self._tokens.items() if token.account in accounts
         }
-        return [token for key, token in self._owned.items() if key not in before]
+        for key in before.keys() - self._owned.keys():
+            self._readiness.remove(key)
+        new = [token for key, token in self._owned.items() if key not in before]
+        for token in new:
+            self._sort_in(token.id)
+        return new
 
     def acquire(
         self, now: float, *, model: str = "", tried: Collection[str] = ()
     ) -> PoeToken | Wait:
         """Take the least busy token that can start a call for `model`, or say how long to wait.
 
-        Ties go to the token that has rested longest. Tokens in `tried` are left out.
+        Ties go to the token that has rested longest. Tokens in `tried` are left out. `now` must
+        never go back.
         """
-        best: PoeToken | None = None
-        best_rank = (0, 0.0)
-        soonest = NEVER
-        for token in self._owned.values():
-            ready = NEVER if token.id in tried else self._ready_at(token, model)
-            if ready > now:
-                soonest = min(soonest, ready)
-                continue
-            rank = (
-                self._accounts[token.account].in_flight,
-                self._health[token.id].last_used,
-            )
-            if best is None or rank < best_rank:
-                best, best_rank = token, rank
-        if best is None:
-            return Wait(soonest)
+
+        def not_before(key: str) -> float:
+            if key in tried:
+                return NEVER
+            return self._health[key].unfit.get(model, 0.0) if model else 0.0
+
+        key, at = self._readiness.best(now, not_before)
+        if key is None:
+            return Wait(at)
+        best = self._tokens[key]
         account = self._accounts[best.account]
         account.in_flight += 1
         account.starts.append(now)
         if len(account.starts) > account.rate_limit:
             account.starts.popleft()
+        self._sort_in_all(best)
         return best
 
     def sent(self, token: PoeToken, now: float) -> None:
@@ -143,6 +148,7 @@ class TokenPool:
         starts = self._accounts[token.account].starts
         if starts:
             starts[-1] = max(starts[-1], now)
+        self._sort_in_all(token)
 
     def cancel(self, token: PoeToken) -> None:
         """Give back a token whose call was never made."""
@@ -150,26 +156,29 @@ class TokenPool:
         account.in_flight -= 1
         if account.starts:
             account.starts.pop()
+        self._sort_in_all(token)
 
     def refuse(self, token: PoeToken, until: float) -> None:
         """Redis allows this token's account no call before `until`."""
         self.cancel(token)
-        account = self._accounts[token.account]
-        account.rests_until = max(account.rests_until, until)
+        self.rest(token, until)
 
     def release(self, token: PoeToken) -> None:
         """The call has ended."""
         self._accounts[token.account].in_flight -= 1
+        self._sort_in_all(token)
 
     def rest(self, token: PoeToken, until: float) -> None:
         """Start nothing with this token's account before `until`: Poe said so."""
         account = self._accounts[token.account]
         account.rests_until = max(account.rests_until, until)
+        self._sort_in_all(token)
 
     def park(self, token_id: str, until: float, state: str) -> None:
         """Set a token aside until `until`; `state` says why ("no points", "bad key")."""
         health = self._health[token_id]
         health.state, health.until = state, until
+        self._sort_in(token_id)
 
     def unpark(self, token_id: str) -> None:
         """The token is well again."""
@@ -226,6 +235,7 @@ class TokenPool:
         health.state = state.state if state.parked else "ok"
         health.strikes = max(state.strikes, health.strikes)
         health.unfit = {model: now + seconds for model, seconds in state.unfit.items()}
+        self._sort_in(token_id)
 
     def foreign(self) -> list[PoeToken]:
         """The tokens that are not owned by this worker."""
@@ -278,10 +288,19 @@ class TokenPool:
         healthy = {t.account for t in self._owned.values() if self._health[t.id].until <= now}
         return sum(_starts_per_second(self._accounts[account]) for account in healthy)
 
-    def _ready_at(self, token: PoeToken, model: str) -> float:
-        health = self._health[token.id]
-        own = max(health.until, health.unfit.get(model, 0.0) if model else 0.0)
-        return max(own, self._accounts[token.account].ready_at())
+    def _rank(self, key: str) -> tuple[int, float]:
+        return self._accounts[self._tokens[key].account].in_flight, self._health[key].last_used
+
+    def _sort_in(self, key: str) -> None:
+        """The token or its account has changed."""
+        if key in self._owned:
+            ready_at = self._accounts[self._tokens[key].account].ready_at()
+            self._readiness.put(key, max(self._health[key].until, ready_at))
+
+    def _sort_in_all(self, token: PoeToken) -> None:
+        """The account of this token has changed."""
+        for key in self._ids[token.account]:
+            self._sort_in(key)
 
 
 def _starts_per_second(account: _Account) -> float:

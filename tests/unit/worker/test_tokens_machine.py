@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 from hypothesis import settings
@@ -45,6 +46,7 @@ class Pool(RuleBasedStateMachine):
         self.rests: dict[str, float] = {}
         self.parked: dict[str, float] = {}
         self.unfit: dict[tuple[str, str], float] = {}
+        self.last_sent: dict[str, float] = {}
 
     # The plain truth.
 
@@ -63,6 +65,15 @@ class Pool(RuleBasedStateMachine):
         if len(starts) >= token.rate_limit:
             instants.append(starts[-token.rate_limit] + WINDOW + margin(WINDOW))
         return max(instants)
+
+    def best(self, model: str, tried: set[str]) -> PoeToken | Wait:
+        """What the pool must answer, found by looking at all tokens."""
+        ready = {t.id: self.ready_at(t, model) for t in self.candidates(tried)}
+        able = [t for t in self.candidates(tried) if ready[t.id] <= self.now]
+        if not able:
+            return Wait(min(ready.values(), default=NEVER))
+        in_flight = Counter(use.token.account for use in self.open)
+        return min(able, key=lambda t: (in_flight[t.account], self.last_sent.get(t.id, -NEVER)))
 
     def candidates(self, tried: set[str]) -> list[PoeToken]:
         return [t for t in TOKENS if t.account in self.owned and t.id not in tried]
@@ -84,15 +95,13 @@ class Pool(RuleBasedStateMachine):
         tried=st.sets(st.sampled_from([t.id for t in TOKENS]), max_size=2),
     )
     def acquire(self, model: str, tried: set[str]) -> None:
-        ready = {t.id: self.ready_at(t, model) for t in self.candidates(tried)}
+        expected = self.best(model, tried)
         found = self.pool.acquire(self.now, model=model, tried=tried)
+        assert found == expected
         if isinstance(found, PoeToken):
-            assert ready[found.id] <= self.now
             use = Use(found, self.now)
             self.open.append(use)
             self.starts[found.account].append(use)
-        else:
-            assert found.until == min(ready.values(), default=NEVER) > self.now
 
     @rule(model=st.sampled_from(MODELS))
     def wait_as_told(self, model: str) -> None:
@@ -119,6 +128,7 @@ class Pool(RuleBasedStateMachine):
             return
         self.now += after
         use.at, use.sent = self.now, True
+        self.last_sent[use.token.id] = self.now
         self.pool.sent(use.token, self.now)
 
     @precondition(lambda self: self._last())
