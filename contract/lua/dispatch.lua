@@ -18,7 +18,7 @@ local function take(client, entry, id, payload)
     unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures', 'idem'))
   if not at then -- forgotten: its own life ended in the queue
     redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
-    redis.call('XACK', jobs, 'workers', entry)
+    take_over(jobs, entry)
     return redis.call('XDEL', jobs, entry)
   end
   redis.call('HSET', key, 'state', 'taken')
@@ -36,7 +36,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT
   local client, entry, by, since = unpack(redis.call('HMGET', job_key(id), 'client', 'entry', 'by', 'since'))
   if by ~= worker or tonumber(since) + 2000 <= now then
     redis.call('ZREM', 'p2g:again', id)
-    local found = client and redis.call('XCLAIM', 'p2g:jobs:' .. client, 'workers', worker, 0, entry) or {}
+    local found = client and take_over('p2g:jobs:' .. client, entry, worker) or {}
     if found[1] then take(client, entry, id, found[1][2][4]) end
   end
 end
@@ -55,6 +55,8 @@ while #taken < n do
     redis.call('HSET', tally, 'turn', next_turn)
     leave_stream(client, next_turn)
     take(client, entry, fields[2], fields[4])
+  else
+    retire(jobs, worker)
   end
 end
 -- Nothing waits: the rings that are left over would only wake workers in vain.

@@ -114,6 +114,23 @@ local function readers(id, gateway, added, removed)
   return #left
 end
 
+-- A consumer of which nothing is pending leaves its group: every start of a worker brings a new one.
+local function retire(jobs, consumer)
+  if #redis.call('XPENDING', jobs, 'workers', '-', '+', 1, consumer) == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', jobs, 'workers', consumer)
+  end
+end
+
+-- Takes an entry off the consumer that has it, for `heir` if there is one. Returns it for an heir.
+local function take_over(jobs, entry, heir)
+  local pending = redis.pcall('XPENDING', jobs, 'workers', entry, entry, 1)
+  local had = not pending.err and pending[1] and pending[1][2]
+  local found = heir and redis.call('XCLAIM', jobs, 'workers', heir, 0, entry)
+  if not heir then redis.call('XACK', jobs, 'workers', entry) end
+  if had and had ~= heir then retire(jobs, had) end
+  return found
+end
+
 -- Ends a job in whatever state it is; what was logged stays readable for `life` ms, or as long as
 -- its client may come back for it. `void`: it has cost nothing, so whoever comes back begins anew.
 local function finish(id, life, void)
@@ -136,7 +153,7 @@ local function finish(id, life, void)
     redis.call('ZREM', 'p2g:abandoned', id)
   end
   redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
-  redis.call('XACK', 'p2g:jobs:' .. client, 'workers', entry)
+  take_over('p2g:jobs:' .. client, entry)
   redis.call('XDEL', 'p2g:jobs:' .. client, entry)
   redis.call('HSET', key, 'state', 'done')
   redis.call('PEXPIRE', key, life)

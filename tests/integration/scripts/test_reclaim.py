@@ -243,3 +243,20 @@ def test_a_gateway_whose_heartbeat_goes_on_keeps_its_clients(scripts: Scripts) -
     scripts.reclaim()
 
     assert scripts.state("j1") == "queued"
+
+
+def test_no_consumer_is_left_of_workers_that_are_gone(scripts: Scripts) -> None:
+    _taken_by_one_who_dies(scripts)
+    scripts.reclaim()
+    scripts.beat("w2")
+    (again,) = scripts.dispatch(1, "w2")
+    while_it_runs = _consumers(scripts)
+
+    scripts.append(finished(again))
+
+    assert while_it_runs == {b"w2"}
+    assert _consumers(scripts) == set()
+
+
+def _consumers(scripts: Scripts) -> set[bytes]:
+    return {each["name"] for each in scripts.redis.xinfo_consumers("p2g:jobs:ann", keys.GROUP)}
