@@ -145,6 +145,10 @@ class Settings:
         having = [source for source in self._sources if key[0] in source.values]
         return Place(having[-1] if having else _NOWHERE, key)
 
+    def with_default(self, key: str, value: str) -> Settings:
+        """Return these settings, where no source has `key`, with this value for it."""
+        return Settings(Given({key: value}, {key: key}), *self._sources)
+
     def secret_variables(self) -> set[str]:
         """Name the variables that any `env:NAME` refers to, even if a later source won."""
         return {name for source in self._sources for name in _environment_names(source.values)}

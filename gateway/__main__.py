@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Sequence
+from functools import partial
 from secrets import token_hex
 
 import uvloop
@@ -15,7 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from contract import files, logs
+from contract import files, logs, signals
 from contract.config import read_settings
 from contract.version import VERSION
 from gateway.app import App
@@ -60,12 +60,8 @@ async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
         _log.warning("no access tokens are configured: whoever can connect can spend points")
     app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}"), VERSION)
     servers = [_server(app, address, config.port) for address in where]
-    loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stopping.set)
-    # The command blocks it, so that Ctrl-C while we start is not a traceback.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signals.heed(stopping.set, partial(os._exit, 1))
     async with app.running() as background:
         serving = asyncio.ensure_future(asyncio.gather(*(each.serve() for each in servers)))
         _log.info("listening", extra={"host": ", ".join(where), "port": config.port})
@@ -84,8 +80,6 @@ async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
                 await asyncio.wait({serving}, timeout=LAST_WORDS)
                 raise SystemExit(1)
         app.drain()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, os._exit, 1)
         _log.info("draining", extra={"active": app.active})
         await asyncio.sleep(GOODBYE)
         for server in servers:

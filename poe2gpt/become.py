@@ -17,10 +17,17 @@ _HOW_TO_BEGIN = """\
 no Poe token is given: poe2gpt -t <a key from https://poe.com/api_key>, or tokens in config.toml
 (config.example.toml explains every setting; to look around without a key: poe2gpt demo)"""
 
+_UNKEYED = (
+    "no fingerprintKey is set, so whoever can read Redis can test guesses of access tokens; "
+    "give all gateways and workers the same, such as `openssl rand -hex 32` makes"
+)
+
 
 def become_gateway(settings: Settings) -> NoReturn:
     """Replace this process by a gateway. The settings of workers are not even looked at."""
     config, warnings = gateway_config(settings)
+    if config.access_tokens and "fingerprintKey" not in settings.values:
+        warnings.append(_UNKEYED)
     for warning in warnings:
         say(f"warning: {warning}")
     become(program("gateway", config, GATEWAY, environment(settings)))

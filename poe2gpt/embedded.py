@@ -12,6 +12,7 @@ import fcntl
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -113,6 +114,16 @@ def temporary_place() -> Iterator[Place]:
         _opened(Path(directory)) as place,
     ):
         yield place
+
+
+def fingerprint_key(place: Place) -> str:
+    """Return the key of the fingerprints in this Redis; the first time, make it."""
+    file = place.directory / "fingerprint.key"
+    if not file.exists():
+        made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(made, secrets.token_hex(32).encode())
+        os.close(made)
+    return file.read_text()
 
 
 def program(server: str, place: Place) -> Program:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable
 
 GRACE = 5.0
-"""Seconds from SIGTERM to SIGKILL."""
+"""Seconds from the signal to stop, which is that of `programs.STOP`, to SIGKILL."""
 
 
 class Guard:
@@ -62,6 +62,8 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> bool:
 
 
 def main(lines: Iterable[str]) -> None:
+    # A service manager signals every process; our end is that of the supervisor.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stages: dict[int, int] = {}
     for line in lines:
         match line.split():
@@ -75,7 +77,7 @@ def main(lines: Iterable[str]) -> None:
 
 def _end(pids: list[int]) -> None:
     for pid in pids:
-        kill_group(pid, signal.SIGTERM)
+        kill_group(pid, signal.SIGINT)
     deadline = time.monotonic() + GRACE
     while any(kill_group(pid, 0) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)

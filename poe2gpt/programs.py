@@ -37,6 +37,13 @@ class Program(msgspec.Struct, frozen=True):
     """At the end, lower stages are over before higher ones are asked to stop."""
 
 
+STOP = signal.SIGINT
+"""What asks a program to stop.
+
+It is started with SIGTERM blocked, which nothing that we start undoes: systemd signals all
+processes of a service at once, and Redis would be gone while answers are still on their way.
+"""
+
 GATEWAY, WORKER, BENEATH = range(3)
 """Stages: answers are relayed as long as they are made, and what both need goes last."""
 
@@ -53,9 +60,16 @@ def environment_without(names: Collection[str]) -> dict[str, str]:
 
 
 async def start(program: Program) -> Process:
-    """Start a program in a session of its own, so that Ctrl-C reaches nobody but us."""
+    """Start a program in a session of its own, so that Ctrl-C reaches nobody but us.
+
+    Nor does SIGTERM: see `STOP`.
+    """
     fds = [] if program.settings is None else [write_settings(program.settings)]
     log = None if program.log is None else program.log.open("ab")
+    # Inherited by the program, which is there before this first waits for anything.
+    # Our own unblock SIGINT as soon as they heed it.
+    blocked = {signal.SIGTERM, STOP} if program.settings is not None else {signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     try:
         return await create_subprocess_exec(
             *program.argv,
@@ -69,6 +83,7 @@ async def start(program: Program) -> Process:
             start_new_session=True,
         )
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
         for fd in fds:
             os.close(fd)
         if log is not None:

@@ -56,17 +56,25 @@ class House(msgspec.Struct, frozen=True):
 
 def serve(settings: Settings, workers: int) -> int:
     """Run everything until a signal comes, and return the exit status."""
-    gateway, open_warnings = gateway_config(settings)
-    worker, token_warnings = with_tokens(settings)
-    house = House(gateway, worker, workers, environment(settings))
-    for warning in (*open_warnings, *token_warnings):
+    house, warnings = _house(settings, workers)
+    for warning in warnings:
         say(f"warning: {warning}")
+    gateway = house.gateway
     ports.ensure_free(gateway.host, gateway.port)
     if "redisUrl" in settings.values:
         return asyncio.run(_serve(house, None))
     server = embedded.find_server()
     with embedded.kept_place(gateway.port) as place:
+        keyed = settings.with_default("fingerprintKey", embedded.fingerprint_key(place))
+        house, _ = _house(keyed, workers)
         return asyncio.run(_serve(house.on(place.url), (server, place)))
+
+
+def _house(settings: Settings, workers: int) -> tuple[House, list[str]]:
+    gateway, open_warnings = gateway_config(settings)
+    worker, token_warnings = with_tokens(settings)
+    house = House(gateway, worker, workers, environment(settings))
+    return house, [*open_warnings, *token_warnings]
 
 
 async def open_house(house: House, supervisor: Supervisor) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from poe2gpt.guard import Guard, kill_group
-from poe2gpt.programs import BENEATH, Program, start
+from poe2gpt.programs import BENEATH, STOP, Program, start
 from poe2gpt.restarts import Restarts
 from poe2gpt.terminal import Trouble, say
 
@@ -38,7 +38,7 @@ class Child:
         """Ask the present life to end, and let no other follow."""
         self._stopping.set()
         if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
+            self._process.send_signal(STOP)
 
     def kill(self) -> None:
         """End the present life, and let no other follow."""
@@ -65,7 +65,7 @@ class Child:
         self._process = process
         self._guard.add(self.program.stage, process.pid)
         if self._stopping.is_set():
-            process.terminate()  # we were told to stop while it was being started
+            process.send_signal(STOP)  # we were told to stop while it was being started
         status = await process.wait()
         # Granian's own children would go on, and keep the port.
         kill_group(process.pid)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
-import signal
 
 import uvloop
 
-from contract import files, logs
+from contract import files, logs, signals
 from contract.config import read_settings
 from contract.version import VERSION
 from worker.config import WorkerConfig
@@ -50,11 +48,7 @@ async def _work(config: WorkerConfig) -> None:
         ) as poe,
     ):
         service = Service(config, queue, poe, VERSION)
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, service.drain)
-        # The command blocks it, so that Ctrl-C while we start is not a traceback.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signals.heed(service.drain, service.hurry)
         _log.info("working", extra={"worker": name, "tokens": len(config.tokens)})
         await service.run()
         _log.info("stopped", extra={"worker": name})

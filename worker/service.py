@@ -87,13 +87,16 @@ class Service:
         return model_settings(self._config.models, *names)
 
     def drain(self) -> None:
-        """Take nothing new; `run` returns when what runs has ended. A second call ends it now."""
-        if self._draining.is_set():
-            self._hurried = True
-            for run in list(self._runs.values()):
-                run.drain()
+        """Take nothing new; `run` returns when what runs has ended."""
         self._draining.set()
         self._changed.set()
+
+    def hurry(self) -> None:
+        """Drain, and end what runs now."""
+        self._hurried = True
+        for run in list(self._runs.values()):
+            run.drain()
+        self.drain()
 
     async def run(self) -> None:
         """Serve until drained. Raises what no retry can mend."""

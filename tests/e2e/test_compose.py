@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(900)
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-of-a-client"
+POE_TOKENS = ("sim-one", "sim-two", "sim-three", "sim-four")
 NUMBERS = " ".join(str(number) for number in range(1, 11))
 
 
@@ -28,6 +29,8 @@ class Stack:
 
     name: str
     port: int
+    secrets: Path
+    """Where setup.sh has made its secrets."""
     beside: tuple[str, ...] = ()
     """Files that stand beside compose.yaml."""
 
@@ -36,7 +39,7 @@ class Stack:
         names = ("compose.yaml", *self.beside, "tests/e2e/compose.simulated.yaml")
         files = [word for name in names for word in ("-f", name)]
         # Neither a developer's .env nor their variables count.
-        ours = {"PORT": str(self.port), "ACCESS_TOKENS": KEY}
+        ours = {"PORT": str(self.port), "SECRETS": str(self.secrets)}
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "DOCKER_HOST")}
         done = subprocess.run(
             ["docker", "compose", "--env-file", os.devnull, "-p", self.name, *files, *arguments],
@@ -48,6 +51,14 @@ class Stack:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def secret(self, name: str) -> str:
+        return (self.secrets / name).read_text().strip()
+
+    def redis(self, *words: str) -> str:
+        """Say something to Redis, and return what it answers."""
+        login = f"REDISCLI_AUTH={self.secret('redis_password')}"
+        return self.compose("exec", "-T", "-e", login, "redis", "valkey-cli", *words).strip()
 
     def ask(self, question: str = "Count!") -> str:
         """Ask the simulated Poe to count, and return the answer's text."""
@@ -70,16 +81,30 @@ class Stack:
             return [each.result() for each in [threads.submit(self.ask) for _ in range(times)]]
 
 
+def make_secrets(directory: Path) -> Path:
+    """Run setup.sh, as somebody who has the simulated Poe's tokens."""
+    given = {"POE_TOKENS": ",".join(POE_TOKENS), "ACCESS_TOKENS": KEY, "SECRETS": str(directory)}
+    subprocess.run(
+        ["sh", "setup.sh"], cwd=ROOT, env={"PATH": os.environ["PATH"], **given}, check=True
+    )
+    return directory
+
+
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if not docker_answers():
         pytest.skip("no Docker daemon answers, or it lacks Compose")
-    stack = Stack(f"poe2gpt-test-{os.getpid()}", free_port())
+    secrets = make_secrets(tmp_path_factory.mktemp("compose") / "secrets")
+    stack = Stack(f"poe2gpt-test-{os.getpid()}", free_port(), secrets)
     try:
         stack.compose("up", "--detach", "--build", "--wait", "--scale", "worker=4")
         yield stack
     finally:
         stack.compose("down", "--volumes", "--timeout", "5")
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def docker_answers() -> bool:
@@ -98,21 +123,48 @@ def test_four_workers_answer(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "poe_tokens", "access_tokens"),
+    ("service", "holds"),
     [
-        pytest.param("nginx", False, False, id="nginx has none"),
-        pytest.param("gateway", False, True, id="a gateway has its clients' keys"),
-        pytest.param("worker", True, False, id="a worker has the Poe tokens"),
-        pytest.param("redis", False, False, id="Redis has none"),
+        pytest.param("nginx", [], id="nginx has none"),
+        pytest.param(
+            "gateway",
+            ["access_tokens", "fingerprint_key", "redis_url"],
+            id="a gateway has its clients' keys",
+        ),
+        pytest.param(
+            "worker", ["fingerprint_key", "poe_tokens", "redis_url"], id="a worker has Poe's tokens"
+        ),
+        pytest.param("redis", ["redis_password"], id="Redis has its own"),
     ],
 )
 def test_a_secret_is_where_it_is_needed_and_nowhere_else(
-    stack: Stack, service: str, poe_tokens: bool, access_tokens: bool
+    stack: Stack, service: str, holds: list[str]
 ) -> None:
-    environment = stack.compose("exec", "-T", service, "env")
+    found = stack.compose("exec", "-T", service, "sh", "-c", "ls /run/secrets 2>/dev/null || true")
 
-    assert ("sim-one" in environment) is poe_tokens
-    assert (KEY in environment) is access_tokens
+    assert found.split() == holds
+
+
+def test_docker_and_ps_show_no_secret(stack: Stack) -> None:
+    containers = stack.compose("ps", "--all", "--quiet").split()
+    inspected = docker("inspect", *containers)
+    processes = "".join(docker("top", container, "-eo", "pid,args") for container in containers)
+
+    assert len(containers) >= 7
+    for secret in (
+        *POE_TOKENS,
+        KEY,
+        stack.secret("redis_password"),
+        stack.secret("fingerprint_key"),
+    ):
+        assert secret not in inspected
+        assert secret not in processes
+
+
+def test_redis_answers_nobody_without_its_password(stack: Stack) -> None:
+    told = stack.compose("exec", "-T", "redis", "valkey-cli", "dbsize")
+
+    assert "NOAUTH" in told
 
 
 def test_nginx_has_no_way_to_redis(stack: Stack) -> None:
@@ -156,13 +208,20 @@ def test_a_killed_worker_is_not_missed(stack: Stack) -> None:
     assert answers == [NUMBERS] * 4
 
 
+def test_no_consumer_is_left_of_a_worker_that_is_gone(stack: Stack) -> None:
+    streams = stack.redis("--scan", "--pattern", "p2g:jobs:*").split()
+
+    assert streams
+    assert [stack.redis("xinfo", "consumers", stream, "workers") for stream in streams] == [""]
+
+
 def test_redis_comes_back_with_what_it_knew(stack: Stack) -> None:
-    stack.compose("exec", "-T", "redis", "valkey-cli", "set", "kept", "yes")
+    stack.redis("set", "kept", "yes")
 
     stack.compose("restart", "redis")
     stack.compose("up", "--detach", "--wait", "--scale", "worker=4")
 
-    assert stack.compose("exec", "-T", "redis", "valkey-cli", "get", "kept").strip() == "yes"
+    assert stack.redis("get", "kept") == "yes"
     assert stack.ask() == NUMBERS
 
 

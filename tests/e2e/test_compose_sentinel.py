@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from .conftest import free_port
-from .test_compose import NUMBERS, Stack, docker_answers
+from .test_compose import NUMBERS, Stack, docker_answers, make_secrets
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -18,10 +18,12 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if not docker_answers():
         pytest.skip("no Docker daemon answers, or it lacks Compose")
-    stack = Stack(f"poe2gpt-sentinel-{os.getpid()}", free_port(), ("compose.sentinel.yaml",))
+    secrets = make_secrets(tmp_path_factory.mktemp("sentinel") / "secrets")
+    name, beside = f"poe2gpt-sentinel-{os.getpid()}", ("compose.sentinel.yaml",)
+    stack = Stack(name, free_port(), secrets, beside)
     try:
         stack.compose("up", "--detach", "--build", "--wait", "--scale", "worker=2")
         yield stack
@@ -42,6 +44,5 @@ def test_a_replica_takes_over_and_the_old_primary_follows_it(stack: Stack) -> No
     assert set(statuses) <= {200, 502, 503}
 
     stack.compose("up", "--detach", "--wait", "--scale", "worker=2")
-    asked = stack.compose("exec", "-T", "redis", "valkey-cli", "role")
-    assert asked.split()[0] == "slave"
+    assert stack.redis("role").split()[0] == "slave"
     assert stack.ask() == NUMBERS

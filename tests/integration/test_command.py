@@ -193,6 +193,33 @@ async def test_it_serves_and_ends_all_it_has_started(
     assert not [pid for pid in started if alive(pid)]
 
 
+async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    async with serving("-c", "0", env=environment, cwd=tmp_path) as (process, url):
+        body = {
+            "model": "Count",
+            "stream": True,
+            "messages": [{"role": "user", "content": "count to 20 every 100ms"}],
+        }
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with (
+            httpx.AsyncClient(trust_env=False, timeout=PATIENCE, headers=headers) as http,
+            http.stream("POST", f"{url}/v1/chat/completions", json=body) as answer,
+        ):
+            lines = answer.aiter_lines()
+            told = [await anext(lines)]
+            # As systemd does with KillMode=control-group, its default.
+            for pid in (process.pid, *children(process.pid)):
+                os.kill(pid, signal.SIGTERM)
+            told += [line async for line in lines]
+        status = await process.wait()
+
+    assert told[-2:] == ["data: [DONE]", ""]
+    assert not [line for line in told if '"error"' in line]
+    assert status == 0
+
+
 async def test_no_secret_is_in_a_command_line_nor_in_the_environment_of_a_child(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -261,6 +288,22 @@ async def test_what_redis_holds_outlives_the_command(
     assert kept == [1, 2]
 
 
+def test_the_key_of_fingerprints_is_made_once_and_for_its_owner_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    kept = []
+
+    for port in (1, 1, 2):
+        with embedded.kept_place(port) as place:
+            kept.append(embedded.fingerprint_key(place))
+            mode = (place.directory / "fingerprint.key").stat().st_mode & 0o777
+            assert mode == 0o600
+
+    assert kept[0] == kept[1] != kept[2]
+    assert len(kept[0]) == 64
+
+
 def test_two_never_share_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
@@ -296,7 +339,7 @@ async def test_a_program_that_will_not_stop_is_killed_with_its_children(tmp_path
     pids = tmp_path / "pids"
     deaf = (
         "import os, signal, subprocess, sys\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "child = subprocess.Popen(['sleep', '60'])\n"
         f"open({str(pids)!r} + '~', 'w').write(f'[{{os.getpid()}}, {{child.pid}}]')\n"
         f"os.rename({str(pids)!r} + '~', {str(pids)!r})\n"

@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contract import keys
+from contract.signals import ECHO
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import Child, Deployment, eventually
 
@@ -122,6 +123,8 @@ async def test_a_worker_that_must_stop_now_says_so_and_leaves_the_rest_to_others
         stopping.send(signal.SIGTERM)
         await eventually(lambda: "draining" in stopping.output(), "the drain")
         if told_twice:
+            # Sooner, it would be taken for an echo of the first.
+            await asyncio.sleep(ECHO)
             stopping.send(signal.SIGTERM)
         status = await _stopped(stopping)
         streamed, whole, silent = await asyncio.gather(*asked)

@@ -86,8 +86,7 @@ async def working(
         try:
             yield service
         finally:
-            service.drain()
-            service.drain()
+            service.hurry()
             await running
 
 
