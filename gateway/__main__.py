@@ -21,7 +21,7 @@ from contract.version import VERSION
 from gateway.app import App
 from gateway.config import GatewayConfig
 from gateway.hub import Hub
-from gateway.listening import addresses
+from gateway.listening import addresses, try_to_bind
 
 _log = logging.getLogger("gateway")
 
@@ -48,11 +48,18 @@ def main() -> None:
     config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
     logs.configure("gateway")
     files.allow_many()
+    uvloop.run(_serve(config, _where(config)))
+
+
+def _where(config: GatewayConfig) -> tuple[str, ...]:
     try:
-        uvloop.run(_serve(config, addresses(config.host)))
+        found = addresses(config.host)
+        for address in found:
+            try_to_bind(address, config.port)
     except (ValueError, OSError) as error:
         _log.critical("cannot listen on %s, port %d: %s", config.host, config.port, error)
         raise SystemExit(1) from None
+    return found
 
 
 async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:

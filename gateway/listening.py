@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import sys
 from contextlib import suppress
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what stands for all addresses
@@ -64,10 +65,19 @@ def _all_addresses() -> tuple[str, ...]:
 
 
 def _is_ours(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind((address, 0))
+        try_to_bind(address, 0)
     except OSError:
         return False
     return True
+
+
+def try_to_bind(address: str, port: int) -> None:
+    """Raise OSError where Granian could not listen: it would panic, and print pages of it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            # As Granian does: several gateways of one user may share a port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        probe.bind((address, port))

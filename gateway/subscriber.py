@@ -123,8 +123,12 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._reader.feed(data)
-        while (reply := self._reader.gets()) is not False:
-            self._take(reply)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                self._take(reply)
+        except hiredis.ProtocolError as error:
+            _log.error("what answers is no Redis: %s", error)
+            self.close()
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None  # uvloop's raises when it is used after this

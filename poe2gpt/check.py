@@ -231,7 +231,8 @@ def state_of(fault: Fault) -> str:
     """Say why Poe did not tell a token's balance."""
     if fault.kind in _STATES:
         return _STATES[fault.kind]
-    if fault.kind in _NO_WAY:
+    # What could not even be sent is a URL that is none.
+    if fault.kind in _NO_WAY or (fault.kind is FaultKind.BAD_REQUEST and fault.__cause__):
         return f"Poe cannot be reached ({_reason(fault)})"
     return f"Poe does not tell: {fault.message}"
 

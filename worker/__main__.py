@@ -25,7 +25,11 @@ def main() -> None:
     config = read_settings(parser.parse_args().settings_fd, WorkerConfig)
     logs.configure("worker")
     files.allow_many()
-    uvloop.run(_work(config))
+    try:
+        uvloop.run(_work(config))
+    except Exception:
+        _log.critical("the worker has to end by its own fault", exc_info=True)
+        raise SystemExit(1) from None
 
 
 async def _work(config: WorkerConfig) -> None:
