@@ -186,8 +186,8 @@ class Answerer(msgspec.Struct, frozen=True):
     """Its entry in the catalogue; a variant of a bot has that of the bot."""
 
     def with_tools(self) -> Answerer:
-        """Tell who answers when tools are given."""
-        if not self.model.tools or self.bot.tools or self.variant == "notools":
+        """Tell who answers when tools are given; a bot that plays exactly needs no help."""
+        if not self.model.tools or self.bot.tools or self.bot.exact or self.variant == "notools":
             return self
         return Answerer(BOTS["tool"], "", self.model)
 

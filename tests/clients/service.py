@@ -26,6 +26,9 @@ ONE_AT_A_TIME = "sk-test-one-at-a-time"
 GENERAL = Model("General", "json", tools=True, endpoints=("/v1/chat/completions",))
 """A model that does both: it calls tools, and answers with the JSON that it is asked for."""
 
+SCRIPTED = Model("Scripted", "script", tools=True)
+"""A model that calls tools by the script in its question, over the bot protocol."""
+
 _WORKER = """
 coolDown = 0.0
 rateLimit = 500
@@ -98,6 +101,7 @@ async def _running_service(
             try:
                 poe = await deployment.start_poe(settings)
                 poe.catalogue.add(GENERAL)
+                poe.catalogue.add(SCRIPTED)
                 await deployment.start_worker(config=worker, tokens=tokens)
                 running = await deployment.start_gateway(config=gateway)
                 async with running.http() as http:

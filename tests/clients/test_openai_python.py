@@ -315,6 +315,50 @@ def test_the_stream_helper_parses_tool_calls(client: OpenAI) -> None:
     assert [call.function.parsed_arguments for call in calls] == [e.parsed_arguments for e in done]
 
 
+def test_the_stream_helper_parses_calls_that_come_mixed_and_counted_from_1(client: OpenAI) -> None:
+    # given: two parallel calls, an object in place of arguments, and half a character in each
+    begin = [
+        {"index": n, "id": f"c{n}", "function": {"name": "Weather", "arguments": ""}}
+        for n in (1, 2)
+    ]
+    fragments = [
+        {"index": 2, "function": {"arguments": '{"city": "\ud83d'}},
+        {"index": 1, "function": {"arguments": {"city": "Paris", "days": 1}}},
+        {"index": 2, "function": {"arguments": '\ude00", "days": 2}'}},
+    ]
+    script = [
+        *({"event": "json", "data": _chunk_of(fragment)} for fragment in begin),
+        *(
+            {"raw": f"event: json\ndata: {json.dumps(_chunk_of(fragment))}\n\n"}
+            for fragment in fragments
+        ),
+        {"event": "done"},
+    ]
+
+    # when
+    with client.chat.completions.stream(
+        model="Scripted",
+        messages=[user(json.dumps(script))],
+        tools=[pydantic_function_tool(Weather)],
+    ) as stream:
+        done = [e for e in stream if e.type == "tool_calls.function.arguments.done"]
+        choice = stream.get_final_completion().choices[0]
+
+    # then
+    wanted = [Weather(city="Paris", days=1), Weather(city="😀", days=2)]
+    assert [event.parsed_arguments for event in done] == wanted
+    calls = choice.message.tool_calls or []
+    assert [(call.id, call.function.parsed_arguments) for call in calls] == [
+        ("c1", wanted[0]),
+        ("c2", wanted[1]),
+    ]
+    assert choice.finish_reason == "tool_calls"
+
+
+def _chunk_of(fragment: dict[str, Any]) -> dict[str, Any]:
+    return {"choices": [{"delta": {"tool_calls": [fragment]}}]}
+
+
 def test_a_tool_without_arguments_gets_an_empty_object(client: OpenAI) -> None:
     tool: Any = {"type": "function", "function": {"name": "now"}}
     asked = client.chat.completions.create(
