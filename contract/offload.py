@@ -136,7 +136,8 @@ def main() -> None:
     os.nice(_NICE)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    with suppress(ValueError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _serve(function, float(seconds), sys.stdin.buffer, sys.stdout.buffer)
 

@@ -31,11 +31,18 @@ class TokenCounter:
         left = 12 * tokens - self._twelfths
         if _twelfths(text) <= left:
             return len(text)
-        for index, character in enumerate(text):
-            left -= _twelfths(character)
-            if left < 0:
-                return index
-        return len(text)
+        # The text up to `fits` is within the limit, and up to `over` it is not. Character by
+        # character, a text of megabytes would take seconds.
+        fits, over = 0, len(text)
+        while over - fits > 1:
+            middle = (fits + over) // 2
+            cost = _twelfths(text[fits:middle])
+            if cost <= left:
+                left -= cost
+                fits = middle
+            else:
+                over = middle
+        return fits
 
 
 def _twelfths(text: str) -> int:

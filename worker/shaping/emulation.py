@@ -47,6 +47,9 @@ _MAX_OPENING = 1000
 _MAX_ENDS = 100
 """`</tool_call>` within one call that are tried for its end."""
 
+_MAX_READ = 4 * 1024 * 1024
+"""Characters of one call that are read in vain before it is given up."""
+
 _MAX_NAME = 64
 """Characters of a tool's name; OpenAI's bound."""
 
@@ -78,6 +81,7 @@ class CallParser:
         self._opening: re.Match[str] | None = None
         self._sought = 0
         self._ends = 0
+        self._read = 0
 
     def feed(self, text: str) -> str:
         """Return what is added to the shown text."""
@@ -154,7 +158,7 @@ class CallParser:
 
     def _begin_call(self) -> None:
         self._call, self._tail, self._opening = [], "", None
-        self._sought = self._ends = 0
+        self._sought = self._ends = self._read = 0
         self._step = self._inside
 
     def _inside(self) -> bool:
@@ -184,10 +188,11 @@ class CallParser:
         assert opening is not None  # noqa: S101
         self._sought = max(self._sought, opening.end())
         while (end := text.find(grammar.CLOSE, self._sought)) >= 0:
-            if self._ends == _MAX_ENDS:
+            if self._ends == _MAX_ENDS or self._read > _MAX_READ:
                 self._break("a tool call could not be read")
                 return False
             self._ends += 1
+            self._read += end - opening.end()
             self._sought = end + 1
             if self._end_call(text[opening.end() : end], end + len(grammar.CLOSE)):
                 return True

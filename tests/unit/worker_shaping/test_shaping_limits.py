@@ -174,3 +174,12 @@ def test_the_room_for_a_text_is_what_can_be_added_within_the_limit(
     counter.add(text[:room])
     assert room == 0 or counter.tokens <= limit
     assert room == len(text) or estimate_tokens(before + text[: room + 1]) > limit
+
+
+def test_the_room_for_a_long_text_is_found_in_few_steps() -> None:
+    counter = TokenCounter()
+
+    with counted_calls() as calls:
+        assert counter.room("abcd" * 250_000, 200_001) == 800_004
+
+    assert calls.made < 100

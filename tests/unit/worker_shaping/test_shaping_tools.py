@@ -368,3 +368,10 @@ def test_a_fence_is_taken_off_in_time_that_grows_with_its_length_only() -> None:
     assert grammar.read(body, ' name="now"', {"now": NOW}) is None
     assert grammar.read("```json \n\n{}\n\n ```", ' name="now"', {}) == grammar.Call("now", {})
     assert grammar.read("```\n{} ```", ' name="now"', {}) is None
+
+
+def test_a_call_of_megabytes_is_not_read_again_for_each_end_within_it() -> None:
+    body = '{"text": "' + "x" * 1_500_000 + "</tool_call>" * 50
+
+    with pytest.raises(Mismatch, match="a tool call could not be read"):
+        answered(f'<tool_call name="now">{body}', cuts=[])
