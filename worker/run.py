@@ -234,7 +234,7 @@ class JobRun:
     async def _until_answered(self, token: PoeToken) -> None:
         while True:
             self.token = token
-            job = self._prepared(token)
+            job = await self._prepared(token)
             try:
                 await self.worker.calls.make(
                     job,
@@ -258,7 +258,7 @@ class JobRun:
                     return
                 token = self._untried_token()
 
-    def _prepared(self, token: PoeToken) -> Job:
+    async def _prepared(self, token: PoeToken) -> Job:
         """Word the job for the next call, and make ready for the answer."""
         try:
             self.reach = Reach.UNSENT
@@ -268,7 +268,11 @@ class JobRun:
                 # Poe counts the tokens itself there, and better than we can guess them.
                 options = msgspec.structs.replace(options, max_tokens=None)
             self.shaping = Shaping(options, emulate_tools=emulate, thinks=thinks(self.model))
-            job = instructed(job, emulate_tools=emulate)
+            if emulate:
+                # It writes all calls of the past anew, of which there may be very many.
+                job = await asyncio.to_thread(instructed, job, emulate_tools=True)
+            else:
+                job = instructed(job, emulate_tools=False)
             return correction(job, self.mismatch) if self.mismatch else job
         except BaseException:
             self.worker.pool.cancel(token)

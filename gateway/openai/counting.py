@@ -7,6 +7,7 @@ making it. The bytes of long texts and files cost next to nothing, so their numb
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import islice
 
 from gateway.openai.errors import invalid_request
@@ -39,3 +40,10 @@ def refuse_too_many_values(body: bytes) -> None:
             f"The request's body holds more than {MAX_VALUES} JSON values. Send a shorter"
             " conversation, or fewer and smaller tools."
         )
+
+
+def refuse_too_many_arguments(calls: Iterable[str]) -> None:
+    """Raise ApiError (400) if the arguments of these calls, as JSON, hold too many in all."""
+    if sum(arguments.count(",") + 1 for arguments in calls) > MAX_VALUES:
+        message = f"The calls in the messages have more than {MAX_VALUES} arguments."
+        raise invalid_request(message, "messages")

@@ -14,6 +14,7 @@ from contract.messages import Format, Message, Options, ToolCall
 from gateway.openai import schema
 from gateway.openai.body import bounded, decode, whole
 from gateway.openai.content import ContentReader
+from gateway.openai.counting import refuse_too_many_arguments
 from gateway.openai.errors import invalid_request, invalid_value, missing, quoted
 from gateway.openai.schemas import SchemaReader
 from gateway.openai.tools import tools_of
@@ -221,7 +222,9 @@ def _messages(asked: schema.Chat) -> tuple[Message, ...]:
             "messages",
         )
     reader = ContentReader()
-    return tuple(_message(m, f"messages[{i}]", reader) for i, m in enumerate(asked.messages))
+    messages = tuple(_message(m, f"messages[{i}]", reader) for i, m in enumerate(asked.messages))
+    refuse_too_many_arguments(call.arguments for m in messages for call in m.tool_calls)
+    return messages
 
 
 def _message(message: schema.ChatMessage, path: str, reader: ContentReader) -> Message:

@@ -50,6 +50,9 @@ _MAX_ENDS = 100
 _MAX_READ = 4 * 1024 * 1024
 """Characters of one call that are read in vain before it is given up."""
 
+_MAX_CALLS = 128
+"""Calls in one answer; as many as Poe's own events may have."""
+
 _MAX_NAME = 64
 """Characters of a tool's name; OpenAI's bound."""
 
@@ -208,6 +211,9 @@ class CallParser:
             self._break(str(error))
             return False
         if call is None:
+            return False
+        if len(self.calls) == _MAX_CALLS:
+            self._break(f"there are more than {_MAX_CALLS} calls")
             return False
         self.calls.append(call)
         self._held = self._joined()[end:]

@@ -56,6 +56,10 @@ class Call:
     arguments: dict[str, Any]
 
 
+MAX_ARGUMENTS = 256
+"""Of one call in marks."""
+
+
 class Unreadable(Exception):
     """The text is a call that breaks the grammar; it says how, for the model to mend it."""
 
@@ -125,6 +129,8 @@ def _read_arguments(body: str, name: str, tool: Tool | None) -> Call | None:
         end = opening and _ARG_END.search(body, opening.end())
         if not opening or not end:
             return None
+        if len(raw) == MAX_ARGUMENTS:
+            raise Unreadable(f"{name!r} has more than {MAX_ARGUMENTS} arguments")
         attributes = _attributes_of(opening[1])
         value = body[opening.end() : end.start()]
         raw.append((attributes.get("name", ""), value, attributes.get("type") == "json"))

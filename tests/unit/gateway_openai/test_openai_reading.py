@@ -152,3 +152,16 @@ def test_what_is_asked_and_how_makes_another_request() -> None:
 
     assert len(digests) == 4
     assert read("chat.completions", body(stream=True)).digest in digests
+
+
+def test_the_arguments_of_past_calls_are_bounded_in_all() -> None:
+    many = "{" + ",".join(f'"a{n}":1' for n in range(MAX_VALUES // 2)) + "}"
+    function = {"name": "f", "arguments": many}
+
+    def asked(calls: int) -> bytes:
+        past = {"role": "assistant", "tool_calls": [{"function": function}] * calls}
+        return body(messages=[past])
+
+    assert read("chat.completions", asked(2)).messages
+    with pytest.raises(ApiError, match="more than 250000 arguments"):
+        read("chat.completions", asked(3))

@@ -375,3 +375,13 @@ def test_a_call_of_megabytes_is_not_read_again_for_each_end_within_it() -> None:
 
     with pytest.raises(Mismatch, match="a tool call could not be read"):
         answered(f'<tool_call name="now">{body}', cuts=[])
+
+
+def test_the_calls_of_an_answer_and_their_arguments_are_bounded() -> None:
+    arguments = "".join(f'<arg name="a{n}">1</arg>' for n in range(257))
+
+    with pytest.raises(Mismatch, match="more than 256 arguments"):
+        answered(call(arguments))
+    with pytest.raises(Mismatch, match="more than 128 calls"):
+        answered(call("", "now") * 129)
+    assert len(answered(call("", "now") * 128).calls) == 128
