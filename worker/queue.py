@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -49,6 +50,8 @@ BELL_WAIT = 1.0
 CATALOGUE_LIFE = 7 * 24 * 3600
 """Seconds for which the last good catalogue is kept while Poe does not answer."""
 
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+
 _log = logging.getLogger("worker.queue")
 
 _SOCKET_TIMEOUT = 5.0
@@ -82,9 +85,10 @@ class Queue:
         """Return when a job has come, or after `BELL_WAIT` seconds."""
         await self._bell.brpop([keys.BELL], timeout=BELL_WAIT)
 
-    async def dispatch(self, count: int) -> list[Taken]:
-        """Take up to `count` jobs, in fair order."""
-        rows = await self._run("dispatch", self.worker, count, _ANSWER_MS, _TOO_LATE)
+    async def dispatch(self, count: int, room: Mapping[str, int] = NO_LIMITS) -> list[Taken]:
+        """Take up to `count` jobs, in fair order; of the models in `room` no more than it says."""
+        limits = [word for pair in room.items() for word in pair]
+        rows = await self._run("dispatch", self.worker, count, _ANSWER_MS, _TOO_LATE, *limits)
         return [taken for row in rows if (taken := await self._readable(row))]
 
     async def _readable(self, row: Sequence[Any]) -> Taken | None:

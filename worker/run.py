@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -76,6 +77,9 @@ class Worker(Protocol):
 
     def setting(self, name: str, model: Model | None) -> ModelSettings:
         """What is configured for a model, by any of the upstream's names for it."""
+
+    async def learn_of_others(self) -> None:
+        """Learn what workers that own them know of the tokens that we do not."""
 
 
 class HandBack(Exception):
@@ -176,7 +180,7 @@ class JobRun:
     async def _run(self, token: PoeToken) -> str:
         end: Event | None = None
         try:
-            await self._until_answered(self._suitable(token))
+            await self._until_answered(await self._suitable(token))
             # The stream's own last event has ended the job.
         except HandBack as back:
             return await self._hand_back(back)
@@ -217,7 +221,7 @@ class JobRun:
             else:
                 return "handed back"
 
-    def _suitable(self, token: PoeToken) -> PoeToken:
+    async def _suitable(self, token: PoeToken) -> PoeToken:
         """Exchange a token that cannot serve this job for one that may."""
         now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
         if self.stopped:
@@ -225,11 +229,25 @@ class JobRun:
             raise asyncio.CancelledError
         if token.id not in self.tried and pool.suits(token, model, now):
             return token
-        if not pool.untried(now, model=model, tried=self.tried):
-            # There is no better one anywhere, and Poe says best why this one will not do.
-            return token
+        try:
+            if await self._is_hopeless():
+                # There is no better one anywhere, and Poe says best why this one will not do.
+                return token
+        except BaseException:
+            pool.cancel(token)
+            raise
         pool.cancel(token)
         return self._untried_token()
+
+    async def _is_hopeless(self) -> bool:
+        """Return whether no token of any worker is left that may serve this job."""
+        model, pool = self.taken.job.model, self.worker.pool
+        if pool.untried(time.monotonic(), model=model, tried=self.tried, owned_only=True):
+            return False
+        # Before others get it: they may know already that theirs cannot serve it either.
+        with suppress(*RedisFault):
+            await self.worker.learn_of_others()
+        return not pool.untried(time.monotonic(), model=model, tried=self.tried)
 
     async def _until_answered(self, token: PoeToken) -> None:
         while True:
@@ -352,7 +370,9 @@ class JobRun:
         if decision.pause > LONGEST_SLEEP:
             raise HandBack(pause=decision.pause)
         await asyncio.sleep(decision.pause)
-        return self._next_token(fault)
+        if await self._is_hopeless():
+            raise fault
+        return self._untried_token()
 
     def _past(self) -> Past:
         return Past(
@@ -371,12 +391,6 @@ class JobRun:
             )
         except RedisFault:
             raise HandBack from None
-
-    def _next_token(self, fault: Fault) -> PoeToken:
-        now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
-        if not pool.untried(now, model=model, tried=self.tried):
-            raise fault
-        return self._untried_token()
 
     def _untried_token(self) -> PoeToken:
         now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool

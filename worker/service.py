@@ -23,7 +23,7 @@ from worker.leases import Leases
 from worker.models import Models
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
-from worker.queue import GRANT_LIFE, Queue
+from worker.queue import BELL_WAIT, GRANT_LIFE, Queue
 from worker.replies import Note, Taken
 from worker.run import JobRun
 from worker.tokens import TokenPool, Wait
@@ -161,16 +161,46 @@ class Service:
             pause = min(until - time.monotonic(), self._config.lease_life / 3)
             await self._until_changed(max(pause, 0.001))
             return
+        room = self.pool.room(tokens, time.monotonic())
         try:
-            taken = await self.queue.dispatch(len(tokens))
+            taken = await self.queue.dispatch(len(tokens), room)
         except BaseException:
             self._put_back(tokens)
             raise
         for job in taken:
-            self._start(job, tokens.pop(0))
+            self._start(job, self._take_for(job, tokens))
         self._put_back(tokens)
         if tokens and not self._draining.is_set():
-            await self.queue.wait_for_bell()
+            await (self._until_fit(tokens, room, until) if room else self.queue.wait_for_bell())
+
+    def _take_for(self, taken: Taken, tokens: list[PoeToken]) -> PoeToken:
+        """Take out of these tokens one that suits the job, if there is one."""
+        model, now = taken.job.model, time.monotonic()
+        fit = (
+            place
+            for place, token in enumerate(tokens)
+            if token.id not in taken.tried and self.pool.suits(token, model, now)
+        )
+        return tokens.pop(next(fit, 0))
+
+    async def _until_fit(self, tokens: list[PoeToken], room: dict[str, int], until: float) -> None:
+        """Wait for a job, or for a token that is fit for those that were left."""
+        await self.learn_of_others()
+        if self.pool.room(tokens, time.monotonic()) != room:
+            return
+        waiting = [
+            asyncio.create_task(self.queue.wait_for_bell()),
+            asyncio.create_task(self._changed.wait()),
+        ]
+        try:
+            seconds = max(min(until - time.monotonic(), BELL_WAIT), 0.001) if until else BELL_WAIT
+            done, _ = await asyncio.wait(
+                waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
+        finally:
+            await tasks.end(waiting)
 
     def _free_tokens(self) -> tuple[list[PoeToken], float]:
         """The tokens that could start a call now, and when the next one can."""
@@ -240,7 +270,8 @@ class Service:
         try:
             if step := await self.queue.keep_time():
                 _log.warning(clock.described(step))
-            await self._learn_of_others()
+            if self.pool.asks_after_others(asked):
+                await self.learn_of_others()
             fences = await self.queue.beat(self._report(), self.leases.batches, leaving=leaving)
         except RedisFault:
             self._present_since = asked
@@ -261,11 +292,9 @@ class Service:
                 _log.warning("worker %s has died; its jobs were seen to", worker)
         self._changed.set()
 
-    async def _learn_of_others(self) -> None:
+    async def learn_of_others(self) -> None:
         """Learn what workers that own them know of the tokens that we do not."""
-        now = time.monotonic()
-        if self.pool.asks_after_others(now):
-            await self._learn_states(self.pool.foreign())
+        await self._learn_states(self.pool.foreign())
 
     async def _look_for_unowned(self) -> None:
         """Report the tokens that nobody has owned for as long as a lease lasts."""

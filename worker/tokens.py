@@ -237,6 +237,19 @@ class TokenPool:
         health.unfit = {model: now + seconds for model, seconds in state.unfit.items()}
         self._sort_in(token_id)
 
+    def room(self, tokens: Collection[PoeToken], now: float) -> dict[str, int]:
+        """For how many calls of a model these tokens are fit, where that is not all of them.
+
+        A model that no token anywhere is fit for is left out: Poe says best why.
+        """
+        unfit = [self._health[token.id].unfit for token in tokens]
+        models = {model for each in unfit for model, until in each.items() if until > now}
+        return {
+            model: sum(self.suits(token, model, now) for token in tokens)
+            for model in models
+            if self.untried(now, model=model, tried=())
+        }
+
     def foreign(self) -> list[PoeToken]:
         """The tokens that are not owned by this worker."""
         return [token for key, token in self._tokens.items() if key not in self._owned]

@@ -1,16 +1,38 @@
--- dispatch: hand a worker up to n jobs, in fair order.
+-- dispatch: hand a worker up to n jobs, in fair order, that its free keys can serve.
 --
 -- Start-time fair queueing. The ring scores each client that waits with the virtual time at which
 -- its next job starts. The lowest goes first, becomes the virtual time, and moves that client on by
--- 1/weight: a client that floods only overtakes itself. O(log clients) for each job.
--- Jobs that were handed back have had their turn, so they go before the ring; a worker that handed
--- one back itself leaves it to others for two seconds.
+-- 1/weight: a client that floods only overtakes itself.
 --
--- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long
+-- The worker tells for how many jobs of a model its free keys have room, where that is not for all. A
+-- job for which there is none leaves the stream for its client's line of that model, once, and waits
+-- for a key that can serve it, while what came behind it goes on. Lines compete with streams by the
+-- turns of their clients; one that fell behind while no key was free for it starts from now, and so
+-- makes up for nothing at others' cost. O(log clients) for each job, times the models with a line.
+--
+-- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long, then pairs:
+--       model, jobs of it for which there is room
 -- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream,
 -- 1 if it has an idempotency key, job}.
+local LOOKS, MOVES = 4, 100
 local now, worker, n = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local taken = {}
+local taken, room, moved = {}, {}, 0
+for i = 6, #ARGV, 2 do room[ARGV[i]] = tonumber(ARGV[i + 1]) end
+
+-- The model is the third string of a payload, a msgpack array.
+local function model_of(payload)
+  local head, at, word = string.byte(payload, 1) or 0, 2, ''
+  if head == 0xdc then at = 4 elseif head < 0x90 or head > 0x9f then return '' end
+  for _ = 1, 3 do
+    local kind, size = string.byte(payload, at), 0
+    if not kind then return ''
+    elseif kind >= 0xa0 and kind <= 0xbf then at, size = at + 1, kind - 0xa0
+    elseif kind == 0xd9 then at, size = at + 2, string.byte(payload, at + 1)
+    else return '' end -- no model has a name that long
+    word, at = string.sub(payload, at, at + size - 1), at + size
+  end
+  return word
+end
 
 local function take(client, entry, id, payload)
   local key, jobs = job_key(id), 'p2g:jobs:' .. client
@@ -23,42 +45,95 @@ local function take(client, entry, id, payload)
   end
   redis.call('HSET', key, 'state', 'taken')
   if tonumber(deadline) <= now then return fail(id, ARGV[5], ARGV[4], true) end
-  redis.call('HSET', key, 'state', 'running', 'owner', worker)
+  local model = model_of(payload)
+  redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
   redis.call('SADD', 'p2g:owned:' .. worker, id)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)
   taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0,
     idem and 1 or 0, id }
+  if room[model] then room[model] = room[model] - 1 end
+end
+
+-- Moves the client on, and returns its next turn.
+local function charge(client, turn)
+  local start = math.max(turn, tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0)
+  local next_turn = start + 1 / (tonumber(redis.call('HGET', 'p2g:client:' .. client, 'weight')) or 1)
+  redis.call('HSET', 'p2g:totals', 'virtual', string.format('%.17g', start))
+  redis.call('HINCRBY', 'p2g:totals', 'dispatched', 1)
+  set_turn(client, next_turn)
+  return string.format('%.17g', next_turn)
+end
+
+-- The job in this client's line that is next; one that this worker itself has left to others is
+-- theirs for two seconds.
+local function first_in(client, model)
+  local line = redis.call('ZRANGE', line_key(client, model), 0, LOOKS - 1, 'WITHSCORES')
+  for i = 1, #line, 2 do
+    local by, since = unpack(redis.call('HMGET', job_key(line[i]), 'by', 'since'))
+    if by ~= worker or tonumber(since) + 2000 <= now then return line[i], tonumber(line[i + 1]) end
+  end
+end
+
+local function first_of_lines()
+  local best
+  for _, model in ipairs(redis.call('SMEMBERS', 'p2g:lanes')) do
+    local lane = room[model] ~= 0 and redis.call('ZRANGE', 'p2g:lane:' .. model, 0, LOOKS - 1, 'WITHSCORES') or {}
+    for i = 1, #lane, 2 do
+      local turn, id, seq = tonumber(lane[i + 1]), first_in(lane[i], model)
+      if id and (not best or turn < best.turn or (turn == best.turn and seq < best.seq)) then
+        best = { id = id, client = lane[i], model = model, turn = turn, seq = seq }
+      end
+      if id then break end
+    end
+  end
+  return best
+end
+
+local function take_from_line(job)
+  local entry = redis.call('HGET', job_key(job.id), 'entry')
+  leave_again(job.id, job.client, job.model)
+  local found = entry and take_over('p2g:jobs:' .. job.client, entry, worker) or {}
+  charge(job.client, job.turn)
+  if found[1] then take(job.client, entry, job.id, found[1][2][4]) end
+end
+
+local function take_from_stream(client, turn)
+  local got = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', 1, 'STREAMS', 'p2g:jobs:' .. client, '>')
+  if not got then
+    redis.call('ZREM', 'p2g:ring', client)
+    return retire('p2g:jobs:' .. client, worker)
+  end
+  local entry, fields = unpack(got[1][2][1])
+  local id, model = fields[2], model_of(fields[4])
+  if room[model] == 0 and redis.call('EXISTS', job_key(id)) == 1 then
+    redis.call('HSET', job_key(id), 'state', 'again', 'model', model)
+    redis.call('HINCRBY', 'p2g:client:' .. client, 'aside', 1)
+    join_line(id, client)
+    leave_stream(client, turn)
+    moved = moved + 1
+  else
+    leave_stream(client, charge(client, tonumber(turn)))
+    take(client, entry, id, fields[4])
+  end
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
-  if #taken == n then break end
-  local client, entry, by, since = unpack(redis.call('HMGET', job_key(id), 'client', 'entry', 'by', 'since'))
-  if by ~= worker or tonumber(since) + 2000 <= now then
-    redis.call('ZREM', 'p2g:again', id)
-    local found = client and take_over('p2g:jobs:' .. client, entry, worker) or {}
-    if found[1] then take(client, entry, id, found[1][2][4]) end
-  end
+  local client, deadline = unpack(redis.call('HMGET', job_key(id), 'client', 'deadline'))
+  if not client then redis.call('ZREM', 'p2g:again', id)
+  elseif tonumber(deadline) <= now then fail(id, ARGV[5], ARGV[4], true)
+  else join_line(id, client) end
 end
 
-while #taken < n do
+while #taken < n and moved < MOVES do
   local client, turn = unpack(redis.call('ZRANGE', 'p2g:ring', 0, 0, 'WITHSCORES'))
-  if not client then break end
-  local tally, jobs = 'p2g:client:' .. client, 'p2g:jobs:' .. client
-  local got = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', 1, 'STREAMS', jobs, '>')
-  redis.call('ZREM', 'p2g:ring', client)
-  if got then
-    local entry, fields = unpack(got[1][2][1])
-    local next_turn = string.format('%.17g', turn + 1 / tonumber(redis.call('HGET', tally, 'weight')))
-    redis.call('HSET', 'p2g:totals', 'virtual', turn)
-    redis.call('HINCRBY', 'p2g:totals', 'dispatched', 1)
-    redis.call('HSET', tally, 'turn', next_turn)
-    leave_stream(client, next_turn)
-    take(client, entry, fields[2], fields[4])
-  else
-    retire(jobs, worker)
-  end
+  local waiting = first_of_lines()
+  if waiting and (not client or waiting.turn <= tonumber(turn)) then take_from_line(waiting)
+  elseif client then take_from_stream(client, turn)
+  else break end
 end
+-- What was moved may be for others to take.
+if moved > 0 then ring_bell() end
 -- Nothing waits: the rings that are left over would only wake workers in vain.
 if #taken < n and redis.call('EXISTS', 'p2g:again') == 0 then redis.call('DEL', 'p2g:bell') end
 return taken

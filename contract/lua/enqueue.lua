@@ -45,8 +45,10 @@ end
 local known = tonumber(redis.call('HGET', job, 'seq'))
 if known then return ticket(known) end
 
-local waiting = tonumber(redis.call('HGET', tally, 'waiting')) or 0
-local waiting_in_all = tonumber(redis.call('HGET', 'p2g:totals', 'waiting')) or 0
+local waiting = (tonumber(redis.call('HGET', tally, 'waiting')) or 0)
+  + (tonumber(redis.call('HGET', tally, 'aside')) or 0)
+local waiting_in_all = (tonumber(redis.call('HGET', 'p2g:totals', 'waiting')) or 0)
+  + redis.call('ZCARD', 'p2g:again')
 if waiting >= tonumber(ARGV[8]) then return { 'full', waiting } end
 if waiting_in_all >= tonumber(ARGV[9]) then return { 'full', waiting_in_all } end
 

@@ -1,7 +1,7 @@
--- handback: a job without output returns to the queue, at its old place.
+-- handback: a job without output returns to its client's line, at its old place.
 --
 -- The epoch moves on at once, so nothing that the worker still has under way can reach the log.
--- The entry stays pending: it has had its turn, and `again` is read before the ring.
+-- The entry stays pending.
 --
 -- A job with output comes here only when Redis has lost the end of it, as it may when a replica takes
 -- over: to run it again would be to tell its client two answers.
@@ -13,6 +13,7 @@
 --       that should leave it to others for a while (or ''), attempts that the upstream has failed,
 --       events of an interrupted job
 -- Returns 1, or 0 where the job is no longer this worker's.
+local FREE_RETURNS = 8
 local now, worker, id = clock(ARGV[1]), ARGV[2], ARGV[3]
 local epoch, state, client, cancelled, begun =
   unpack(redis.call('HMGET', job_key(id), 'epoch', 'state', 'client', 'cancelled', 'begun'))
@@ -27,11 +28,9 @@ if begun or (as_noted and not runs_again(id)) then
   return 0
 end
 redis.call('SREM', 'p2g:owned:' .. worker, id)
-redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
-redis.call('HINCRBY', job_key(id), 'epoch', 1)
-redis.call('HSET', job_key(id), 'state', 'again', 'owner', '', 'by', ARGV[8], 'since', now, 'call', '')
+redis.call('HSET', job_key(id), 'by', ARGV[8], 'since', now, 'call', '')
 if not as_noted then redis.call('HSET', job_key(id), 'tried', ARGV[6], 'failures', ARGV[9]) end
-redis.call('ZADD', 'p2g:again', now + tonumber(ARGV[5]), id)
-redis.call('LPUSH', 'p2g:bell', 1)
-redis.call('LTRIM', 'p2g:bell', 0, 999)
+-- One that comes back again and again would keep workers busy with nothing else.
+local times = redis.call('HINCRBY', job_key(id), 'returns', 1) - FREE_RETURNS
+put_back(id, client, now, math.max(tonumber(ARGV[5]), times > 0 and math.min(50 * 2 ^ times, 2000) or 0))
 return 1

@@ -93,6 +93,72 @@ local function leave_stream(client, ring_score)
   end
 end
 
+-- A client's line for a model: its jobs that wait outside its stream, since a worker has handed them
+-- back or no free key could serve them, in the order in which they came. The lane of a model scores
+-- the clients with such a line by their turn, as the ring does those with a stream. All such jobs
+-- are in `again` too: at the instant at which they may join their line, then at their deadline.
+local function line_key(client, model) return 'p2g:line:' .. client .. ':' .. model end
+
+-- When the client's next job starts, in virtual time.
+local function turn_of(client)
+  local left_at = tonumber(redis.call('HGET', 'p2g:client:' .. client, 'turn')) or 0
+  local virtual = tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0
+  return tonumber(redis.call('ZSCORE', 'p2g:ring', client)) or math.max(virtual, left_at)
+end
+
+local function set_turn(client, turn)
+  local exact = string.format('%.17g', turn)
+  redis.call('HSET', 'p2g:client:' .. client, 'turn', exact)
+  redis.call('ZADD', 'p2g:ring', 'XX', exact, client)
+  for _, model in ipairs(redis.call('SMEMBERS', 'p2g:lanes')) do
+    redis.call('ZADD', 'p2g:lane:' .. model, 'XX', exact, client)
+  end
+end
+
+local function join_line(id, client)
+  local model, seq, deadline = unpack(redis.call('HMGET', job_key(id), 'model', 'seq', 'deadline'))
+  model = model or ''
+  redis.call('HSET', job_key(id), 'line', model)
+  redis.call('ZADD', line_key(client, model), seq, id)
+  redis.call('ZADD', 'p2g:lane:' .. model, 'NX', string.format('%.17g', turn_of(client)), client)
+  redis.call('SADD', 'p2g:lanes', model)
+  redis.call('ZADD', 'p2g:again', deadline, id)
+end
+
+-- The job waits outside its client's stream no longer; `model` is given of one in a line that may
+-- have been forgotten.
+local function leave_again(id, client, model)
+  model = model or redis.call('HGET', job_key(id), 'line')
+  redis.call('ZREM', 'p2g:again', id)
+  redis.call('HINCRBY', 'p2g:client:' .. client, 'aside', -1)
+  if not model then return end
+  redis.call('HDEL', job_key(id), 'line')
+  redis.call('ZREM', line_key(client, model), id)
+  if redis.call('EXISTS', line_key(client, model)) == 1 then return end
+  redis.call('ZREM', 'p2g:lane:' .. model, client)
+  if redis.call('EXISTS', 'p2g:lane:' .. model) == 0 then redis.call('SREM', 'p2g:lanes', model) end
+end
+
+local function ring_bell()
+  redis.call('LPUSH', 'p2g:bell', 1)
+  redis.call('LTRIM', 'p2g:bell', 0, 999)
+end
+
+-- A job that no worker has begun returns to its client's line, after `delay` ms. Its client gets its
+-- turn back, but saves up none: it starts no sooner than whoever comes now.
+local function put_back(id, client, now, delay)
+  local tally = 'p2g:client:' .. client
+  local weight = tonumber(redis.call('HGET', tally, 'weight')) or 1
+  local virtual = tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0
+  set_turn(client, math.max(virtual, turn_of(client) - 1 / weight))
+  redis.call('HINCRBY', tally, 'running', -1)
+  redis.call('HINCRBY', tally, 'aside', 1)
+  redis.call('HINCRBY', job_key(id), 'epoch', 1)
+  redis.call('HSET', job_key(id), 'state', 'again', 'owner', '')
+  if delay > 0 then redis.call('ZADD', 'p2g:again', now + delay, id) else join_line(id, client) end
+  ring_bell()
+end
+
 -- Whether an idempotency key still names this job: the first of its choices, whose name the others'
 -- follow from. It has been forgotten, or is another answer's by now, where it does not.
 local function leads_to(idem, id) return redis.call('HGET', idem, 'job') == string.match(id, '^[^-]+') end
@@ -139,7 +205,7 @@ local function finish(id, life, void)
     unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep'))
   if not client or state == 'done' then return end
   if state == 'queued' then leave_stream(client) end
-  if state == 'again' then redis.call('ZREM', 'p2g:again', id) end
+  if state == 'again' then leave_again(id, client) end
   if state == 'running' then
     redis.call('SREM', 'p2g:owned:' .. owner, id)
     redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)

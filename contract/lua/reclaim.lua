@@ -5,7 +5,7 @@
 -- epoch; whether a call without an answer does, `runs_again` says. What Poe had answered ends in an
 -- error: it is paid for, and cannot be told apart from an answer half read.
 --
--- Jobs that were handed back and found no token before their deadline end here too: `dispatch` sees
+-- Jobs outside their streams that found no token before their deadline end here too: `dispatch` sees
 -- them only when a token is free.
 --
 -- ARGV: now, most deaths of one job, life ms, events of an interrupted job, events of a deadly one,
@@ -39,11 +39,8 @@ for _, worker in ipairs(dead) do
         redis.call('LTRIM', 'p2g:dead', 0, 99)
         fail(id, ARGV[5], ARGV[3])
       else
-        redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
-        redis.call('HINCRBY', key, 'epoch', 1)
-        redis.call('HSET', key, 'state', 'again', 'owner', '', 'by', worker, 'since', now, 'call', '')
-        redis.call('ZADD', 'p2g:again', now, id)
-        redis.call('LPUSH', 'p2g:bell', 1)
+        redis.call('HSET', key, 'by', worker, 'since', now, 'call', '')
+        put_back(id, client, now, 0)
       end
     end
   end

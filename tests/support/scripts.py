@@ -145,21 +145,24 @@ class Scripts:
         not_after: int | str = "",
         reader: str = "",
         grace: int = 60_000,
+        model: str = "",
     ) -> list[Any]:
-        """Returns the reply, its first element as text. The payload is the job's id.
+        """Returns the reply, its first element as text. The payload begins as a job's does.
 
         With a reader, the job may be resumed under the idempotency key `IDEM`.
         """
         resumable = [reader, grace, KEPT, IDEM] if reader else []
         reply = self._run(
-            *("enqueue", job, client, gateway, job, wait, weight),
+            *("enqueue", job, client, gateway, _encode([job, client, model]), wait, weight),
             *(most, most_in_all, 86_400_000, unfinished, per_minute, not_after, *resumable),
         )
         return [reply[0].decode(), *reply[1:]]
 
-    def dispatch(self, n: int = 1, worker: str = "w1") -> list[Given]:
-        rows = self._run("dispatch", worker, n, LIFE, TOO_LATE)
-        return [Given(row[0].decode(), *row[1:4], row[4].decode(), row[5]) for row in rows]
+    def dispatch(self, n: int = 1, worker: str = "w1", **room: int) -> list[Given]:
+        """`room` says for how many jobs of a model there is a key that is fit."""
+        limits = [word for pair in room.items() for word in pair]
+        rows = self._run("dispatch", worker, n, LIFE, TOO_LATE, *limits)
+        return [Given(row[6].decode(), *row[1:4], row[4].decode(), row[5]) for row in rows]
 
     def append(self, *records: Record) -> list[int]:
         args: list[Any] = []

@@ -23,7 +23,7 @@ KNOWN = {
         *(keys.readers("x"), keys.asked("x"), keys.account("x"), keys.CLOCK),
     )
 }
-ONLY_IN_SCRIPTS = {"p2g:missed:", "p2g:knows:"}
+ONLY_IN_SCRIPTS = {"p2g:missed:", "p2g:knows:", "p2g:lanes", "p2g:lane:", "p2g:line:"}
 
 
 def test_the_keys_of_one_job_share_a_hash_tag() -> None:
