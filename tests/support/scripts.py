@@ -162,7 +162,7 @@ class Scripts:
         """`room` says for how many jobs of a model there is a key that is fit."""
         limits = [word for pair in room.items() for word in pair]
         rows = self._run("dispatch", worker, n, LIFE, TOO_LATE, *limits)
-        return [Given(row[6].decode(), *row[1:4], row[4].decode(), row[5]) for row in rows]
+        return [Given(row[-1].decode(), *row[1:4], row[4].decode(), row[5]) for row in rows]
 
     def append(self, *records: Record) -> list[int]:
         args: list[Any] = []
