@@ -23,8 +23,8 @@ from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Queue
 from worker.replies import Granted, Lost, Note, Parked, Refused
 from worker.route import Kind
-from worker.tokens import TokenPool
-from worker.uploads import Uploads
+from worker.tokens import NEVER, TokenPool
+from worker.uploads import Crowded, Uploads
 
 _log = logging.getLogger("worker.calls")
 
@@ -37,6 +37,13 @@ OnEvents = Callable[[list[Event]], Coroutine[None, None, bool]]
 
 LOST_PAUSE = 0.5
 """Seconds before asking again for an account whose lease was not ours when we asked."""
+
+LONGEST_CLAIM = 15.0
+"""Seconds for which a call whose files are uploaded waits for its account; then its job goes back
+to the queue."""
+
+CLAIM_PAUSE = 0.05
+"""Seconds before it looks again whether another call has ended."""
 
 BRIEF = 0.1
 """Seconds for which a refused call waits here; for longer its job goes back to the queue."""
@@ -54,7 +61,14 @@ class Calls:
     """Makes calls, within the limits."""
 
     def __init__(
-        self, queue: Queue, pool: TokenPool, leases: Leases, poe: PoeClient, *, guard: float
+        self,
+        queue: Queue,
+        pool: TokenPool,
+        leases: Leases,
+        poe: PoeClient,
+        *,
+        guard: float,
+        on_free: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._pool = pool
@@ -64,6 +78,7 @@ class Calls:
         self._balances = Balances(poe)
         # The longest a granted call may take to leave: time to connect, and a little.
         self._guard = guard
+        self._on_free = on_free
         self._in_flight: dict[str, PoeToken] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -97,7 +112,7 @@ class Calls:
         Unavailable or NotSent where no call was made, Fault where one failed.
         """
         began = time.monotonic()
-        # Before the grant, which is for a moment; an upload may take a minute.
+        # Before the grant, which is for a moment; uploads may take minutes.
         attachments = await self._attachments(job, token, began) if kind is Kind.BOT else {}
         grant = f"{job.id}:{token_hex(4)}"
         granted = await self._granted(token, (job.id, epoch), grant)
@@ -158,10 +173,16 @@ class Calls:
     async def _attachments(
         self, job: Job, token: PoeToken, began: float
     ) -> dict[MediaPart, Attachment]:
+        if not any(message.media for message in job.messages):
+            return {}
+        # Nothing is in flight at Poe meanwhile, so others may use the slot.
+        self._pool.cancel(token)
+        self._on_free()
         try:
-            return await self._uploads.attachments(job, token)
+            made = await self._uploads.attachments(job, token)
+        except Crowded:
+            raise Unavailable from None
         except Fault as fault:
-            self._pool.cancel(token)
             # It says nothing of models, and of calls no more than that the key is none.
             note = None
             if lessons.needs_proof(fault.kind):
@@ -169,9 +190,21 @@ class Calls:
             if note and note.park:
                 self._in_background(lambda: self._queue.release(token, "", used=True, note=note))
             raise
-        except BaseException:
-            self._pool.cancel(token)
-            raise
+        await self._take_again(token)
+        return made
+
+    async def _take_again(self, token: PoeToken) -> None:
+        """Take the token whose account has the files, before others do. Raises Unavailable."""
+        give_up = time.monotonic() + LONGEST_CLAIM
+        self._pool.claim(token)
+        try:
+            while (ready := self._pool.redeem(token, now := time.monotonic())) is not None:
+                if min(ready, now) > give_up or give_up < ready < NEVER:
+                    raise Unavailable
+                await asyncio.sleep(max(min(ready - now, CLAIM_PAUSE), 0.001))
+        finally:
+            self._pool.drop_claim(token)
+            self._on_free()
 
     async def _granted(self, token: PoeToken, job: tuple[str, int], grant: str) -> Granted:
         try:

@@ -55,7 +55,16 @@ class Service:
         self.simulate_roles = config.simulate_roles
         self.pool = TokenPool(config.tokens)
         self.leases = Leases((t.account for t in config.tokens), life=config.lease_life)
-        self.calls = Calls(queue, self.pool, self.leases, poe, guard=config.connect_timeout + 0.5)
+        self._changed = asyncio.Event()
+        """Set when a token may have become free."""
+        self.calls = Calls(
+            queue,
+            self.pool,
+            self.leases,
+            poe,
+            guard=config.connect_timeout + 0.5,
+            on_free=self._changed.set,
+        )
         self.checker = Checker()
         self.emitter = Emitter(queue.append)
         self.models = Models(queue, poe)
@@ -78,8 +87,6 @@ class Service:
         """Since when no beat has failed."""
         self._draining = asyncio.Event()
         self._hurried = False
-        self._changed = asyncio.Event()
-        """Set when a token may have become free."""
 
     def setting(self, name: str, model: Model | None) -> ModelSettings:
         """What is configured for a model, by any of the upstream's names for it."""

@@ -49,10 +49,12 @@ class _Account:
     max_in_flight: int
     rests_until: float = 0.0
     in_flight: int = 0
+    claims: int = 0
+    """Calls that are due the next starts, before any other."""
     starts: deque[float] = field(default_factory=deque)
 
-    def ready_at(self) -> float:
-        if self.in_flight >= self.max_in_flight:
+    def ready_at(self, *, claimed: bool = False) -> float:
+        if (self.claims and not claimed) or self.in_flight >= self.max_in_flight:
             return NEVER
         ready = self.rests_until
         if self.starts:
@@ -133,14 +135,38 @@ class TokenPool:
         key, at = self._readiness.best(now, not_before)
         if key is None:
             return Wait(at)
-        best = self._tokens[key]
-        account = self._accounts[best.account]
+        self._start(self._tokens[key], now)
+        return self._tokens[key]
+
+    def claim(self, token: PoeToken) -> None:
+        """Let this account's next start be for whoever calls `redeem`, and not for `acquire`."""
+        self._accounts[token.account].claims += 1
+        self._sort_in_all(token)
+
+    def redeem(self, token: PoeToken, now: float) -> float | None:
+        """Take the token for a call that has a claim, or return from when on to ask again."""
+        ready = max(
+            self._health[token.id].until, self._accounts[token.account].ready_at(claimed=True)
+        )
+        if token.id not in self._owned:
+            return NEVER
+        if ready > now:
+            return ready
+        self._start(token, now)
+        return None
+
+    def drop_claim(self, token: PoeToken) -> None:
+        """The claim is redeemed, or nobody waits for it any more."""
+        self._accounts[token.account].claims -= 1
+        self._sort_in_all(token)
+
+    def _start(self, token: PoeToken, now: float) -> None:
+        account = self._accounts[token.account]
         account.in_flight += 1
         account.starts.append(now)
         if len(account.starts) > account.rate_limit:
             account.starts.popleft()
-        self._sort_in_all(best)
-        return best
+        self._sort_in_all(token)
 
     def sent(self, token: PoeToken, now: float) -> None:
         """The call went out only now: its cooldown begins here."""

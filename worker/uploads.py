@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from contract.messages import Job, MediaPart
@@ -27,7 +28,7 @@ from worker.bot.attachments import (
 )
 from worker.config import PoeToken
 from worker.poe.client import PoeClient
-from worker.poe.faults import Blame, Fault, blame
+from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.uploads import File, Link, UploadedFile
 from worker.queue import Queue
 
@@ -35,8 +36,18 @@ DATA_LIFE = 24 * 3600.0
 """Seconds for which an upload of data is taken to last. Nobody knows; poe2openai lives with 72
 hours, and Poe promises 10 minutes for the files that it hands to bots itself."""
 
+TOTAL_TIME = 120.0
+"""Seconds for all uploads of one job on this worker, its further attempts included."""
+
+MOST_JOBS, MOST_OF_CLIENT = 64, 16
+"""Jobs that may be uploading at once, in all and of one client: each is kept in memory whole."""
+
 LINK_LIFE = 3600.0
 """Seconds for which what Poe fetched from a URL stands for what the URL names."""
+
+
+class Crowded(Exception):
+    """Too many jobs are uploading; this one may later."""
 
 
 class Uploads:
@@ -46,12 +57,16 @@ class Uploads:
         self._queue = queue
         self._poe = poe
         self._under_way: dict[tuple[str, str], _UnderWay] = {}
+        self._uploading: Counter[str] = Counter()
+        """Jobs that have files on their way, by client."""
+        self._deadlines: dict[str, float] = {}
+        """By when the uploads of a job must be done, for those that have begun lately."""
 
     async def attachments(self, job: Job, token: PoeToken) -> dict[MediaPart, Attachment]:
         """Return an attachment for each part of the job that is no text.
 
         They are uploaded one after another: a job that waits for an answer takes up one
-        connection, and so does this. Raises Fault; those about one file name it.
+        connection, and so does this. Raises Fault; those about one file name it. Raises Crowded.
         """
         places = attachments_in(job.messages)
         made = {part: attachment(part, part.url) for part in places if is_poes_own(part.url)}
@@ -59,10 +74,48 @@ class Uploads:
         if foreign:
             digests = await asyncio.to_thread(_digests, foreign)
             known = await self._queue.uploads(token.account, digests)
-            for part, digest, file in zip(foreign, digests, known, strict=True):
-                found = file or await self._uploaded(part, places[part], digest, token)
-                made[part] = attachment(part, found.url, found.media_type)
+            missing = [row for row in zip(foreign, digests, known, strict=True) if row[2] is None]
+            files = dict(zip(foreign, known, strict=True))
+            with self._counted(job.client if missing else ""):
+                async with self._timed(job):
+                    for part, digest, _ in missing:
+                        files[part] = await self._uploaded(part, places[part], digest, token)
+            for part, file in files.items():
+                if file is not None:
+                    made[part] = attachment(part, file.url, file.media_type)
         return made
+
+    @contextmanager
+    def _counted(self, client: str) -> Iterator[None]:
+        """Count a client's job that uploads; '': none does. Raises Crowded."""
+        if not client:
+            yield
+            return
+        if self._uploading.total() >= MOST_JOBS or self._uploading[client] >= MOST_OF_CLIENT:
+            raise Crowded
+        self._uploading[client] += 1
+        try:
+            yield
+        finally:
+            self._uploading[client] -= 1
+            if not self._uploading[client]:
+                del self._uploading[client]
+
+    @asynccontextmanager
+    async def _timed(self, job: Job) -> AsyncIterator[None]:
+        """Bound the uploads of a job, over all its attempts. Raises Fault(BAD_REQUEST)."""
+        now = asyncio.get_running_loop().time()
+        lately = now - 10 * TOTAL_TIME
+        self._deadlines = {name: at for name, at in self._deadlines.items() if at > lately}
+        limit = asyncio.timeout_at(self._deadlines.setdefault(job.id, now + TOTAL_TIME))
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            message = f"The attachments could not be uploaded within {TOTAL_TIME:g} s."
+            raise Fault(FaultKind.BAD_REQUEST, message, sent=False) from None
 
     async def forget(self, job: Job, token: PoeToken) -> None:
         """Upload this job's files anew the next time; Poe may have lost one.

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from redis.asyncio import Redis
@@ -20,6 +21,7 @@ from simulated_poe import Settings, SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
 from tests.support.upload_desk import UploadDesk
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
+from worker import uploads as worker_uploads
 from worker.bot.attachments import Attachment
 from worker.poe import uploads as poe_uploads
 from worker.poe.client import PoeClient
@@ -41,6 +43,11 @@ def job(*parts: MediaPart) -> Job:
     return Job("j1", "c1", "Roles", messages)
 
 
+def picture(number: int) -> MediaPart:
+    """One that is like no other."""
+    return MediaPart("image", f"https://example.com/{number}.png")
+
+
 @pytest.fixture
 async def desk() -> AsyncIterator[UploadDesk]:
     async with UploadDesk() as desk:
@@ -56,7 +63,7 @@ async def poe() -> AsyncIterator[SimulatedPoe]:
 @pytest.fixture
 async def client(desk: UploadDesk) -> AsyncIterator[PoeClient]:
     url = "http://127.0.0.1:1"
-    async with PoeClient(url, max_connections=10, uploads_to=desk.url) as client:
+    async with PoeClient(url, max_connections=100, uploads_to=desk.url) as client:
         yield client
 
 
@@ -384,6 +391,42 @@ async def test_an_upload_has_an_end(
     assert caught.value.kind is FaultKind.TIMEOUT
 
 
+async def test_all_uploads_of_a_job_have_one_end(
+    uploads: Uploads, desk: UploadDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_uploads, "TOTAL_TIME", 0.05)
+    desk.open.clear()
+    asked = job(CAT, DOG)
+
+    for _ in range(3):
+        with pytest.raises(Fault, match="could not be uploaded within") as caught:
+            await uploads.attachments(asked, ANN)
+
+    assert caught.value.kind is FaultKind.BAD_REQUEST
+    assert len(desk.uploads) <= 1
+
+
+async def test_one_client_cannot_take_all_places_for_uploads(
+    uploads: Uploads, desk: UploadDesk
+) -> None:
+    desk.open.clear()
+    slow = [
+        asyncio.create_task(uploads.attachments(job(picture(n)), ANN))
+        for n in range(worker_uploads.MOST_OF_CLIENT)
+    ]
+    await eventually(lambda: len(desk.uploads) == len(slow), "the uploads")
+
+    with pytest.raises(worker_uploads.Crowded):
+        await uploads.attachments(job(CAT), ANN)
+    other = asyncio.create_task(
+        uploads.attachments(msgspec.structs.replace(job(CAT), client="another"), ANN)
+    )
+    await eventually(lambda: len(desk.uploads) == len(slow) + 1, "the other's upload")
+    desk.open.set()
+
+    assert [len(made) for made in await asyncio.gather(*slow, other)] == [1] * (len(slow) + 1)
+
+
 async def test_malformed_data_never_leaves(uploads: Uploads, desk: UploadDesk) -> None:
     odd = MediaPart("image", "data:image/png;base64,A!A")
 
@@ -501,6 +544,52 @@ async def test_after_a_failed_call_the_files_are_uploaded_anew(
 
     assert said(events) == "Look."
     assert len(desk.uploads) == 2
+
+
+async def test_no_key_waits_for_a_slow_upload(
+    redis_server: RedisServer, poe: SimulatedPoe, redis: Redis, desk: UploadDesk
+) -> None:
+    # Given a key with one slot, and files that do not arrive
+    asking = Asking(redis)
+    desk.open.clear()
+    one = token("sim-one", max_in_flight=1)
+    async with working(redis_server.url, poe.url, one, models=BOTS, uploads_to=desk.url):
+        slow = [
+            await asking.ask("Echo", messages=job(picture(n)).messages, client=f"c{n}")
+            for n in range(3)
+        ]
+        await eventually(lambda: len(desk.uploads) == 3, "the uploads")
+
+        # When others ask without files
+        quick = [await asking.answer(await asking.ask("Echo", f"{n}")) for n in range(3)]
+        desk.open.set()
+        answers = [await asking.answer(each) for each in slow]
+
+    # Then the key is theirs until the files are there
+    assert [said(events) for events in quick] == ["0", "1", "2"]
+    assert [events[-1] for events in answers] == [Finished()] * 3
+    assert len(desk.uploads) == 3
+    assert max(account.most_in_flight for account in poe.record.accounts.values()) == 1
+
+
+async def test_who_has_uploaded_is_served_before_new_jobs_of_a_busy_key(
+    redis_server: RedisServer, poe: SimulatedPoe, redis: Redis, desk: UploadDesk
+) -> None:
+    asking = Asking(redis)
+    desk.open.clear()
+    one = token("sim-one", max_in_flight=1)
+    async with working(redis_server.url, poe.url, one, models=BOTS, uploads_to=desk.url):
+        slow = await asking.ask("Echo", messages=job(CAT).messages)
+        await eventually(lambda: desk.uploads, "the upload")
+        running = [await asking.ask("Count", "count to 20 every 20ms") for _ in range(20)]
+        await asking.begun(running[0])
+        desk.open.set()
+
+        events = await asking.answer(slow)
+        ended = [job for job in running if await asking.state(job) == "done"]
+
+    assert events[-1] == Finished()
+    assert len(ended) <= 3
 
 
 async def test_a_client_that_leaves_ends_the_upload_and_frees_the_token(
