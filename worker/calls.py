@@ -21,9 +21,10 @@ from worker.poe.client import PoeClient
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Queue
+from worker.readiness import NEVER
 from worker.replies import Granted, Lost, Note, Parked, Refused
 from worker.route import Kind
-from worker.tokens import NEVER, TokenPool
+from worker.tokens import TokenPool
 from worker.uploads import Crowded, Uploads
 
 _log = logging.getLogger("worker.calls")
