@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from io import TextIOWrapper
+
+# Whatever else is imported takes a while, in which Ctrl-C may come: so that is done within `try`.
+# ruff: noqa: PLC0415
+
+INTERRUPTED, UNHEARD = 130, 141
+"""What shells make of a death by SIGINT and by SIGPIPE."""
 
 
 def main() -> None:
     """Run the command. Exit status: 0 as asked, 1 could not, 2 asked for nonsense."""
     status = _status()
+    import signal
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # Nothing is left to be tidied up, and Python would answer Ctrl-C with a traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -19,17 +26,20 @@ def main() -> None:
 
 def _status() -> int:
     try:
+        import signal
+
+        # A command that starts itself anew blocks it meanwhile.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _speak_any_language()
-        # It imports much, which takes a while, and Ctrl-C may come then too.
-        from poe2gpt.command import run  # noqa: PLC0415
+        from poe2gpt.command import run
 
         return run(sys.argv[1:])
     except SystemExit as error:  # argparse's, after --help and --version
         return error.code if isinstance(error.code, int) else 1
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return INTERRUPTED
     except BrokenPipeError:
-        return 128 + signal.SIGPIPE  # whoever was reading has enough
+        return UNHEARD  # whoever was reading has enough
     except Exception as error:  # the boundary: what nobody has foreseen ends here
         print(f"poe2gpt: {_explained(error)}", file=sys.stderr, flush=True)
         return 1

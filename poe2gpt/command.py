@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 
 from contract.config import ConfigError, read_settings, write_settings
@@ -38,6 +39,7 @@ def _hide(arguments: Sequence[str]) -> None:
     fd = write_settings(tuple(arguments))
     os.set_inheritable(fd, True)
     command = module("poe2gpt")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execv(command[0], (*command, "--arguments-fd", str(fd)))  # noqa: S606
 
 
