@@ -34,10 +34,11 @@ chaos: .venv/dev  ## a thousand requests while workers, gateways and Redis are k
 fuzz: .venv/dev  ## whatever strangers may send, for MINUTES=5
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),5)
 
-bench: .venv/dev  ## what the scripts of the hot path cost Redis, how soon Poe hears of who has left, what hostile bodies cost
+bench: .venv/dev  ## what the scripts of the hot path cost Redis, how soon Poe hears of who has left, what hostile bodies cost, how starts and idling grow with the tokens
 	@$(BIN)/python -m bench.scripts
 	@$(BIN)/python -m bench.cancel
 	@$(BIN)/python -m bench.bodies
+	@$(BIN)/python -m bench.startup
 
 check: .venv/dev  ## style, types, who imports whom, nginx's configuration
 	$(BIN)/ruff check

@@ -47,6 +47,9 @@ is counted for so long; the worker itself cuts its calls before they would count
 BELL_WAIT = 1.0
 """Seconds for which an idle worker listens before it looks for itself."""
 
+PAGE = 1000
+"""Tokens of which one script tells: a question of a millisecond."""
+
 CATALOGUE_LIFE = 7 * 24 * 3600
 """Seconds for which the last good catalogue is kept while Poe does not answer."""
 
@@ -292,18 +295,12 @@ class Queue:
 
     async def states(self, tokens: Sequence[PoeToken]) -> dict[str, TokenState]:
         """What all workers have learned of these tokens."""
-        if not tokens:
-            return {}
-        now = self.clock.at(time.monotonic()) * 1000
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for token in tokens:
-                pipe.hmget(keys.token(token.id), ["until", "state", "strikes"])
-                pipe.zrange(keys.unfit(token.id), f"({now}", "+inf", byscore=True, withscores=True)
-            rows = await pipe.execute()
-        return {
-            token.id: _token_state(now, health, unfit)
-            for token, health, unfit in zip(tokens, rows[::2], rows[1::2], strict=True)
-        }
+        states = {token.id: _NOTHING_KNOWN for token in tokens}
+        for start in range(0, len(tokens), PAGE):
+            page = [token.id for token in tokens[start : start + PAGE]]
+            for place, *known in await self._run("states", *page):
+                states[page[place - 1]] = _token_state(*known)
+        return states
 
     async def note_balance(self, token: PoeToken, points: int) -> None:
         """Tell everyone how many points a token's account has left."""
@@ -423,14 +420,18 @@ def _taken(row: Sequence[Any]) -> Taken:
     )
 
 
-def _token_state(now: float, health: Sequence[Any], unfit: Sequence[Any]) -> TokenState:
-    until, state, strikes = health
+def _token_state(parked: int, state: bytes, strikes: int, unfit: Sequence[Any]) -> TokenState:
     return TokenState(
-        parked=max(0.0, float(until or 0) - now) / 1000,
-        state=(state or b"").decode(),
-        strikes=int(strikes or 0),
-        unfit={model.decode(): (expiry - now) / 1000 for model, expiry in unfit},
+        parked=parked / 1000,
+        state=state.decode(),
+        strikes=strikes,
+        unfit={
+            model.decode(): ms / 1000 for model, ms in zip(unfit[::2], unfit[1::2], strict=True)
+        },
     )
+
+
+_NOTHING_KNOWN = TokenState(parked=0.0, state="", strikes=0, unfit={})
 
 
 def _failure(kind: FailureKind, message: str, *, charged: bool = False) -> bytes:

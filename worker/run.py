@@ -399,5 +399,5 @@ class JobRun:
             return found
         here = pool.untried(now, model=model, tried=self.tried, owned_only=True)
         # A free token that does not suit this job would bring it back here at once.
-        pause = min(found.until - now, LONGEST_PAUSE) if here and pool.counts(now).free else 0.0
+        pause = min(found.until - now, LONGEST_PAUSE) if here and pool.is_any_free(now) else 0.0
         raise HandBack(pause=pause, to_others=not here)

@@ -9,7 +9,7 @@ Limits belong to accounts: two tokens of one account share them. Health belongs 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -93,6 +93,13 @@ class TokenPool:
         self._owned: dict[str, PoeToken] = {}
         self._owned_accounts: Collection[str] = ()
         self._readiness = Readiness(self._tokens, self._rank)
+        self._states: dict[str, str] = {}
+        """What each owned token could do when it was last counted."""
+        self._counts: Counter[str] = Counter()
+        self._uncounted: set[str] = set()
+        """The tokens that have changed since, or that change as time passes."""
+        self._capacity: tuple[float, float] | None = None
+        """What it is, and until when; None: that has changed."""
 
     def __repr__(self) -> str:
         in_flight = sum(account.in_flight for account in self._accounts.values())
@@ -106,6 +113,7 @@ class TokenPool:
         """Use the tokens of these accounts and no others; return those that are new to us."""
         if accounts == self._owned_accounts:
             return []
+        self._capacity = None
         before = self._owned
         self._owned_accounts = frozenset(accounts)
         self._owned = {
@@ -113,6 +121,7 @@ class TokenPool:
         }
         for key in before.keys() - self._owned.keys():
             self._readiness.remove(key)
+            self._uncounted.add(key)
         new = [token for key, token in self._owned.items() if key not in before]
         for token in new:
             self._sort_in(token.id)
@@ -204,6 +213,7 @@ class TokenPool:
         """Set a token aside until `until`; `state` says why ("no points", "bad key")."""
         health = self._health[token_id]
         health.state, health.until = state, until
+        self._capacity = None
         self._sort_in(token_id)
 
     def unpark(self, token_id: str) -> None:
@@ -261,6 +271,7 @@ class TokenPool:
         health.state = state.state if state.parked else "ok"
         health.strikes = max(state.strikes, health.strikes)
         health.unfit = {model: now + seconds for model, seconds in state.unfit.items()}
+        self._capacity = None
         self._sort_in(token_id)
 
     def room(self, tokens: Collection[PoeToken], now: float) -> dict[str, int]:
@@ -304,28 +315,37 @@ class TokenPool:
 
     def counts(self, now: float) -> TokenCounts:
         """The owned tokens by what they can do now."""
-        free = cooling = busy = parked = disabled = 0
-        for token in self._owned.values():
-            health = self._health[token.id]
-            if health.until > now:
-                if health.state == "bad key":
-                    disabled += 1
-                else:
-                    parked += 1
-                continue
-            ready = self._accounts[token.account].ready_at()
-            if ready <= now:
-                free += 1
-            elif ready == NEVER:
-                busy += 1
-            else:
-                cooling += 1
-        return TokenCounts(free, cooling, busy, parked, disabled)
+        for key in tuple(self._uncounted):
+            if (before := self._states.pop(key, None)) is not None:
+                self._counts[before] -= 1
+            if key in self._owned:
+                state = self._states[key] = self._state_at(key, now)
+                self._counts[state] += 1
+            if self._states.get(key) in (None, "free", "busy"):
+                self._uncounted.remove(key)
+        return TokenCounts(**self._counts)
+
+    def _state_at(self, key: str, now: float) -> str:
+        health = self._health[key]
+        if health.until > now:
+            return "disabled" if health.state == "bad key" else "parked"
+        ready = self._accounts[self._tokens[key].account].ready_at()
+        if ready <= now:
+            return "free"
+        return "busy" if ready == NEVER else "cooling"
 
     def capacity(self, now: float) -> float:
         """Starts per second that the limits of the owned, healthy accounts allow."""
-        healthy = {t.account for t in self._owned.values() if self._health[t.id].until <= now}
-        return sum(_starts_per_second(self._accounts[account]) for account in healthy)
+        if self._capacity is None or self._capacity[1] <= now:
+            until = [self._health[key].until for key in self._owned]
+            healthy = {t.account for t in self._owned.values() if self._health[t.id].until <= now}
+            paces = (_starts_per_second(self._accounts[account]) for account in healthy)
+            self._capacity = sum(paces), min((at for at in until if at > now), default=NEVER)
+        return self._capacity[0]
+
+    def is_any_free(self, now: float) -> bool:
+        """Whether any owned token could start a call for some model."""
+        return self._readiness.best(now, lambda _: 0.0)[0] is not None
 
     def _rank(self, key: str) -> tuple[int, float]:
         return self._accounts[self._tokens[key].account].in_flight, self._health[key].last_used
@@ -333,6 +353,7 @@ class TokenPool:
     def _sort_in(self, key: str) -> None:
         """The token or its account has changed."""
         if key in self._owned:
+            self._uncounted.add(key)
             ready_at = self._accounts[self._tokens[key].account].ready_at()
             self._readiness.put(key, max(self._health[key].until, ready_at))
 

@@ -10,7 +10,7 @@ from contract import keys, scripts
 
 SCRIPTS = (
     *("enqueue", "dispatch", "append", "cancel", "handback"),
-    *("reclaim", "beat", "acquire", "extend", "release", "attend"),
+    *("reclaim", "beat", "acquire", "extend", "release", "attend", "clock", "states"),
 )
 
 KNOWN = {

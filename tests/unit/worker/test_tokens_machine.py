@@ -180,6 +180,14 @@ class Pool(RuleBasedStateMachine):
         counts = self.pool.counts(self.now)
         total = sum(getattr(counts, name) for name in TokenCounts.__struct_fields__)
         assert total == len(self.candidates(set()))
+        assert self.pool.is_any_free(self.now) == (counts.free > 0)
+        assert counts.free == sum(self.ready_at(t, "") <= self.now for t in self.candidates(set()))
+        healthy = {
+            t.account: min(t.rate_limit / WINDOW, 1 / t.cool_down if t.cool_down else NEVER)
+            for t in self.candidates(set())
+            if self.parked.get(t.id, 0.0) <= self.now
+        }
+        assert math.isclose(self.pool.capacity(self.now), sum(healthy.values()))
 
 
 TestPool = Pool.TestCase

@@ -1,0 +1,77 @@
+"""How a worker's start and its idling grow with the number of tokens: `python -m bench.startup`.
+
+A job is queued before the worker is started, by the command and with a file that lists so many
+tokens. Told are the seconds until Poe has the job's call, and the CPU time that all of it took;
+then the share of a core that the worker uses while nothing happens. What a start costs with ten
+tokens is the measure of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from bench.processes import cpu
+from tests.support.deployment import Deployment, eventually, running_redis
+from tests.support.worker_alone import Asking
+
+SIZES = (10, 1_000, 10_000)
+IDLE = 20.0
+"""Seconds for which idling is measured."""
+SETTLING = 5.0
+"""Seconds after the first job before it is."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One start. Times are in seconds."""
+
+    elapsed: float
+    cpu: float
+    idle: float
+    """The share of a core."""
+
+
+async def main() -> None:
+    print(f"{'tokens':>8} {'to the first call, s':>21} {'CPU, s':>8} {'ratio':>6} {'idle, %':>8}")
+    first = None
+    for tokens in SIZES:
+        outcome = await _start(tokens)
+        first = first or outcome
+        print(
+            f"{tokens:>8} {outcome.elapsed:>21.2f} {outcome.cpu:>8.2f} "
+            f"{outcome.cpu / first.cpu:>6.2f} {100 * outcome.idle:>8.2f}",
+            flush=True,
+        )
+
+
+async def _start(tokens: int) -> Outcome:
+    listed = "".join(f'  "sim-{n:06d}",\n' for n in range(tokens))
+    with tempfile.TemporaryDirectory(prefix="p2g-startup-") as directory:
+        async with running_redis() as server:
+            deployment = Deployment(Path(directory), server)
+            redis = Redis.from_url(server.url, protocol=2)
+            try:
+                poe = await deployment.start_poe()
+                await Asking(redis).ask("Echo")
+                began = time.monotonic()
+                worker = await deployment.start_worker(config=f"tokens = [\n{listed}]\n", tokens="")
+                pid = worker.process.pid
+                await eventually(lambda: bool(poe.record.calls), "the first call")
+                elapsed, spent = time.monotonic() - began, cpu([pid])
+                await asyncio.sleep(SETTLING)
+                before = cpu([pid])
+                await asyncio.sleep(IDLE)
+                return Outcome(elapsed, spent, (cpu([pid]) - before) / IDLE)
+            finally:
+                await redis.aclose()
+                await deployment.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

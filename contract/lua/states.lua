@@ -1,0 +1,16 @@
+-- states: what is known of tokens; of most there is nothing, and they are left out.
+--
+-- ARGV: now, tokens
+-- Returns a list of {place among the tokens, ms for which it is parked, state, strikes, {model, ms for
+-- which the token cannot have it, ...}}.
+local now, known = clock(ARGV[1]), {}
+for i = 2, #ARGV do
+  local parked, state, strikes = unpack(redis.call('HMGET', 'p2g:token:' .. ARGV[i], 'until', 'state', 'strikes'))
+  local unfit = redis.call('ZRANGE', 'p2g:unfit:' .. ARGV[i], '(' .. now, '+inf', 'BYSCORE', 'WITHSCORES')
+  for n = 2, #unfit, 2 do unfit[n] = unfit[n] - now end
+  if parked or strikes or #unfit > 0 then
+    local left = math.max((tonumber(parked) or 0) - now, 0)
+    known[#known + 1] = { i - 1, left, state or '', tonumber(strikes) or 0, unfit }
+  end
+end
+return known
