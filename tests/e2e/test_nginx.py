@@ -400,3 +400,15 @@ async def test_no_key_is_logged(
     log = edge.log.read_text()
     assert '"path":"/v1/models"' in log
     assert "top-secret" not in log
+
+
+async def test_nobody_claims_another_s_address(
+    start_nginx: StartNginx, start_gateway: StartGateway, client: aiohttp.ClientSession
+) -> None:
+    edge = await start_nginx(await start_gateway(echo))
+
+    claim = {"X-Forwarded-For": "192.0.2.1"}
+    async with client.get(f"{edge.url}/v1/models", headers=claim) as response:
+        seen = (await response.json())["headers"]["X-Forwarded-For"]
+
+    assert seen == "127.0.0.1"

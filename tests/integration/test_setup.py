@@ -1,0 +1,84 @@
+"""setup.sh, which makes the secrets that Compose mounts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from contract import address
+
+SCRIPT = Path(__file__).parents[2] / "setup.sh"
+
+
+def set_up(directory: Path, env_file: str = "", **variables: str) -> str:
+    shutil.copy(SCRIPT, directory)
+    if env_file:
+        (directory / ".env").write_text(env_file)
+    done = subprocess.run(
+        ["sh", "setup.sh"],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def made(directory: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for file in (directory / "secrets").iterdir()}
+
+
+def test_what_was_in_env_is_taken_over(tmp_path: Path) -> None:
+    said = set_up(tmp_path, 'PORT=80\nPOE_TOKENS="one, two"\nACCESS_TOKENS=key-a,key-b\r\n')
+
+    secrets = made(tmp_path)
+    assert secrets["poe_tokens"] == "one\ntwo\n"
+    assert secrets["access_tokens"] == "key-a\nkey-b\n"
+    assert "take them out" in said
+
+
+def test_variables_win_over_env(tmp_path: Path) -> None:
+    set_up(tmp_path, "POE_TOKENS=old\n", POE_TOKENS="new")
+
+    assert made(tmp_path)["poe_tokens"] == "new\n"
+
+
+def test_with_nothing_given_it_says_what_is_missing_and_makes_the_rest(tmp_path: Path) -> None:
+    said = set_up(tmp_path)
+
+    secrets = made(tmp_path)
+    assert "put your Poe API keys into secrets/poe_tokens" in said
+    assert secrets["access_tokens"].startswith("sk-")
+    assert (
+        len({secrets["access_tokens"], secrets["redis_password"], secrets["fingerprint_key"]}) == 3
+    )
+    assert min(len(secrets[name]) for name in ("redis_password", "fingerprint_key")) > 48
+
+
+@pytest.mark.parametrize("name", ["redis_url", "redis_sentinel_url"])
+def test_the_urls_have_the_password(tmp_path: Path, name: str) -> None:
+    set_up(tmp_path)
+
+    secrets = made(tmp_path)
+    parsed = address.parse(secrets[name].strip())
+    assert parsed.login.password == secrets["redis_password"].strip()
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    set_up(tmp_path, POE_TOKENS="one")
+    first = made(tmp_path)
+
+    set_up(tmp_path, POE_TOKENS="two", ACCESS_TOKENS="three")
+
+    assert made(tmp_path) == first
+
+
+def test_only_its_owner_may_look_into_the_directory(tmp_path: Path) -> None:
+    set_up(tmp_path)
+
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
