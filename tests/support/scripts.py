@@ -103,6 +103,7 @@ class Given:
     waited: int
     tried: str
     failures: int
+    keyed: bool
 
 
 class Scripts:
@@ -162,7 +163,10 @@ class Scripts:
         """`room` says for how many jobs of a model there is a key that is fit."""
         limits = [word for pair in room.items() for word in pair]
         rows = self._run("dispatch", worker, n, LIFE, TOO_LATE, *limits)
-        return [Given(row[-1].decode(), *row[1:4], row[4].decode(), row[5]) for row in rows]
+        return [
+            Given(row[-1].decode(), *row[1:4], row[4].decode(), row[5], bool(row[6]))
+            for row in rows
+        ]
 
     def append(self, *records: Record) -> list[int]:
         args: list[Any] = []
@@ -271,6 +275,10 @@ class Scripts:
             *("release", token, account, grant, int(unused), rest, park, "no points", "why"),
             *(strikes, unfit_model, unfit),
         )
+
+    def call(self, given: Given, step: str, *, tried: str = "", failures: int = 0) -> int:
+        reply: int = self._run("call", given.id, given.epoch, step, tried, failures)
+        return reply
 
     @contextmanager
     def heard(self, channel: str) -> Iterator[list[bytes]]:
