@@ -16,6 +16,6 @@ if gateway then
   end
   if state and ARGV[6] == '0' and abandon(id, gateway, now, reader) then return 'kept' end
   if state and readers(id, gateway, nil, reader) > 0 then return 'kept' end
-  if leads_to(ARGV[7], id) then redis.call('DEL', ARGV[7]) end
+  if leads_to(ARGV[7], id) and not others_cost(id, true) then redis.call('DEL', ARGV[7]) end
 end
 return cancel(id, ARGV[3])

@@ -163,6 +163,19 @@ end
 -- follow from. It has been forgotten, or is another answer's by now, where it does not.
 local function leads_to(idem, id) return redis.call('HGET', idem, 'job') == string.match(id, '^[^-]+') end
 
+-- Whether another choice of the same request may have cost something, by its `call`; `done`: one that
+-- has ended. Who comes back with their key must then not pay for it again.
+local function others_cost(id, done)
+  local first, choice = string.match(id, '^[^-]+'), 0
+  while true do
+    local other = choice == 0 and first or first .. '-' .. choice
+    local state, call = unpack(redis.call('HMGET', job_key(other), 'state', 'call'))
+    if not state then return false end
+    if other ~= id and (call or '') ~= '' and (state == 'done' or not done) then return true end
+    choice = choice + 1
+  end
+end
+
 -- A job that may be resumed keeps a set of its readers, "<gateway> <request>". Of these, add or
 -- remove some, and return how many are left.
 local function readers(id, gateway, added, removed)
@@ -212,7 +225,9 @@ local function finish(id, life, void)
   end
   for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', 'p2g:served:' .. gateway, id) end
   if idem then
-    if leads_to(idem, id) then redis.call('PEXPIRE', idem, void and 0 or keep) end
+    if void then redis.call('HDEL', key, 'call') end
+    local forget = void and not others_cost(id)
+    if leads_to(idem, id) then redis.call('PEXPIRE', idem, forget and 0 or keep) end
     -- Those who read it now may be slow.
     life = math.max(life, keep)
     redis.call('DEL', 'p2g:readers:{' .. id .. '}')
@@ -252,7 +267,7 @@ local function cancel(id, life)
     finish(id, life, true)
     return 'dropped'
   end
-  if idem and leads_to(idem, id) then redis.call('DEL', idem) end
+  if idem and leads_to(idem, id) and not others_cost(id, true) then redis.call('DEL', idem) end
   redis.call('HSET', job_key(id), 'cancelled', 1)
   redis.call('PUBLISH', 'p2g:control:' .. owner, id)
   return 'told'

@@ -32,12 +32,14 @@ for _, worker in ipairs(dead) do
       free_its_calls(worker, id)
       if cancelled then
         finish(id, ARGV[3])
-      elseif begun or not runs_again(id) then
+      elseif begun then
         fail(id, ARGV[4], ARGV[3])
       elseif redis.call('HINCRBY', key, 'deaths', 1) >= tonumber(ARGV[2]) then
         redis.call('LPUSH', 'p2g:dead', id .. ' ' .. now)
         redis.call('LTRIM', 'p2g:dead', 0, 99)
         fail(id, ARGV[5], ARGV[3])
+      elseif not runs_again(id) then
+        fail(id, ARGV[4], ARGV[3])
       else
         redis.call('HSET', key, 'by', worker, 'since', now, 'call', '')
         put_back(id, client, now, 0)

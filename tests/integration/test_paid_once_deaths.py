@@ -156,9 +156,9 @@ async def test_a_worker_that_dies_between_two_tries_leaves_the_rest_of_them(
     assert len(poe.record.calls) == 3
 
 
-@pytest.mark.parametrize(("keyed", "calls"), [(False, 4), (True, 2)], ids=["no key", "keyed"])
+@pytest.mark.parametrize(("keyed", "most"), [(False, 4), (True, 2)], ids=["no key", "keyed"])
 async def test_each_of_two_choices_keeps_to_the_rule_for_itself(
-    deployment: Deployment, keyed: bool, calls: int
+    deployment: Deployment, keyed: bool, most: int
 ) -> None:
     poe = await deployment.start_poe()
     await deployment.start_worker(config=CONFIG)
@@ -166,12 +166,15 @@ async def test_each_of_two_choices_keeps_to_the_rule_for_itself(
     body = {"model": "Script", "n": 2, "messages": [{"role": "user", "content": '[{"cut":true}]'}]}
     async with gateway.http() as http:
         answer = await _posted(http, body, keyed)
+        calls = len(poe.record.calls)
         again = await _posted(http, body, keyed)
 
     assert answer.status_code == again.status_code == 502
     assert answer.headers["x-should-retry"] == "false"
+    # The first to fail ends the other, which may so be spared its call.
+    assert most / 2 <= calls <= most
     # Who comes again with the key is told of the same failure.
-    assert len(poe.record.calls) == (calls if keyed else 2 * calls)
+    assert (len(poe.record.calls) == calls) is keyed
 
 
 async def _posted(http: httpx.AsyncClient, body: object, keyed: bool) -> httpx.Response:

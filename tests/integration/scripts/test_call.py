@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contract import keys
-from contract.messages import Failed
-from tests.support.scripts import Given, Scripts, text
+from contract.messages import Failed, FailureKind, Record
+from tests.support.scripts import Given, Scripts, finished, text
 
 
 def _given(scripts: Scripts, *, keyed: bool = False) -> Given:
@@ -162,3 +162,50 @@ def test_a_handback_settles_the_call(scripts: Scripts) -> None:
 
     assert scripts.append(text(second)) == [2]
     assert [each.id for each in scripts.dispatch(1, "w2")] == ["j1"]
+
+
+def _two_choices(scripts: Scripts) -> list[Given]:
+    scripts.claim("j1")
+    scripts.enqueue("j1", reader="r1")
+    scripts.enqueue("j1-1", reader="r1")
+    return scripts.dispatch(2)
+
+
+def test_a_choice_that_costs_nothing_keeps_the_key_of_one_that_was_paid_for(
+    scripts: Scripts,
+) -> None:
+    first, second = _two_choices(scripts)
+    scripts.call(first, "sent")
+    scripts.append(finished(first))
+
+    scripts.append(refused(second))
+
+    assert scripts.claim("another") == "j1"
+
+
+def test_choices_that_cost_nothing_free_their_key(scripts: Scripts) -> None:
+    for given in _two_choices(scripts):
+        scripts.call(given, "sent")
+        scripts.append(refused(given))
+
+    assert scripts.claim("another") == "another"
+
+
+def test_a_choice_that_is_cancelled_keeps_the_key_of_one_that_was_paid_for(
+    scripts: Scripts,
+) -> None:
+    first, second = _two_choices(scripts)
+    scripts.call(first, "sent")
+    scripts.append(finished(first))
+    scripts.call(second, "sent")
+
+    scripts.leave("j1-1", at_once=True)
+    scripts.append(refused(second))
+
+    assert scripts.claim("another") == "j1"
+
+
+def refused(given: Given) -> Record:
+    """The last record of a failure that has cost nothing."""
+    failed = Failed(FailureKind.RATE_LIMITED, "no", charged=False)
+    return Record(given.id, given.epoch, 1, (failed,))
