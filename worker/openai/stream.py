@@ -71,7 +71,8 @@ class ChatStream(Reading):
 
     def _take_chunk(self, chunk: Chunk) -> list[Event]:
         events = self._words(self._thoughts.join(chunk.reasoning), self._text.join(chunk.content))
-        events += self._calls.take(chunk.fragments)
+        if chunk.fragments:
+            events += self._calls.take(chunk.fragments)
         self.begun = self.begun or bool(chunk.reasoning or chunk.content or chunk.fragments)
         self._usage = chunk.usage or self._usage
         self._note(chunk)

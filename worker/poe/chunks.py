@@ -39,7 +39,7 @@ _FAILURES = frozenset({"error", "abort", "insufficient_system_resource"})
 """Words of OpenRouter, vLLM and DeepSeek for an answer that the model did not get to end."""
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """What one chunk adds to the answer. Text may hold halves of surrogate pairs."""
 
     content: str = ""
@@ -74,23 +74,25 @@ def read_chunk(value: object) -> Chunk:
     """Read a decoded chunk, or a whole completion, whose `message` is all deltas in one."""
     fields = object_of(value)
     choices = _items(fields.get("choices"))
-    choice = next((c for c in objects_of(choices) if _is_first(c.get("index"))), {})
+    objects = objects_of(choices)
+    choice = next((c for c in objects if _is_first(c.get("index"))), {})
     is_whole = not choice.get("delta")
     told = choice.get("message") if is_whole else choice.get("delta")
     delta, texts = object_of(told), _Texts()
     reason = _word(choice.get("finish_reason"))
     content = texts.read(delta.get("content"))
     reasoning = texts.read(delta.get("reasoning_content")) or texts.read(delta.get("reasoning"))
-    odd = (not isinstance(value, dict), choices and not objects_of(choices), told and not delta)
+    is_odd = not isinstance(value, dict) or (choices and not objects) or (told and not delta)
+    calls = delta.get("tool_calls") or delta.get("function_call")
     return Chunk(
         content,
-        tuple(_fragments(delta, is_whole=is_whole)),
-        _usage(object_of(fields.get("usage"))),
+        tuple(_fragments(delta, is_whole=is_whole)) if calls else (),
+        _usage(object_of(fields.get("usage"))) if fields.get("usage") else None,
         _REASONS.get(reason, "stop") if reason else None,
         reasoning,
         reason in _FAILURES,
         bool(choice),
-        texts.unread or any(odd),
+        texts.unread or bool(is_odd),
     )
 
 

@@ -1,8 +1,9 @@
 """What both kinds of answers have in common while they arrive.
 
-An answer is paid for, so an event that cannot be read does not end it: it is skipped and counted,
-and what follows goes on. It ends the answer only where its loss may have changed the meaning of
-what is left: a part of a tool call, or the text that was to stand in for all before.
+An answer is paid for, so an event that makes no sense does not end it: it is skipped and counted,
+and what follows goes on. It ends the answer only where words are lost, in JSON that breaks off, or
+where its loss may have changed the meaning of what is left: a part of a tool call, or the text that
+was to stand in for all before.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from worker.poe.chunks import Chunk, FinishReason
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.fragments import Fragments
 from worker.poe.halves import Halves
-from worker.poe.loose import UNREADABLE
+from worker.poe.loose import UNREADABLE, parse
 from worker.poe.sse import ServerSentEvent
 
 _WITHOUT_CALLS = ("text", "replace_response", "file")
@@ -68,8 +69,12 @@ class Reading(ABC):
                 out += self._take(event)
             except Fault as fault:
                 self.fault = fault
-            except UNREADABLE:
+            except UNREADABLE as error:
                 self._skip(event)
+                if event.data.lstrip().startswith(b"{") and parse(event.data) is None:
+                    self.fault = Fault(FaultKind.PROTOCOL)
+                    # For the log: it tells the place, not the content.
+                    self.fault.__cause__ = error
         self.begun = self.begun or bool(out)
         return out
 

@@ -57,7 +57,6 @@ CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
     "data",
     [
         pytest.param(b"", id="nothing"),
-        pytest.param(b'{"text": "Hel', id="cut JSON"),
         pytest.param(b"Hello", id="no JSON"),
         pytest.param(b"[" * 100_000, id="depths"),
         *(
@@ -80,12 +79,12 @@ def test_a_text_that_cannot_be_read_is_skipped_where_text_goes_on(data: object) 
         ("suggested_reply", {"text": 5}),
         ("ping", b"?"),
         ("data", 5),
-        ("file", b"{"),
+        ("file", b"?"),
         ("file", {"name": "n"}),
         ("file", {"url": None}),
         ("file", {"url": 5, "name": "n", "content_type": "c"}),
         ("file", []),
-        ("json", b"{"),
+        ("json", b"?"),
         ("json", [1]),
         ("json", {"choices": "x"}),
         ("json", {"choices": [5]}),
@@ -106,7 +105,7 @@ def test_no_event_of_a_bot_that_cannot_be_read_costs_its_text(name: str, data: o
 @pytest.mark.parametrize(
     "value",
     [
-        b"{",
+        b"ping",
         b"\xff",
         b"null",
         [1],
@@ -130,16 +129,28 @@ def test_no_chunk_that_cannot_be_read_costs_the_text(value: object) -> None:
     assert read_chat(*events) == [Text("A"), Text("B"), Finished()]
 
 
+@pytest.mark.parametrize("data", [b'{"text": "Hel', b'{"choices": [{"delta": {"content": "x', b"{"])
+@pytest.mark.parametrize("name", ["text", "replace_response", "json"])
+def test_json_that_breaks_off_has_lost_words_and_ends_the_answer(name: str, data: bytes) -> None:
+    whole, more = bot("text", {"text": "A"}), bot("text", {"text": "B"})
+
+    assert read_bot(whole, bot(name, data), more, DONE) == [Text("A"), FaultKind.PROTOCOL]
+    assert read_chat(chat({"content": "A"}), body(data), chat({"content": "B"}), END) == [
+        Text("A"),
+        FaultKind.PROTOCOL,
+    ]
+
+
 def test_what_was_skipped_is_counted() -> None:
     stream, chats = AnswerStream(), ChatStream()
 
-    stream.feed([bot("text", {"text": 5}), bot("text", b"{"), bot("text", {"text": "A"})])
-    chats.feed([body(b"{"), chat({"content": 5}), chat({"content": None}), chat({"content": "A"})])
+    stream.feed([bot("text", {"text": 5}), bot("text", b"?"), bot("text", {"text": "A"})])
+    chats.feed([body(b"?"), chat({"content": 5}), chat({"content": None}), chat({"content": "A"})])
 
     assert (stream.skipped, chats.skipped) == (2, 2)
 
 
-@pytest.mark.parametrize("data", [b"{", {"text": 5}, {}])
+@pytest.mark.parametrize("data", [b"?", {"text": 5}, {}])
 def test_a_replacement_that_cannot_be_read_leaves_no_answer(data: object) -> None:
     broken = [bot("text", {"text": "Draft"}), bot("replace_response", data)]
 
@@ -157,15 +168,15 @@ def test_nothing_but_what_cannot_be_read_is_a_fault_and_no_empty_answer() -> Non
 
 def test_a_chunk_that_cannot_be_read_beside_tool_calls_is_a_fault() -> None:
     # It may have been a part of one, and agents run them.
-    call, broken = chat({"tool_calls": [CALL]}), body(b'{"choices')
+    call, broken = chat({"tool_calls": [CALL]}), body(b"?")
 
     assert read_chat(call, broken, END)[-1] is FaultKind.PROTOCOL
     assert read_chat(broken, call, END)[-1] is FaultKind.PROTOCOL
     announced = [chat({"content": "So."}), broken, chat({}, finish_reason="tool_calls"), END]
     assert read_chat(*announced)[-1] is FaultKind.PROTOCOL
     of_a_bot = bot("json", {"choices": [{"delta": {"tool_calls": [CALL]}}]})
-    assert read_bot(of_a_bot, bot("json", b"{"), DONE)[-1] is FaultKind.PROTOCOL
-    assert read_bot(of_a_bot, bot("text", b"{"), DONE)[-1] == Finished("tool_calls")
+    assert read_bot(of_a_bot, bot("json", b"?"), DONE)[-1] is FaultKind.PROTOCOL
+    assert read_bot(of_a_bot, bot("text", b"?"), DONE)[-1] == Finished("tool_calls")
 
 
 @pytest.mark.parametrize(
