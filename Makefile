@@ -59,6 +59,7 @@ lock: .venv/bin/python  ## what pyproject.toml asks for, into requirements/; LOC
 	$$compile pyproject.toml --extra embedded --group test --group lint -o requirements/dev.txt; \
 	$$compile pyproject.toml --extra embedded --group test --group clients \
 		-o requirements/clients.txt; \
+	$$compile pyproject.toml --group bench -o requirements/bench.txt; \
 	$$compile pyproject.toml --extra embedded -c requirements/dev.txt -o requirements/runtime.txt; \
 	printf 'editables\nhatchling\n' | $$compile - -c requirements/dev.txt -o requirements/build.txt
 

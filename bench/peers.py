@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from bench.load import Target
 from bench.upstream import Load
 from tests.support.deployment import (
     KEY,
+    Child,
     Deployment,
     RedisServer,
     eventually,
@@ -31,6 +33,12 @@ VENV = Path(os.environ.get("BENCH_VENV", ".venv-bench"))
 """Where `make bench` installs the peers of PyPI."""
 NODE = Path(__file__).with_name("node")
 """Where it installs that of npm."""
+
+
+PATIENCE = 120.0
+"""Seconds within which a peer has started: LiteLLM imports for half a minute on a busy machine."""
+
+LITELLM_KEY = "sk-bench-6f1c0d4e8a2b4975"
 
 
 class Missing(Exception):
@@ -173,11 +181,17 @@ async def litellm(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
     child = await spawn(
         directory / "litellm.log",
         *(str(program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)),
-        env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"},
+        env={
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_TELEMETRY": "False",
+            # Without one, which must look like one, it does not start.
+            "LITELLM_MASTER_KEY": LITELLM_KEY,
+        },
     )
     try:
-        await eventually(lambda: upstream.listens(port), "LiteLLM")
-        target = Target(f"http://127.0.0.1:{port}/v1/chat/completions")
+        await _serves(child, port)
+        headers = (("authorization", f"Bearer {LITELLM_KEY}"),)
+        target = Target(f"http://127.0.0.1:{port}/v1/chat/completions", headers)
         yield Peer("LiteLLM proxy", target, {"gateway": [child.pid]})
     finally:
         child.process.kill()
@@ -197,7 +211,7 @@ async def portkey(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
         env={"NODE_ENV": "production"},
     )
     try:
-        await eventually(lambda: upstream.listens(port), "Portkey")
+        await _serves(child, port)
         headers = (
             ("x-portkey-provider", "openai"),
             ("x-portkey-custom-host", f"{url}/v1"),
@@ -208,6 +222,17 @@ async def portkey(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
     finally:
         child.process.kill()
         await child.process.wait()
+
+
+async def _serves(child: Child, port: int) -> None:
+    """Wait until a peer accepts connections. Raises Missing where it ends instead."""
+    for _ in range(int(PATIENCE / 0.1)):
+        if await upstream.listens(port):
+            return
+        if child.process.returncode is not None:
+            break
+        await asyncio.sleep(0.1)
+    raise Missing(f"it did not start; the last it said: {child.output()[-300:]!r}")
 
 
 def _pid_of(redis: RedisServer) -> int:
