@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from secrets import token_hex
 from typing import Literal
 
@@ -17,7 +17,8 @@ from worker.balances import Balances
 from worker.bot.attachments import Attachment
 from worker.config import PoeToken
 from worker.leases import Leases
-from worker.poe.client import PoeClient
+from worker.poe.answer import Flow
+from worker.poe.client import Gate, PoeClient
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.limits import RateLimits
 from worker.queue import GRANT_LIFE, Queue
@@ -32,8 +33,8 @@ _log = logging.getLogger("worker.calls")
 FULL_PAUSE = 0.25
 """Seconds before asking again for an account whose calls in flight we do not know."""
 
-OnEvents = Callable[[list[Event]], Coroutine[None, None, bool]]
-"""Takes a batch, and tells whether more is wanted."""
+OnEvents = Callable[[list[Event]], Flow]
+"""Takes a batch, and tells what is wanted next."""
 
 
 LOST_PAUSE = 0.5
@@ -105,6 +106,7 @@ class Calls:
         on_start: Callable[[], None],
         on_reach: Callable[[Reach], None],
         on_events: OnEvents,
+        passed_on: Callable[[], Awaitable[None]],
     ) -> None:
         """Call Poe for `job` with `token`, which the pool has acquired for it.
 
@@ -142,21 +144,21 @@ class Calls:
         self._in_flight[grant] = token
         try:
             on_start()
-            async with self._poe.answer(
+            answer = self._poe.answer(
                 job,
                 token.secret,
-                may_send=lambda: time.monotonic() < granted.asked + self._guard,
-                on_sent=on_sent,
-                before_send=may_note,
+                gate=Gate(
+                    before_send=may_note,
+                    may_send=lambda: time.monotonic() < granted.asked + self._guard,
+                    on_sent=on_sent,
+                ),
                 on_reach=come_to,
                 kind=kind,
                 model=model,
                 simulate_roles=simulate_roles,
                 attachments=attachments,
-            ) as answer:
-                async for events in answer:
-                    if not await on_events(events):
-                        break
+            )
+            await answer.read(on_events, passed_on)
             note = self._heed(answer.limits, token)
             if not self._pool.is_well(token.id):
                 self._pool.unpark(token.id)

@@ -6,12 +6,10 @@ any memory. So they get no more than this, and nobody else waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from contract.messages import Event
 from contract.offload import Offload, TooCostly
-from worker.shaping import Shaping
 from worker.shaping.checks import TOO_COSTLY, Check, Verdict, decode_verdict, encode
+from worker.shaping.pipeline import Steps
 
 PROCESSES = 2
 SECONDS = 2.0
@@ -28,11 +26,12 @@ class Checker:
             "worker.shaping.checks:judged", processes=PROCESSES, seconds=SECONDS, memory=MEMORY
         )
 
-    async def shape(self, shaping: Shaping, events: Iterable[Event]) -> list[Event]:
-        """Return what the client gets of these events. Raises Mismatch at the answer's end."""
-        steps = shaping.shape(events)
+    async def finish(self, steps: Steps, check: Check) -> list[Event]:
+        """Make this check, and all that the shaping asks for after it.
+
+        Returns what the client gets of the answer's end. Raises Mismatch.
+        """
         try:
-            check = next(steps)
             while True:
                 check = steps.send(await self._verdict(check))
         except StopIteration as done:

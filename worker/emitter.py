@@ -53,9 +53,14 @@ class Outbox:
         self._pending.extend(events)
         self._emitter.wake(self)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for Redis that no more may be read from Poe."""
+        return len(self._pending) > MAX_PENDING_EVENTS and not self.ended
+
     async def room(self) -> None:
-        """Return when not too much is waiting."""
-        while len(self._pending) > MAX_PENDING_EVENTS and not self.ended:
+        """Return when it is not full."""
+        while self.is_full:
             self._changed.clear()
             await self._changed.wait()
 

@@ -33,6 +33,7 @@ from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
 from worker.models import Models
 from worker.openai.query import LEAST_MAX_TOKENS
+from worker.poe.answer import Flow
 from worker.poe.client import NotSent
 from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame, to_failure
 from worker.poe.parameters import thinks
@@ -41,6 +42,8 @@ from worker.replies import Taken
 from worker.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, runs_again
 from worker.route import Kind, emulates_tools, fails_over, route
 from worker.shaping import Mismatch, Shaping, correction, instructed
+from worker.shaping.checks import Check
+from worker.shaping.pipeline import Steps
 from worker.tokens import TokenPool
 
 _log = logging.getLogger("worker.run")
@@ -108,6 +111,8 @@ class JobRun:
     kind: Kind = field(init=False)
     mismatch: Mismatch | None = field(init=False, default=None)
     """The answer that was not what was asked for, so that it is asked for once more."""
+    unchecked: tuple[Steps, Check] | None = field(init=False, default=None)
+    """The shaping of the answer's end, and the check that it waits for."""
     shaping: Shaping = field(init=False)
     """What is made of the events of the present call."""
     task: asyncio.Task[None] | None = None
@@ -264,7 +269,9 @@ class JobRun:
                     on_start=self._on_start,
                     on_reach=self._on_reach,
                     on_events=self._on_events,
+                    passed_on=self.outbox.room,
                 )
+                await self._finish_checks()
             except (Unavailable, NotSent, *RedisFault):
                 if self.begun:
                     raise
@@ -307,20 +314,35 @@ class JobRun:
         self.reach = reach
         self.spent = self.spent or reach >= Reach.ANSWERED
 
-    async def _on_events(self, events: list[Event]) -> bool:
-        """Take what came; tell whether the call is to go on."""
-        # An upstream that has ended is left to hang up by itself.
-        over = any(is_terminal(event) for event in events)
+    def _on_events(self, events: list[Event]) -> Flow:
+        """Take what came; return whether the call is to go on."""
+        steps = self.shaping.shape(events)
         try:
-            self._put(await self.worker.checker.shape(self.shaping, events))
+            # Whatever asks for a check asks at the answer's end, which can wait for the verdict.
+            self.unchecked = steps, next(steps)
+        except StopIteration as done:
+            self._put(done.value)
+            if not self.ended:
+                return Flow.WAIT if self.outbox.is_full else Flow.MORE
         except Mismatch as mismatch:
-            self.mismatch = mismatch
-            # An answer in a wrong form gets one more try, if the client has seen nothing of it.
-            if self.begun or CORRECTED in self.tried or mismatch.is_final:
-                self._put(mismatch.end)
-            return over
-        await self.outbox.room()
-        return over or not self.ended
+            self._note_mismatch(mismatch)
+        return Flow.ENOUGH
+
+    async def _finish_checks(self) -> None:
+        """Have the answer's end checked, if it asked for that."""
+        if self.unchecked is None:
+            return
+        (steps, check), self.unchecked = self.unchecked, None
+        try:
+            self._put(await self.worker.checker.finish(steps, check))
+        except Mismatch as mismatch:
+            self._note_mismatch(mismatch)
+
+    def _note_mismatch(self, mismatch: Mismatch) -> None:
+        self.mismatch = mismatch
+        # An answer in a wrong form gets one more try, if the client has seen nothing of it.
+        if self.begun or CORRECTED in self.tried or mismatch.is_final:
+            self._put(mismatch.end)
 
     def _put(self, events: Sequence[Event]) -> None:
         self.begun = self.begun or any(is_output(event) for event in events)

@@ -15,7 +15,8 @@ import pytest
 
 from contract.messages import Event, Failed, Finished, Job, Message, Replaced, Text
 from simulated_poe import SimulatedPoe
-from worker.poe.client import Answer, NotSent, PoeClient
+from worker.poe.answer import Answer, Flow
+from worker.poe.client import Gate, NotSent, PoeClient
 from worker.poe.errors import LONGEST_MESSAGE
 from worker.poe.faults import Fault, FaultKind, Reach, to_failure
 from worker.poe.limits import RateLimits
@@ -156,12 +157,30 @@ def client(
 
 
 def ask(poe: PoeClient, job: Job = JOB, secret: str = SECRET) -> Answer:
-    return poe.answer(job, secret, may_send=lambda: True, on_sent=lambda: None)
+    return poe.answer(job, secret, gate=gate())
 
 
 async def collect(answer: Answer) -> list[Event]:
-    async with answer:
-        return [event async for batch in answer for event in batch]
+    events: list[Event] = []
+    await answer.read(taking_into(events))
+    return events
+
+
+def taking_into(events: list[Event]) -> Callable[[list[Event]], Flow]:
+    def take(batch: list[Event]) -> Flow:
+        events.extend(batch)
+        return Flow.MORE
+
+    return take
+
+
+def gate(
+    may_send: Callable[[], bool] = lambda: True, on_sent: Callable[[], None] = lambda: None
+) -> Gate:
+    async def ready() -> bool:
+        return True
+
+    return Gate(ready, may_send, on_sent)
 
 
 def read(events: list[Event]) -> str:
@@ -198,15 +217,14 @@ async def test_asks_a_bot_and_brings_its_answer() -> None:
 
     job = Job("j1", "c1", "Bot/é?#", (Message("user", "Hi"),))
     async with raw_poe(script) as raw, client(raw.url + "/") as poe:
-        answer = poe.answer(
-            job, SECRET, may_send=lambda: not requests, on_sent=lambda: sent.append(len(requests))
-        )
+        passing = gate(lambda: not requests, lambda: sent.append(len(requests)))
+        answer = poe.answer(job, SECRET, gate=passing)
         events = await collect(answer)
 
     head, _, body = requests[0].partition(b"\r\n\r\n")
     assert events == [Text("Hello"), Finished()]
     assert sent == [0]
-    assert answer.sent
+    assert answer.reach is Reach.BEGUN
     assert head.startswith(b"POST /bot/Bot%2F%C3%A9%3F%23 HTTP/1.1\r\n")
     assert f"authorization: bearer {SECRET}".encode() in head.lower()
     assert b"accept: text/event-stream" in head.lower()
@@ -223,11 +241,15 @@ async def test_every_batch_comes_out_as_it_comes_in() -> None:
         await seen.wait()  # for ever, if the client waits for more
         await call.send(chunk(HELLO + HELLO), chunk(DONE), END)
 
-    async with raw_poe(script) as raw, client(raw.url) as poe, ask(poe) as answer:
-        batches = []
-        async for batch in answer:
-            batches.append(batch)
-            seen.set()
+    batches: list[list[Event]] = []
+
+    def take(batch: list[Event]) -> Flow:
+        batches.append(batch)
+        seen.set()
+        return Flow.MORE
+
+    async with raw_poe(script) as raw, client(raw.url) as poe:
+        await ask(poe).read(take)
 
     assert batches[0] == [Text("Hello")]
     assert [event for batch in batches for event in batch][1:] == [
@@ -306,10 +328,10 @@ LIMIT = b'{"error": {"code": 429, "type": "rate_limit_error", "message": "x", "m
         pytest.param(HEAD + END, FaultKind.EMPTY, id="an empty body"),
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", FaultKind.PROTOCOL, id="not HTTP"),
         pytest.param(
-            HEAD[:-2] + b"X: " + b"y" * 20_000 + b"\r\n\r\n", FaultKind.PROTOCOL, id="a huge header"
+            HEAD[:-2] + b"X: " + b"y" * 70_000 + b"\r\n\r\n", FaultKind.PROTOCOL, id="a huge header"
         ),
         pytest.param(HEAD + b"zzz\r\n", FaultKind.PROTOCOL, id="not chunks"),
-        pytest.param(HEAD + chunk(b"event: text\ndata: {\n\n"), FaultKind.PROTOCOL, id="not JSON"),
+        pytest.param(HEAD + chunk(b"event: text\ndata: {\n\n"), FaultKind.CUT, id="not JSON, and then cut"),
         pytest.param(
             HEAD + chunk(b'event: error\ndata: {"text": "Bot does not exist"}\n\n' + DONE) + END,
             FaultKind.MODEL_NOT_FOUND,
@@ -385,14 +407,14 @@ async def test_what_came_before_a_failure_is_not_lost(ending: Script, kind: Faul
 
     events: list[Event] = []
 
-    async def read(answer: Answer) -> None:
-        async for batch in answer:
-            events.extend(batch)
-            seen.set()
+    def take(batch: list[Event]) -> Flow:
+        events.extend(batch)
+        seen.set()
+        return Flow.MORE
 
-    async with raw_poe(script) as raw, client(raw.url) as poe, ask(poe) as answer:
+    async with raw_poe(script) as raw, client(raw.url) as poe:
         with pytest.raises(Fault) as caught:
-            await read(answer)
+            await ask(poe).read(take)
 
     assert events == [Text("Hello")]
     assert caught.value.kind is kind
@@ -486,14 +508,7 @@ async def test_a_fault_tells_how_far_the_call_had_come(answer: bytes, reach: Rea
 
     async with raw_poe(says(answer)) as raw, client(raw.url) as poe:
         with pytest.raises(Fault) as raised:
-            await collect(
-                poe.answer(
-                    *(JOB, SECRET),
-                    may_send=lambda: True,
-                    on_sent=lambda: None,
-                    on_reach=told.append,
-                )
-            )
+            await collect(poe.answer(JOB, SECRET, gate=gate(), on_reach=told.append))
 
     assert raised.value.reach is reach
     assert told == sorted(told)
@@ -508,10 +523,7 @@ async def test_not_a_byte_leaves_unless_it_may_be_noted_first() -> None:
         with pytest.raises(NotSent):
             await collect(
                 poe.answer(
-                    *(JOB, SECRET),
-                    may_send=lambda: True,
-                    on_sent=lambda: pytest.fail("sent"),
-                    before_send=before_send,
+                    JOB, SECRET, gate=Gate(before_send, lambda: True, lambda: pytest.fail("sent"))
                 )
             )
 
@@ -528,10 +540,9 @@ async def test_a_note_that_takes_longer_than_the_grant_stops_the_call() -> None:
         with pytest.raises(NotSent):
             await collect(
                 poe.answer(
-                    *(JOB, SECRET),
-                    may_send=lambda: granted,
-                    on_sent=lambda: pytest.fail("sent"),
-                    before_send=before_send,
+                    JOB,
+                    SECRET,
+                    gate=Gate(before_send, lambda: granted, lambda: pytest.fail("sent")),
                 )
             )
 
@@ -567,7 +578,6 @@ async def test_a_name_that_does_not_resolve_is_a_fault_before_sending() -> None:
     assert (fault.kind, fault.sent) == (FaultKind.UNREACHABLE, False)
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body")  # aiohttp would rather have a file
 @pytest.mark.parametrize("size", [10, 3_000_000], ids=["a short query", "a long query"])
 async def test_not_a_byte_leaves_when_the_grant_is_gone(size: int) -> None:
     received: list[bytes] = []
@@ -582,14 +592,14 @@ async def test_not_a_byte_leaves_when_the_grant_is_gone(size: int) -> None:
         return False
 
     async with raw_poe(script) as raw, client(raw.url) as poe:
-        answer = poe.answer(job, SECRET, may_send=may_send, on_sent=lambda: pytest.fail("sent"))
+        answer = poe.answer(job, SECRET, gate=gate(may_send, lambda: pytest.fail("sent")))
         with pytest.raises(NotSent):
             await collect(answer)
         await asyncio.gather(*raw.tasks)
 
     assert received == [b""]
     assert asked_with in ([0], [1])  # the connection is there; the server may not know it yet
-    assert not answer.sent
+    assert answer.reach is Reach.UNSENT
 
 
 async def test_not_a_byte_leaves_over_a_used_connection_either() -> None:
@@ -604,7 +614,7 @@ async def test_not_a_byte_leaves_over_a_used_connection_either() -> None:
         await collect(ask(poe))
         with pytest.raises(NotSent):
             await collect(
-                poe.answer(JOB, SECRET, may_send=lambda: False, on_sent=lambda: pytest.fail("sent"))
+                poe.answer(JOB, SECRET, gate=gate(lambda: False, lambda: pytest.fail("sent")))
             )
         await asyncio.gather(*raw.tasks)
 
@@ -630,7 +640,7 @@ async def test_between_the_look_at_the_grant_and_the_sending_nothing_else_can_ha
 
     with server:
         async with client(f"http://127.0.0.1:{server.getsockname()[1]}") as poe:
-            answer = poe.answer(JOB, SECRET, may_send=may_send, on_sent=lambda: None)
+            answer = poe.answer(JOB, SECRET, gate=gate(may_send))
             with pytest.raises(Fault):
                 await collect(answer)
         peer[0].close()
@@ -656,7 +666,7 @@ async def test_the_grant_is_not_looked_at_before_there_is_a_connection() -> None
             "https://poe.invalid", max_connections=1, proxy=raw.url, connect_timeout=0.1
         ) as poe,
     ):
-        answer = poe.answer(JOB, SECRET, may_send=may_send, on_sent=lambda: None)
+        answer = poe.answer(JOB, SECRET, gate=gate(may_send))
         with pytest.raises(Fault) as caught:
             await collect(answer)
 
@@ -703,19 +713,55 @@ async def test_leaving_early_hangs_up_at_once() -> None:
         left.set()
 
     async with raw_poe(script) as raw, client(raw.url) as poe:
-        async with ask(poe) as answer:
-            async for _ in answer:
-                break
+        await ask(poe).read(lambda _: Flow.ENOUGH)
         await asyncio.wait_for(left.wait(), 5)
-        await answer.aclose()
 
 
-async def test_an_answer_that_nobody_iterates_sends_nothing() -> None:
+async def test_an_answer_that_nobody_reads_sends_nothing() -> None:
     async with raw_poe(says()) as raw, client(raw.url) as poe:
-        async with ask(poe) as answer:
-            pass
+        answer = ask(poe)
 
-        assert (raw.connections, answer.sent) == (0, False)
+        assert (raw.connections, answer.reach) == (0, Reach.UNSENT)
+
+
+async def test_an_answer_that_is_faster_than_its_taker_waits_for_it() -> None:
+    passed_on: list[int] = []
+    events: list[Event] = []
+
+    async def script(call: Call) -> None:
+        await call.request()
+        await call.send(HEAD, *[chunk(HELLO) for _ in range(50)], chunk(DONE), END)
+
+    def take(batch: list[Event]) -> Flow:
+        events.extend(batch)
+        return Flow.WAIT
+
+    async def pass_on() -> None:
+        passed_on.append(len(events))
+
+    async with raw_poe(script) as raw, client(raw.url) as poe:
+        await ask(poe).read(take, pass_on)
+
+    assert events == [Text("Hello")] * 50 + [Finished()]
+    assert passed_on
+
+
+async def test_what_fails_in_the_taker_fails_the_reading_and_hangs_up() -> None:
+    left = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await call.request()
+        await call.send(HEAD, chunk(HELLO))
+        await call.left()
+        left.set()
+
+    def take(_: list[Event]) -> Flow:
+        raise RuntimeError("of our own")
+
+    async with raw_poe(script) as raw, client(raw.url) as poe:
+        with pytest.raises(RuntimeError, match="of our own"):
+            await ask(poe).read(take)
+        await asyncio.wait_for(left.wait(), 5)
 
 
 async def test_answers_follow_each_other_on_one_connection_without_cookies() -> None:

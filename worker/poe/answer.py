@@ -1,60 +1,65 @@
-"""One request to Poe and its answer, as batches of the contract's events."""
+"""One request to Poe and its answer, as batches of the contract's events.
+
+A batch goes from the socket to whoever takes it in one call. The task that waits in `read` wakes at
+the answer's end, and when it comes faster than it is taken.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
+import time
+from collections.abc import Awaitable, Callable
 
 import httpx
 
 from contract.messages import Event
-from worker.poe.body import is_event_stream, is_json, refusal, whole
-from worker.poe.connections import FOREIGN, Gate, translated
-from worker.poe.faults import Fault, Reach
+from worker.poe.body import ERROR_TIME, LONGEST_BODY, LONGEST_ERROR
+from worker.poe.errors import from_status
+from worker.poe.faults import Fault, FaultKind, Reach
+from worker.poe.foreign import translated
+from worker.poe.http1 import Connection, Connections, Gate
 from worker.poe.limits import RateLimits, limits_from
 from worker.poe.reading import Reading
 from worker.poe.sse import EventDecoder, ServerSentEvent
 
 _log = logging.getLogger("worker.poe.answer")
 
-_LINGER = 0.5
-"""Seconds after its last event in which the body may end, so that its connection can be used
-again."""
-
 _TRAILER = 5.0
 """Seconds after the answer's last word in which token counts may come."""
 
 
+class Flow(enum.Enum):
+    """What whoever takes the batches says to each."""
+
+    MORE = enum.auto()
+    """Go on."""
+    WAIT = enum.auto()
+    """Go on when what was taken has been passed on."""
+    ENOUGH = enum.auto()
+    """Hang up: nothing more is wanted."""
+
+
 class Answer:
-    """Iterate batches of events, inside `async with`.
+    """One answer, read once by `read`.
 
-    Nothing is sent before the iteration begins. A batch is what one read from the network gave;
-    the last one ends with `Finished`, and the iteration ends after it: at once, or when the
-    connection is fit to be used again. Leaving the block earlier, or being cancelled, closes the
-    connection at once.
-
-    `timeout` bounds, in seconds, the wait for the headers and any silence after them: every byte
-    re-arms it. `answer_timeout` bounds all of the answer.
-
-    The iteration raises Fault, or NotSent when the use of the token was no longer granted.
+    `connect_timeout` bounds, in seconds, the wait for a connection. `timeout` bounds the wait for
+    the headers and any silence after them: every byte re-arms it. `answer_timeout` bounds all of
+    the answer. `on_reach` is told, each time, how far the call has come.
     """
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        connections: Connections,
         request: Callable[[], httpx.Request],
         stream: Reading,
         secret: str,
         *,
-        may_send: Callable[[], bool],
-        on_sent: Callable[[], None],
+        gate: Gate,
+        connect_timeout: float,
         timeout: float,
         answer_timeout: float,
-        before_send: Callable[[], Awaitable[bool]] | None = None,
         on_reach: Callable[[Reach], None] = lambda _: None,
         takes_json: bool = False,
     ) -> None:
@@ -62,137 +67,232 @@ class Answer:
         """What the headers said; None before they came, and where they say nothing."""
         self.reach = Reach.UNSENT
         """How far the call has come."""
-        self._on_reach = on_reach
-        self._http = http
+        self._connections = connections
         self._request = request
+        self._stream = stream
         self._secret = secret
-        self._on_sent = on_sent
+        self._gate = gate
+        self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._answer_timeout = answer_timeout
+        self._on_reach = on_reach
         self._takes_json = takes_json
-        self._gate = Gate(may_send, self._sending, before_send)
         self._decoder = EventDecoder()
-        self._stream = stream
-        self._limit = asyncio.timeout(None)
-        self._last_deadline = self._deadline = 0.0
-        self._batches = self._run()
+        self._take: Callable[[list[Event]], Flow] = lambda _: Flow.MORE
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._status = 0
+        self._headers = httpx.Headers()
+        self._body: bytearray | None = None
+        """What has come of a body that is no event stream."""
+        self._is_refusal = False
+        """Whether that body says why there is no answer; else it is an answer, told as a whole."""
+        self._end = self._deadline = 0.0
+        """When all of it, and when the next byte, must have come."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._changed = asyncio.Event()
+        """It is over, or paused."""
+        self._paused = False
+        self._over = False
+        self._error: Exception | None = None
 
     def __repr__(self) -> str:
-        return f"<Answer {'sent' if self.sent else 'not sent'}>"
+        return f"<Answer {self.reach.name.lower()}>"
 
-    @property
-    def sent(self) -> bool:
-        """Tell whether any byte of the request may have left."""
-        return self._gate.sent
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
+    async def read(
         self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        take: Callable[[list[Event]], Flow],
+        passed_on: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        await self.aclose()
+        """Send the request, give `take` each batch as it comes, and return at the answer's end.
 
-    def __aiter__(self) -> AsyncIterator[list[Event]]:
-        return self._batches
+        The last batch ends with `Finished`, unless `take` has had enough before. After
+        `Flow.WAIT` nothing more is read until `passed_on` returns. Raises Fault, or NotSent where
+        the gate was closed. When cancelled, the connection is closed at once.
+        """
+        self._take = take
+        try:
+            with translated(self._secret, lambda: self.reach > Reach.UNSENT):
+                self._connection = await self._connections.send(
+                    self._request(),
+                    self,
+                    connect_timeout=self._connect_timeout,
+                    gate=Gate(self._gate.before_send, self._gate.may_send, self._sending),
+                )
+                await self._until_over(passed_on)
+        except Fault as fault:
+            fault.reached = self.reach
+            raise
+        finally:
+            self._close()
 
-    async def aclose(self) -> None:
-        """Close the connection, unless the answer has ended well."""
-        await self._batches.aclose()
+    async def _until_over(self, passed_on: Callable[[], Awaitable[None]] | None) -> None:
+        while True:
+            await self._changed.wait()
+            if self._over:
+                break
+            self._changed.clear()
+            if passed_on is not None:
+                await passed_on()
+            self._paused = False
+            self._rearm()
+            if self._connection is not None:
+                self._connection.resume()
+        if self._error is not None:
+            raise self._error
 
-    async def _run(self) -> AsyncGenerator[list[Event], None]:
-        with self._marked(), translated(self._gate, self._secret):
-            response = await self._send()
-            try:
-                self._come_to(Reach.ANSWERED if response.is_success else Reach.REFUSED)
-                self.limits = limits_from(response.headers)
-                if self._takes_json and is_json(response):
-                    if batch := await self._whole(response):
-                        yield batch
-                elif not is_event_stream(response):
-                    raise await refusal(response)
-                body = response.aiter_bytes()
-                while not self._stream.is_over:
-                    if batch := self._take(await self._next_chunk(body)):
-                        yield batch
-                if self._stream.fault:
-                    raise self._stream.fault
-                await _linger(body)
-            finally:
-                self._tell_skipped()
-                await response.aclose()
+    def on_head(self, status: int, headers: httpx.Headers) -> None:
+        """The status has come."""
+        self._status, self._headers = status, headers
+        self._come_to(Reach.ANSWERED if 200 <= status < 300 else Reach.REFUSED)
+        self.limits = limits_from(headers)
+        content_type = headers.get("content-type", "text/event-stream").lower()
+        is_json = self._takes_json and content_type.startswith("application/json")
+        if status != 200 or not (is_json or content_type.startswith("text/event-stream")):
+            self._is_refusal = True
+            # The status has said the most.
+            self._end = min(self._end, self._loop.time() + ERROR_TIME)
+        if is_json or self._is_refusal:
+            self._body = bytearray()
+        self._rearm()
 
-    def _tell_skipped(self) -> None:
-        if self._stream.skipped:
-            skipped = {"events": self._stream.skipped}
-            _log.warning("a part of an answer could not be read and was skipped", extra=skipped)
+    def on_data(self, data: bytes) -> None:
+        """More of the body has come."""
+        if self._over:
+            return
+        self._rearm()
+        if self._body is not None:
+            self._gather(self._body, data)
+            return
+        try:
+            batch = self._stream.feed(self._decoder.feed(data))
+        except Fault as fault:
+            self._finish(fault)
+        else:
+            self._give(batch)
 
-    async def _send(self) -> httpx.Response:
-        """Return the response when its headers are here."""
-        # Connecting is timed by aiohttp; from the sending on, the first event's time runs.
-        async with self._limit:
-            with self._gate.entered():
-                return await self._http.send(self._request(), stream=True)
+    def on_end(self) -> None:
+        """The body is complete."""
+        if self._over:
+            return
+        if self._is_refusal:
+            self._refuse()
+        elif self._body is not None:
+            event = ServerSentEvent("message", bytes(self._body))
+            self._give(self._stream.feed([event]) + self._stream.end())
+            self._finish(None)
+        else:
+            self._end_stream()
+
+    def on_lost(self, error: Exception) -> None:
+        """The connection is gone."""
+        if self._over:
+            return
+        if self._is_refusal:
+            self._refuse()
+        elif self._stream.is_complete:
+            self._end_stream()
+        else:
+            self._finish(error)
 
     def _sending(self) -> None:
-        self._last_deadline = asyncio.get_running_loop().time() + self._answer_timeout
+        """The request leaves in this very moment."""
+        self._end = self._loop.time() + self._answer_timeout
         self._rearm()
-        self._limit.reschedule(self._deadline)
-        self._on_sent()
+        self._set_timer(self._deadline)
+        self._gate.on_sent()
         self._come_to(Reach.SENT)
+
+    def _gather(self, body: bytearray, data: bytes) -> None:
+        body += data
+        if self._is_refusal and len(body) > LONGEST_ERROR:
+            self._refuse()
+        elif len(body) > LONGEST_BODY:
+            self._finish(Fault(FaultKind.PROTOCOL))
+
+    def _refuse(self) -> None:
+        """End with why there is no answer; of a body that is cut or slow, with what is known."""
+        body = bytes(self._body or b"")
+        self._finish(from_status(self._status, self._headers, body, time.time()))
+
+    def _end_stream(self) -> None:
+        try:
+            batch = self._stream.feed(self._decoder.close()) + self._stream.end()
+        except Fault as fault:
+            self._finish(fault)
+        else:
+            self._give(batch)
+            self._finish(None)
+
+    def _give(self, batch: list[Event]) -> None:
+        if self._stream.begun:
+            self._come_to(Reach.BEGUN)
+        flow = Flow.MORE
+        if batch:
+            try:
+                flow = self._take(batch)
+            except Exception as error:
+                # It is of the task that reads, which must not wait for ever.
+                self._finish(error)
+                return
+        if self._stream.is_over or flow is Flow.ENOUGH:
+            self._finish(None)
+        elif flow is Flow.WAIT and not self._paused:
+            self._paused = True
+            if self._connection is not None:
+                self._connection.pause()
+            self._changed.set()
+
+    def _finish(self, error: Exception | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._error = error or self._stream.fault
+        if self._stream.finished and self._connection is not None:
+            # Its body may still end, so that the connection can be used again.
+            self._connection.leave()
+            self._connection = None
+        self._changed.set()
 
     def _come_to(self, reach: Reach) -> None:
         if reach > self.reach:
             self.reach = reach
             self._on_reach(reach)
 
-    @contextmanager
-    def _marked(self) -> Iterator[None]:
-        """Tell with each fault how far the call had come."""
-        try:
-            yield
-        except Fault as fault:
-            fault.reached = self.reach
-            raise
-
-    async def _whole(self, response: httpx.Response) -> list[Event]:
-        """Read an answer that is no stream, as a stream of a single event."""
-        async with asyncio.timeout_at(self._deadline):
-            event = ServerSentEvent("message", await whole(response))
-        return self._stream.feed([event]) + self._stream.end()
-
-    async def _next_chunk(self, body: AsyncIterator[bytes]) -> bytes | None:
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                return await anext(body, None)
-        except FOREIGN:
-            if self._stream.is_complete:
-                return None
-            raise
-
-    def _take(self, chunk: bytes | None) -> list[Event]:
-        if chunk is None:
-            return self._stream.feed(self._decoder.close()) + self._stream.end()
-        batch = self._stream.feed(self._decoder.feed(chunk))
-        if self._stream.begun:
-            self._come_to(Reach.BEGUN)
-        self._rearm()
-        return batch
-
     def _rearm(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if self._stream.is_complete:
             # Counted from the last word, whatever may follow it.
             self._deadline = min(self._deadline, now + _TRAILER)
         else:
-            self._deadline = min(now + self._timeout, self._last_deadline)
+            self._deadline = min(now + self._timeout, self._end)
+        if self._deadline < self._timer_at:
+            self._set_timer(self._deadline)
 
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(at, self._look), at
 
-async def _linger(body: AsyncIterator[bytes]) -> None:
-    with suppress(*FOREIGN):
-        async with asyncio.timeout(_LINGER):
-            async for _ in body:
-                pass
+    def _look(self) -> None:
+        """See whether the time is up: one timer serves the whole answer."""
+        now = self._loop.time()
+        if self._paused or now < self._deadline:
+            self._set_timer(now + self._timeout if self._paused else self._deadline)
+        elif self._is_refusal:
+            self._refuse()
+        elif self._stream.is_complete:
+            self._end_stream()
+        else:
+            self._finish(TimeoutError())
+
+    def _close(self) -> None:
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connection is not None:
+            self._connection.close()
+        if self._stream.skipped:
+            skipped = {"events": self._stream.skipped}
+            _log.warning("a part of an answer could not be read and was skipped", extra=skipped)

@@ -8,46 +8,34 @@ from contextlib import suppress
 
 import httpx
 
-from worker.poe.connections import FOREIGN
 from worker.poe.errors import from_status
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.foreign import FOREIGN
 
-_LONGEST_ERROR = 64 * 1024
+LONGEST_ERROR = 64 * 1024
 """Bytes of an error. Poe's are below 1 KiB; the pages of proxies on the way are longer."""
 
-_ERROR_TIME = 5.0
+ERROR_TIME = 5.0
 """Seconds for an error's body: its status has said the most."""
 
-_LONGEST_BODY = 16 * 1024 * 1024
+LONGEST_BODY = 16 * 1024 * 1024
 """Bytes of anything else: ten times what a catalogue of 341 models took in 2026."""
-
-
-def is_event_stream(response: httpx.Response) -> bool:
-    """Tell whether the body is an answer; the status has more to say than the content type."""
-    content_type = response.headers.get("content-type", "text/event-stream")
-    return response.status_code == 200 and content_type.lower().startswith("text/event-stream")
-
-
-def is_json(response: httpx.Response) -> bool:
-    """Tell whether the body is an answer that is told as a whole."""
-    content_type = response.headers.get("content-type", "").lower()
-    return response.status_code == 200 and content_type.startswith("application/json")
 
 
 async def refusal(response: httpx.Response) -> Fault:
     """Read why there is no answer; with a body that is cut or slow, tell what is known."""
     body = bytearray()
     with suppress(*FOREIGN):
-        async with asyncio.timeout(_ERROR_TIME):
-            await _read(response, body, _LONGEST_ERROR)
+        async with asyncio.timeout(ERROR_TIME):
+            await _read(response, body, LONGEST_ERROR)
     return from_status(response.status_code, response.headers, bytes(body), time.time())
 
 
 async def whole(response: httpx.Response) -> bytes:
     """Read all of a body. Raises Fault(PROTOCOL) when it is too long."""
     body = bytearray()
-    await _read(response, body, _LONGEST_BODY)
-    if len(body) > _LONGEST_BODY:
+    await _read(response, body, LONGEST_BODY)
+    if len(body) > LONGEST_BODY:
         raise Fault(FaultKind.PROTOCOL)
     return bytes(body)
 

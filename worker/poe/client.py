@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -22,12 +22,14 @@ from worker.openai.stream import ChatStream
 from worker.poe.answer import Answer
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
-from worker.poe.connections import Gate, NotSent, translated, transport
 from worker.poe.faults import Fault, FaultKind, Reach
+from worker.poe.foreign import translated
+from worker.poe.http1 import Connections, Gate, NotSent
+from worker.poe.transport import Transport
 from worker.poe.uploads import File, Link, UploadedFile, upload, upload_url
 from worker.route import CHAT, Kind, is_media
 
-__all__ = ["Answer", "NotSent", "PoeClient"]
+__all__ = ["Answer", "Gate", "NotSent", "PoeClient"]
 
 _HEADERS = {
     "Accept": "text/event-stream",
@@ -68,11 +70,13 @@ class PoeClient:
         self._uploads_to = uploads_to or upload_url(self._base_url)
         self._timeout = timeout
         self._answer_timeout = answer_timeout
+        self._connect_timeout = connect_timeout
+        self._connections = Connections(max_connections=max_connections, proxy=_proxy(proxy))
         self._http = httpx.AsyncClient(
-            transport=transport(max_connections, proxy),
+            transport=Transport(self._connections, connect_timeout),
             headers=_HEADERS,
-            # Reading and writing are timed by whoever waits for them, up to the first event.
-            timeout=httpx.Timeout(None, connect=connect_timeout, pool=connect_timeout),
+            timeout=None,  # noqa: S113  # whoever waits for a response times it
+            # A cookie would tie the accounts of different tokens together.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
         )
@@ -87,15 +91,14 @@ class PoeClient:
         traceback: TracebackType | None,
     ) -> None:
         await self._http.aclose()
+        await self._connections.aclose()
 
     def answer(
         self,
         job: Job,
         secret: str,
         *,
-        may_send: Callable[[], bool],
-        on_sent: Callable[[], None],
-        before_send: Callable[[], Awaitable[bool]] | None = None,
+        gate: Gate,
         on_reach: Callable[[Reach], None] = lambda _: None,
         kind: Kind = Kind.BOT,
         model: Model | None = None,
@@ -106,35 +109,32 @@ class PoeClient:
 
         `model` is the catalogue's entry, if it has one. `attachments` are for the bot protocol.
 
-        `before_send` and then `may_send` are asked once, with the connection open and nothing
-        written. If both say yes, `on_sent` is called and the request leaves, with nothing in
-        between. `on_reach` is told, each time, how far the call has come.
+        `gate` is passed with the connection open and nothing written; if it is open, the request
+        leaves with nothing in between. `on_reach` is told, each time, how far the call has come.
         """
         tools = [tool.name for tool in job.options.tools]
         if kind is Kind.BOT:
             return Answer(
-                self._http,
+                self._connections,
                 partial(self._query, job, model, secret, simulate_roles, attachments),
                 AnswerStream(tools=tools),
                 secret,
-                may_send=may_send,
-                on_sent=on_sent,
-                before_send=before_send,
+                gate=gate,
                 on_reach=on_reach,
+                connect_timeout=self._connect_timeout,
                 timeout=self._timeout,
                 answer_timeout=self._answer_timeout,
             )
         # Poe advises to take what is no text as a whole.
         stream = not is_media(model)
         return Answer(
-            self._http,
+            self._connections,
             partial(self._chat, job, model, secret, simulate_roles, stream),
             ChatStream(tools=tools),
             secret,
-            may_send=may_send,
-            on_sent=on_sent,
-            before_send=before_send,
+            gate=gate,
             on_reach=on_reach,
+            connect_timeout=self._connect_timeout,
             answer_timeout=self._answer_timeout,
             timeout=self._timeout if stream else max(self._timeout, LONGEST_WHOLE),
             takes_json=True,
@@ -193,8 +193,7 @@ class PoeClient:
         )
 
     async def _get(self, path: str, secret: str = "") -> bytes:
-        gate = Gate()
-        with translated(gate, secret), gate.entered():
+        with translated(secret):
             async with asyncio.timeout(self._timeout):
                 headers = {"Accept": "application/json"} | _authorization(secret)
                 url = self._base_url + path
@@ -202,6 +201,14 @@ class PoeClient:
                     if response.status_code != 200:
                         raise await refusal(response)
                     return await whole(response)
+
+
+def _proxy(url: str | None) -> httpx.URL | None:
+    if not url:
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("a proxy must be an http:// or https:// URL; SOCKS is not supported")
+    return httpx.URL(url)
 
 
 def _authorization(secret: str) -> dict[str, str]:

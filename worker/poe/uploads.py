@@ -13,8 +13,8 @@ import httpx
 import msgspec
 
 from worker.poe.body import refusal, whole
-from worker.poe.connections import Gate, translated
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.foreign import translated
 from worker.poe.loose import object_of, parse, string_of
 
 UPLOAD_TIME = 60.0
@@ -84,8 +84,7 @@ async def upload(
 async def _upload(
     http: httpx.AsyncClient, url: str, source: File | Link, authorization: str
 ) -> UploadedFile:
-    gate = Gate()
-    with translated(gate, authorization), gate.entered():
+    with translated(authorization):
         async with asyncio.timeout(UPLOAD_TIME):
             headers = {"Accept": "application/json", "Authorization": authorization}
             files, fields = None, None

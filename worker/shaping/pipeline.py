@@ -21,6 +21,9 @@ from worker.shaping.reasoning import ThoughtSplitter
 from worker.shaping.strict import StrictCalls
 from worker.shaping.structured import JsonAnswer
 
+Steps = Generator[Check, Verdict, list[Event]]
+"""The shaping of some events, which asks for checks on the way."""
+
 
 class Stage(Protocol):
     """One step of the shaping, for one attempt."""
@@ -74,7 +77,7 @@ class Shaping:
             shaped: list[Event] = done.value
             return shaped
 
-    def shape(self, events: Iterable[Event]) -> Generator[Check, Verdict, list[Event]]:
+    def shape(self, events: Iterable[Event]) -> Steps:
         """Return what the client gets of these events; nothing after a terminal one.
 
         Yields the checks that it waits for, and is to be sent their verdicts. Raises Mismatch at
