@@ -645,6 +645,22 @@ async def test_what_no_token_can_answer_is_refused_at_once(
         assert_proper_error(answer, status, code)
 
 
+async def test_an_empty_key_refuses_nobody_while_a_good_one_is_between_owners(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as own, own.gateway.http() as http:
+        await own.worker.beat(TokenCounts(parked=1), others=1)
+
+        async def seen() -> bool:
+            return await own.metric("poe2gpt_tokens", {"state": "parked"}) == 1
+
+        await eventually(seen, "the worker's report")
+        asked = asyncio.create_task(http.post(CHAT, json=asking()))
+        await own.worker.take(words)
+
+        assert (await asked).status_code == 200
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
     tmp_path: Path, stream: bool

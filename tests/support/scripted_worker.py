@@ -95,9 +95,11 @@ class ScriptedWorker:
             for name in ("beat", "dispatch", "append")
         }
 
-    async def beat(self, tokens: TokenCounts | None = None, capacity: float = 100.0) -> None:
-        """Be alive, with these tokens."""
-        report = WorkerReport(self.name, "test", tokens or TokenCounts(free=1), 0, capacity)
+    async def beat(
+        self, tokens: TokenCounts | None = None, capacity: float = 100.0, others: int = 0
+    ) -> None:
+        """Be alive, with these tokens, and so many that may be well and are not owned."""
+        report = WorkerReport(self.name, "test", tokens or TokenCounts(free=1), 0, capacity, others)
         await self._script["beat"](args=[0, self.name, LIFE_MS, 0, encode(report)])
 
     async def take(self, script: Script | None = None) -> Answering:
