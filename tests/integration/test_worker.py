@@ -457,4 +457,5 @@ async def test_a_worker_leaves_nothing_behind_but_what_is_meant_to_last(
         keys.client("ann"),
         keys.jobs("ann"),
         keys.BELL,
+        keys.CLOCK,
     }
