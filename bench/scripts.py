@@ -84,8 +84,9 @@ async def _dispatch(redis: Redis, _: int, jobs: int) -> float:
 
 
 def _enqueue_args(n: int, clients: int) -> list[str | int]:
-    client = f"c{n % clients}"
-    return [0, f"job-{n}", client, "g", "x" * 500, 10**9, 1, 10**6, 10**6, 10**9, "", ""]
+    client, most = f"c{n % clients}", 10**9
+    terms = [10**9, 1, most, most, 10**9, "", "", "", 1, 500, most, most]
+    return [0, f"job{n}", client, "g", "x" * 500, *terms]
 
 
 async def _cpu(redis: Redis) -> float:

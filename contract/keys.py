@@ -19,6 +19,7 @@ TOTALS = PREFIX + "totals"
 CLOCK = PREFIX + "clock"
 """What is known of Redis's clock; see clock.lua."""
 ABANDONED = PREFIX + "abandoned"
+PAYLOADS = PREFIX + "payloads"
 WORKERS = PREFIX + "workers"
 GATEWAYS = PREFIX + "gateways"
 CATALOGUE = PREFIX + "catalogue"
@@ -27,6 +28,16 @@ CATALOGUE_VERSION = PREFIX + "catalogue:version"
 CATALOGUE_LOCK = PREFIX + "catalogue:lock"
 CATALOGUE_ASKED = PREFIX + "catalogue:asked"
 """Set for a while after somebody has asked for a model that the catalogue does not have."""
+
+
+def choice(job: str, number: int) -> str:
+    """The name of a request's choice, from 0, where the first of them is `job`."""
+    return f"{job}-{number}" if number else job
+
+
+def payload(job: str) -> str:
+    """Where a request is stored, by the name of its first choice."""
+    return f"{PREFIX}payload:{{{job}}}"
 
 
 def jobs(client: str) -> str:

@@ -28,8 +28,18 @@ from gateway.config import AccessToken, GatewayConfig
 from gateway.fleet import Fleet, StartRate
 from gateway.following import Following
 from gateway.http import Request
-from gateway.hub import Admission, Forgotten, Full, Hub, Limited, Mismatch, Resumable, Ticket
-from gateway.line import Standing
+from gateway.hub import (
+    Admission,
+    Forgotten,
+    Full,
+    Heavy,
+    Hub,
+    Limited,
+    Mismatch,
+    Resumable,
+    Ticket,
+    TooLarge,
+)
 from gateway.metrics import Metrics
 from gateway.openai.completions import (
     CompletionCollector,
@@ -43,6 +53,9 @@ from gateway.openai.errors import (
     queue_full,
     queue_timeout,
     rate_limited,
+    storage_full,
+    too_large_to_store,
+    too_many_choices,
     unavailable,
     unsupported_encoding,
 )
@@ -60,6 +73,7 @@ from gateway.resuming import (
     refusal_of,
     unknown_event_id,
 )
+from gateway.storage import most_stored
 from gateway.stream import Renderer, Stream
 
 _log = logging.getLogger("gateway.chat")
@@ -135,14 +149,18 @@ class Exchange:
         """What the client has of an answer that it comes back to."""
         self.attached = False
         """Whether another request had begun it."""
-        self.queued = 0
-        """How many of its jobs are in the queue, or beyond."""
+        self.refusal: ApiError | None = None
+        """Why it is not to be begun, unless another request had."""
+        self.is_queued = False
+        """Whether its jobs are in the queue, or beyond."""
         self.ends_now = False
         """Whether its jobs shall not wait for a client that may come back."""
         self.ticket = Ticket(0, 0)
         self.patience = 0.0
         """Seconds for which it may wait in the queue."""
         self.stream: Stream | None = None
+        self.withdrawal: asyncio.Task[None] | None = None
+        """What tries to take it out of the queue, if something does."""
 
     @property
     def job(self) -> Job:
@@ -152,7 +170,16 @@ class Exchange:
     @property
     def is_waiting(self) -> bool:
         """Whether it is in the queue, and no worker has begun with it."""
-        return bool(self.ticket.seq) and self.answer.started is None and self.answer.end is None
+        answer = self.answer
+        heard = answer.started is not None or answer.end is not None or answer.client_left
+        return self.is_queued and not heard
+
+    def is_overdue(self, now: float) -> bool:
+        """Tell whether it has waited for longer than it may. `now` is of the monotonic clock.
+
+        One that others have begun has had its time told by them.
+        """
+        return not self.attached and now - self.answer.began >= self.patience
 
     def log(self) -> None:
         """Write the line that tells of the request when all is over."""
@@ -215,11 +242,11 @@ class Chat:
         body = await request.body(self._max_body)
         asked = await self._bodies.read(route.name, body, client.client)
         del body
+        self._see_that_it_may_have(asked.n, client)
         exchange = Exchange(route, request, client, asked, self._jobs(asked, client))
         exchange.patience = self._patience(request)
+        exchange.refusal = self._refusal(exchange)
         await self._name(exchange)
-        if (hopeless := self._hopeless()) and not exchange.attached:
-            raise from_failed(hopeless)
         async with self._exchange(exchange):
             try:
                 await self._answer(exchange)
@@ -231,8 +258,10 @@ class Chat:
         """Comment into streams that have been silent for long, and end what is hopeless."""
         hopeless = self._hopeless()
         for exchange in list(self._exchanges):
-            if hopeless and exchange.is_waiting:
+            if hopeless:
                 self._give_up(exchange, hopeless)
+            elif exchange.is_overdue(now):
+                self._give_up_waiting(exchange)
             stream, started = exchange.stream, exchange.answer.started
             if stream is None or exchange.answer.end is not None:
                 continue
@@ -277,12 +306,16 @@ class Chat:
         job = exchange.job
         key = keys.idempotency(exchange.client.client, idempotency_key(given))
         body = exchange.asked.digest
+        begun = "" if exchange.refusal else job.id
         try:
-            name, created = await self._hub.claim(key, body, job.id, int(job.created))
+            claimed = await self._hub.claim(key, body, begun, int(job.created))
         except Mismatch:
             raise idempotency_mismatch() from None
         except RedisFault as fault:
             raise _no_queue(fault) from None
+        if claimed is None:
+            return
+        name, created = claimed
         exchange.attached = name != job.id
         if exchange.attached:
             first = msgspec.structs.replace(job, id=name, created=float(created))
@@ -336,7 +369,7 @@ class Chat:
                 hub.unfollow(following)
             # Without the others, what is left of an answer is nothing.
             at_once = exchange.ends_now or (isinstance(answer.end, Failed) and not answer.is_ours)
-            for choice in answer.unfinished & set(range(exchange.queued)):
+            for choice in answer.unfinished if exchange.is_queued else ():
                 hub.leave(exchange.jobs[choice].id, exchange.resumable, at_once=at_once)
             self._exchanges.discard(exchange)
             self._account_for(exchange)
@@ -352,43 +385,62 @@ class Chat:
             deadline.cancel()
 
     async def _submit(self, exchange: Exchange) -> None:
-        try:
-            await self._queue(exchange)
-            wait = self._eta(exchange)
-            if wait is not None and wait > exchange.patience and not exchange.attached:
-                raise queue_timeout(wait)
-        except ApiError:
-            exchange.ends_now = True
-            raise
+        if exchange.refusal and not exchange.attached:
+            raise exchange.refusal
+        await self._queue(exchange)
         if exchange.attached:
             for following in exchange.followings:
                 following.read_log()
 
+    def _refusal(self, exchange: Exchange) -> ApiError | None:
+        # Found before it is queued: from then on it may cost something at any time.
+        if hopeless := self._hopeless():
+            return from_failed(hopeless)
+        wait = self._eta(exchange)
+        return queue_timeout(wait) if wait is not None and wait > exchange.patience else None
+
     async def _queue(self, exchange: Exchange) -> None:
-        config, client = self._config, exchange.client
-        terms = Admission(
-            wait=exchange.patience,
-            weight=client.weight,
-            max_queued=config.max_queued,
-            max_queued_total=config.max_queued_total,
-            max_concurrent=client.max_concurrent,
-            rate_limit=client.rate_limit,
-        )
+        terms = self._terms(exchange)
         try:
-            for job in exchange.jobs:
-                exchange.ticket = await self._hub.submit(job, terms, exchange.resumable)
-                exchange.queued += 1
+            exchange.ticket = await self._hub.submit(
+                exchange.job, len(exchange.jobs), terms, exchange.resumable
+            )
         except Limited as limited:
             wait = limited.retry_after or BUSY_RETRY_AFTER
             _tell_limits(exchange, 0, wait)
             raise rate_limited(wait) from None
         except Full:
             raise queue_full(self._eta(exchange) or 5.0) from None
+        except Heavy:
+            raise storage_full(self._eta(exchange) or 5.0) from None
+        except TooLarge:
+            raise too_large_to_store(min(terms.max_stored, terms.max_stored_total)) from None
         except Forgotten:
             raise unavailable("The answer of this Idempotency-Key has just ended.", 1.0) from None
         except RedisFault as fault:
             raise _no_queue(fault) from None
+        exchange.is_queued = True
         _tell_limits(exchange, exchange.ticket.asks_left, exchange.ticket.asks_reset)
+
+    def _terms(self, exchange: Exchange) -> Admission:
+        config, client = self._config, exchange.client
+        max_stored, max_stored_total = most_stored(config, self._app.fleet.maxmemory)
+        return Admission(
+            wait=exchange.patience,
+            weight=client.weight,
+            max_queued=config.max_queued,
+            max_queued_total=config.max_queued_total,
+            max_concurrent=client.max_concurrent,
+            rate_limit=client.rate_limit,
+            max_stored=max_stored,
+            max_stored_total=max_stored_total,
+        )
+
+    def _see_that_it_may_have(self, n: int, client: AccessToken) -> None:
+        bounds = [client.max_concurrent, client.rate_limit]
+        most = min(self._config.max_queued, self._config.max_queued_total, *filter(None, bounds))
+        if n > most:
+            raise too_many_choices(n, most)
 
     async def _stream(self, exchange: Exchange) -> None:
         answer = exchange.answer
@@ -460,35 +512,50 @@ class Chat:
             raise from_failed(end, self._app.models.context_length(exchange.job.model))
 
     def _give_up_waiting(self, exchange: Exchange) -> None:
-        # One that others have begun has had its time told by them.
-        if exchange.is_waiting and not exchange.attached:
+        if not exchange.attached:
             message = "The request waited too long for a free Poe key."
             wait = self._eta(exchange) or 5.0
             self._give_up(exchange, Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))
 
     def _give_up(self, exchange: Exchange, failed: Failed) -> None:
-        exchange.ends_now = True
-        exchange.answer.fail(failed)
+        if exchange.is_waiting and exchange.withdrawal is None:
+            exchange.withdrawal = self._hub.spawn(self._withdraw(exchange, failed))
+
+    async def _withdraw(self, exchange: Exchange, failed: Failed) -> None:
+        # That no worker has been heard of does not mean that none has begun. One that may have
+        # cost something waits on, and is asked about again at the next tick.
+        try:
+            jobs = len(exchange.jobs)
+            if await self._hub.withdraw(exchange.job.id, jobs, exchange.resumable):
+                exchange.ends_now = True
+                exchange.answer.fail(failed)
+        except RedisFault as fault:
+            _log.warning("cannot take a request out of the queue yet: %r", fault)
+        finally:
+            exchange.withdrawal = None
 
     def _place_in_line(self, exchange: Exchange) -> bytes:
-        place = self._position(exchange)
-        return keep_alive(place, line.eta(place, self._app.rate.rate()))
+        return keep_alive(self._position(exchange), self._eta(exchange))
 
     def _position(self, exchange: Exchange) -> int:
-        client, ticket, standings = exchange.job.client, exchange.ticket, self._app.fleet.standings
-        if client not in standings:
-            # It came after the last look: then its turn is about now.
-            turn = min((other.turn for other in standings.values()), default=0.0)
-            gone = ticket.seq - ticket.place
-            own = Standing(turn, exchange.client.weight, ticket.place, gone)
-            standings = {**standings, client: own}
-        seen = line.position(client, ticket.seq, standings)
+        client, ticket, standings = exchange.client, exchange.ticket, self._app.fleet.standings
+        if not exchange.is_queued:
+            jobs = len(exchange.jobs)
+            seen = line.newcomer(client.client, jobs, client.weight, standings)
+        else:
+            if client.client not in standings:
+                # It came after the last look.
+                gone = ticket.seq - ticket.place
+                own = line.arrival(client.weight, gone, standings)
+                standings = {**standings, client.client: own}
+            seen = line.position(client.client, ticket.seq, standings)
         # The line has moved on since the look.
         age = time.monotonic() - self._app.fleet.at
         return max(1, round(seen - self._app.rate.pace() * age))
 
     def _eta(self, exchange: Exchange) -> float | None:
-        return line.eta(self._position(exchange), self._app.rate.rate())
+        free = self._app.fleet.tokens.free
+        return line.eta(self._position(exchange), self._app.rate.rate(), free)
 
     def _account_for(self, exchange: Exchange) -> None:
         answer, metrics = exchange.answer, self._app.metrics
@@ -505,8 +572,7 @@ class Chat:
 def _numbered(job: Job, choices: int) -> list[Job]:
     """A job for each choice; the names of all follow from the first one's."""
     return [
-        job if number == 0 else msgspec.structs.replace(job, id=f"{job.id}-{number}")
-        for number in range(choices)
+        msgspec.structs.replace(job, id=keys.choice(job.id, number)) for number in range(choices)
     ]
 
 

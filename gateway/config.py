@@ -68,6 +68,12 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     max_queued: _Count = 1_000
     """The most jobs of one client that wait."""
     max_queued_total: _Count = 10_000
+    max_stored: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """The most MiB of one client's requests that are stored, each until it is answered.
+
+    0: a quarter of what may be stored of all."""
+    max_stored_total: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """0: half of what Redis may take."""
     max_body: Annotated[int, Meta(ge=1, le=1_024)] = 32
     """The largest request body in MiB."""
     resume_grace: Annotated[float, Meta(ge=0, le=86_400)] = 60.0

@@ -31,6 +31,8 @@ class Fleet:
     """Seconds to add to what that clock says now, for all of these together."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     catalogue: Catalogue | None = None
+    maxmemory: int = 0
+    """Bytes that Redis may take; 0: as many as there are."""
 
     @property
     def capacity(self) -> float:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -64,8 +64,20 @@ MAX_STANDINGS = 1000
 """Clients that an estimate of the wait takes into account."""
 
 
+LARGE = 256 * 1024
+"""Bytes of a request from which on Redis is first asked whether it would take it."""
+
+
 class Full(Exception):
     """As many requests wait as may."""
+
+
+class Heavy(Exception):
+    """As many bytes of requests are stored as may be."""
+
+
+class TooLarge(Exception):
+    """The request is larger than all that may be stored for its client."""
 
 
 class Mismatch(Exception):
@@ -96,11 +108,15 @@ class Admission:
     max_queued_total: int
     max_concurrent: int | None
     rate_limit: int | None
+    max_stored: int
+    """Bytes of the client's requests that are stored, each until it is answered."""
+    max_stored_total: int
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """An accepted job's number among all that its client ever sent, and its place in the line."""
+    """The number of an accepted job, a request's last choice, among all that its client ever sent,
+    and its place in the line."""
 
     seq: int
     place: int
@@ -194,16 +210,17 @@ class Hub:
         if not others:
             self._live.pop(following.job, None)
 
-    async def claim(self, key: str, body: str, job: str, created: int) -> tuple[str, int]:
+    async def claim(self, key: str, body: str, job: str, created: int) -> tuple[str, int] | None:
         """Return the job that answers the requests with this idempotency key, and its birthday.
 
-        That is `job`, if it is the first. Raises Mismatch, or RedisFault within `PATIENCE`.
+        That is `job`, if it is the first; None, if it would be and is empty. Raises Mismatch, or
+        RedisFault within `PATIENCE`.
         """
         args: list[Any] = [0, key, body, job, created, milliseconds(CLAIM_LIFE)]
         reply = await self._asked(self._link.run(script("claim"), *args))
         if not reply:
             raise Mismatch
-        return reply[0].decode(), int(reply[1])
+        return (reply[0].decode(), int(reply[1])) if reply[0] else None
 
     async def has(self, ids: Iterable[tuple[str, str]]) -> bool:
         """Tell whether each job's log has a record of this id.
@@ -216,20 +233,41 @@ class Hub:
             return all(await self._asked(pipe.execute()))
 
     async def submit(
-        self, job: Job, terms: Admission, resumable: Resumable | None = None
+        self, job: Job, choices: int, terms: Admission, resumable: Resumable | None = None
     ) -> Ticket:
-        """Queue a job, or join its readers.
+        """Queue a request, a job for each of its choices, or join its readers; all or none.
 
-        Raises Full, Limited, Forgotten, or RedisFault within `PATIENCE`.
+        `job` is the first of them. Raises Full, Heavy, TooLarge, Limited, Forgotten, or RedisFault
+        within `PATIENCE` of Redis's last reply.
         """
         if len(self._departures) >= MAX_DEPARTURES:
             raise ConnectionError("Redis has not been told of the last departures yet")
+        payload = _encode(job)
+        if len(payload) > min(terms.max_stored, terms.max_stored_total):
+            raise TooLarge
+        asked: list[Any] = [choices, len(payload), terms.max_stored, terms.max_stored_total]
+        if resumable:
+            grace, keep = milliseconds(resumable.grace), milliseconds(resumable.keep)
+            asked += [resumable.reader, grace, keep, resumable.key]
+        try:
+            if len(payload) > LARGE:
+                # So that one who may store no more does not keep Redis busy with what it refuses.
+                await self._enqueued(job, b"", terms, asked)
+            seq, place, *asks = await self._enqueued(job, payload, terms, asked)
+        except (Full, Heavy, Limited, Forgotten):
+            raise
+        except BaseException:
+            # It may have been queued for all we know.
+            for number in range(choices):
+                self.leave(keys.choice(job.id, number), resumable, at_once=True)
+            raise
+        return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+
+    async def _enqueued(
+        self, job: Job, payload: bytes, terms: Admission, asked: list[Any]
+    ) -> list[int]:
         args: list[Any] = [
-            self._now(),
-            job.id,
-            job.client,
-            self.gateway,
-            _encode(job),
+            *(self._now(), job.id, job.client, self.gateway, payload),
             milliseconds(terms.wait),
             terms.weight,
             terms.max_queued,
@@ -238,28 +276,23 @@ class Hub:
             terms.max_concurrent or "",
             terms.rate_limit or "",
             self._not_after(),
+            *asked,
         ]
+        reply: list[Any] = await self._asked(self._link.run(script("enqueue"), *args))
+        verdict, *told = reply
+        if verdict not in (b"queued", b"welcome"):
+            raise _refusal(verdict, told)
+        return told
+
+    async def withdraw(self, job: str, choices: int, resumable: Resumable | None) -> bool:
+        """End a request that waits, unless it may have to be paid for; return whether it has ended.
+
+        Raises RedisFault within `PATIENCE`.
+        """
+        args: list[Any] = [self._now(), job, choices, milliseconds(keys.ANSWER_LIFE)]
         if resumable:
-            grace, keep = milliseconds(resumable.grace), milliseconds(resumable.keep)
-            args += [resumable.reader, grace, keep, resumable.key]
-        try:
-            reply = await self._asked(self._link.run(script("enqueue"), *args))
-        except BaseException:
-            # It may have been queued for all we know.
-            self.leave(job.id, resumable, at_once=True)
-            raise
-        if reply[0] == b"full":
-            raise Full
-        if reply[0] == b"limited":
-            raise Limited(reply[1] / 1000)
-        if reply[0] == b"busy":
-            raise Limited(None)
-        if reply[0] == b"forgotten":
-            raise Forgotten
-        if reply[0] == b"late":
-            raise TimeoutError
-        seq, place, *asks = reply[1:]
-        return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+            args += [self.gateway, resumable.reader, resumable.key]
+        return bool(await self._asked(self._link.run(script("withdraw"), *args)))
 
     async def _asked(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what Redis replies. Raises RedisFault within `PATIENCE`."""
@@ -343,8 +376,9 @@ class Hub:
             pipe.hmget(keys.TOTALS, ["waiting", "dispatched"])
             pipe.zrange(keys.RING, 0, MAX_STANDINGS - 1, withscores=True)
             pipe.get(keys.CATALOGUE_VERSION)
+            pipe.info("memory")
             replies: list[Any] = await pipe.execute()
-        (steps, offset), workers, totals, ring, version = replies
+        (steps, offset), workers, totals, ring, version, memory = replies
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in workers:
                 pipe.get(keys.worker(name.decode()))
@@ -369,6 +403,7 @@ class Hub:
                 )
             },
             catalogue=await self._current_catalogue(version),
+            maxmemory=int(memory.get("maxmemory", 0)),
         )
 
     async def see_that_it_takes_work(self) -> None:
@@ -454,6 +489,23 @@ async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
     if not done:
         raise TimeoutError
     return calling.result()
+
+
+def _refusal(verdict: bytes, told: Sequence[int]) -> Exception:
+    """What a reply of `enqueue` means that is no ticket."""
+    match verdict:
+        case b"full":
+            return Full()
+        case b"heavy":
+            return Heavy()
+        case b"limited":
+            return Limited(told[0] / 1000)
+        case b"busy":
+            return Limited(None)
+        case b"forgotten":
+            return Forgotten()
+        case _:
+            return TimeoutError()
 
 
 def _readable(decode: Callable[[bytes], T], data: bytes | None) -> T | None:

@@ -24,6 +24,18 @@ class Standing:
     """Jobs that have ever left its stream."""
 
 
+def newcomer(client: str, jobs: int, weight: float, standings: Mapping[str, Standing]) -> int:
+    """The place in line, from 1, that the last of so many jobs would have if they came now."""
+    own = standings.get(client) or arrival(weight, 0, standings)
+    return position(client, own.gone + own.waiting + jobs, {**standings, client: own})
+
+
+def arrival(weight: float, gone: int, standings: Mapping[str, Standing]) -> Standing:
+    """Where a client stands of which nobody else waits: its turn is about now."""
+    turn = min((other.turn for other in standings.values()), default=0.0)
+    return Standing(turn, weight, 0, gone)
+
+
 def position(client: str, seq: int, standings: Mapping[str, Standing]) -> int:
     """The place in line, from 1, of the job that was the client's `seq`-th ever."""
     own = standings.get(client)
@@ -39,9 +51,12 @@ def position(client: str, seq: int, standings: Mapping[str, Standing]) -> int:
     return place + ahead
 
 
-def eta(position: int, rate: float) -> float | None:
+def eta(position: int, rate: float, free: int) -> float | None:
     """Seconds until the job at `position` starts, at `rate` starts a second; None: unknown.
 
-    The next start is half an interval away, on average.
+    `free` of them can start at once. The next start after those is half an interval away, on
+    average.
     """
-    return (position - 0.5) / rate if rate > 0 else None
+    if position <= free:
+        return 0.0
+    return (position - free - 0.5) / rate if rate > 0 else None

@@ -408,9 +408,10 @@ def mark(record: Record) -> int:
 
 
 def _taken(row: Sequence[Any]) -> Taken:
-    payload, epoch, attempt, waited, tried, failures, keyed, _ = row
+    payload, epoch, attempt, waited, tried, failures, keyed, name = row
     return Taken(
-        _decode_job(payload),
+        # All choices of a request share its payload, which names the first.
+        msgspec.structs.replace(_decode_job(payload), id=name.decode()),
         epoch,
         attempt,
         max(waited, 0) / 1000,

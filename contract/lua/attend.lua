@@ -1,6 +1,10 @@
--- attend: a gateway's heartbeat.
+-- attend: a gateway's heartbeat, and what nobody else would ever sweep.
 --
 -- ARGV: now, gateway, ms for which it counts as alive
 -- Returns 1.
-redis.call('ZADD', 'p2g:gateways', clock(ARGV[1]) + tonumber(ARGV[3]), ARGV[2])
+local now = clock(ARGV[1])
+redis.call('ZADD', 'p2g:gateways', now + tonumber(ARGV[3]), ARGV[2])
+for _, first in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:payloads', '-inf', now, 'LIMIT', 0, 50)) do
+  forget_payload(first)
+end
 return 1

@@ -41,10 +41,11 @@ local function take(client, entry, id, payload)
   if not at then -- forgotten: its own life ended in the queue
     redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
     take_over(jobs, entry)
+    drop_payload(id)
     return redis.call('XDEL', jobs, entry)
   end
   redis.call('HSET', key, 'state', 'taken')
-  if tonumber(deadline) <= now then return fail(id, ARGV[5], ARGV[4], true) end
+  if is_overdue(id, deadline, now) then return fail(id, ARGV[5], ARGV[4], true) end
   local model = model_of(payload)
   redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
@@ -95,7 +96,7 @@ local function take_from_line(job)
   leave_again(job.id, job.client, job.model)
   local found = entry and take_over('p2g:jobs:' .. job.client, entry, worker) or {}
   charge(job.client, job.turn)
-  if found[1] then take(job.client, entry, job.id, found[1][2][4]) end
+  if found[1] then take(job.client, entry, job.id, payload_of(job.id, found[1][2][4])) end
 end
 
 local function take_from_stream(client, turn)
@@ -105,7 +106,9 @@ local function take_from_stream(client, turn)
     return retire('p2g:jobs:' .. client, worker)
   end
   local entry, fields = unpack(got[1][2][1])
-  local id, model = fields[2], model_of(fields[4])
+  local id = fields[2]
+  local payload = payload_of(id, fields[4])
+  local model = model_of(payload)
   if room[model] == 0 and redis.call('EXISTS', job_key(id)) == 1 then
     redis.call('HSET', job_key(id), 'state', 'again', 'model', model)
     redis.call('HINCRBY', 'p2g:client:' .. client, 'aside', 1)
@@ -114,14 +117,14 @@ local function take_from_stream(client, turn)
     moved = moved + 1
   else
     leave_stream(client, charge(client, tonumber(turn)))
-    take(client, entry, id, fields[4])
+    take(client, entry, id, payload)
   end
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
   local client, deadline = unpack(redis.call('HMGET', job_key(id), 'client', 'deadline'))
   if not client then redis.call('ZREM', 'p2g:again', id)
-  elseif tonumber(deadline) <= now then fail(id, ARGV[5], ARGV[4], true)
+  elseif is_overdue(id, deadline, now) then fail(id, ARGV[5], ARGV[4], true)
   else join_line(id, client) end
 end
 

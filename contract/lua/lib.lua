@@ -7,7 +7,7 @@
 --
 -- A client's hash counts its jobs: `open` until they end, `waiting` in its stream, `running` at a
 -- worker; `seq` and `gone` are how many ever entered and left the stream, so seq - gone tells a
--- job's place in it.
+-- job's place in it. `bytes` is what is stored of its requests; see `store_payload`.
 
 -- The time by the server alone, and when it was last seen to be right.
 local function wall()
@@ -66,6 +66,46 @@ end
 
 local function job_key(id) return 'p2g:job:{' .. id .. '}' end
 local function log_key(id) return 'p2g:log:{' .. id .. '}' end
+
+-- The choices of a request are jobs, whose names follow from that of the first: j, j-1, j-2.
+local function first_of(id) return string.match(id, '^[^-]+') end
+local function choice_of(first, number) return number == 1 and first or first .. '-' .. number - 1 end
+local function payload_key(id) return 'p2g:payload:{' .. first_of(id) .. '}' end
+
+-- A request is stored once for all its choices, until the last of them has ended. Its bytes are
+-- counted when its key is made and discounted when that is deleted, nowhere else and each time by
+-- what the key itself says: so `bytes` is always the sum over the keys that are there. They do not
+-- expire; those that outlive their jobs, which Redis may have lost, are swept when they are due.
+local function count_bytes(client, bytes)
+  redis.call('HINCRBY', 'p2g:client:' .. client, 'bytes', bytes)
+  redis.call('HINCRBY', 'p2g:totals', 'bytes', bytes)
+end
+
+local function store_payload(first, ids, choices, client, payload, due)
+  local key = payload_key(first)
+  for _, id in ipairs(ids) do redis.call('HSET', key, 'of ' .. id, 1) end
+  if redis.call('HSETNX', key, 'job', payload) == 0 then return end
+  redis.call('HSET', key, 'client', client, 'bytes', #payload, 'choices', choices)
+  redis.call('ZADD', 'p2g:payloads', due, first_of(first))
+  count_bytes(client, #payload)
+end
+
+local function forget_payload(first)
+  local key = payload_key(first)
+  local client, bytes = unpack(redis.call('HMGET', key, 'client', 'bytes'))
+  if client then count_bytes(client, -bytes) end
+  redis.call('DEL', key)
+  redis.call('ZREM', 'p2g:payloads', first)
+end
+
+-- The request of a job; one of the version before has it in its entry.
+local function payload_of(id, entry) return entry or redis.call('HGET', payload_key(id), 'job') or '' end
+
+-- This choice needs the request no longer. Beside the choices that do, its key has four fields.
+local function drop_payload(id)
+  local key = payload_key(id)
+  if redis.call('HDEL', key, 'of ' .. id) == 1 and redis.call('HLEN', key) == 4 then forget_payload(first_of(id)) end
+end
 
 -- The job's `gateway` names those who follow it, with spaces between: one, unless it may be resumed.
 local function frame(frames, gateways, record)
@@ -159,9 +199,31 @@ local function put_back(id, client, now, delay)
   ring_bell()
 end
 
+-- Whether Poe may have charged for a call of this job: see call.lua and `runs_again`.
+local function may_have_cost(id)
+  local call, tried = unpack(redis.call('HMGET', job_key(id), 'call', 'tried'))
+  local had = ',' .. (tried or '') .. ','
+  return call == 'sent' or call == 'answered' or string.find(had, ',unheard,', 1, true)
+    or string.find(had, ',corrected,', 1, true)
+end
+
+-- Whether a job has waited too long. None has of whose request a choice may have cost something: what
+-- was paid for would be lost with it.
+local function is_overdue(id, deadline, now)
+  if tonumber(deadline) > now then return false end
+  local first, choices = first_of(id), tonumber(redis.call('HGET', payload_key(id), 'choices')) or 1
+  for number = 1, choices do
+    if may_have_cost(choice_of(first, number)) then
+      redis.call('HSET', job_key(id), 'deadline', now + SPARE)
+      return false
+    end
+  end
+  return true
+end
+
 -- Whether an idempotency key still names this job: the first of its choices, whose name the others'
 -- follow from. It has been forgotten, or is another answer's by now, where it does not.
-local function leads_to(idem, id) return redis.call('HGET', idem, 'job') == string.match(id, '^[^-]+') end
+local function leads_to(idem, id) return redis.call('HGET', idem, 'job') == first_of(id) end
 
 -- Whether another choice of the same request may have cost something, by its `call`; `done`: one that
 -- has ended. Who comes back with their key must then not pay for it again.
@@ -236,6 +298,7 @@ local function finish(id, life, void)
   redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
   take_over('p2g:jobs:' .. client, entry)
   redis.call('XDEL', 'p2g:jobs:' .. client, entry)
+  drop_payload(id)
   redis.call('HSET', key, 'state', 'done')
   redis.call('PEXPIRE', key, life)
   redis.call('PEXPIRE', log_key(id), life)

@@ -51,7 +51,7 @@ for _, worker in ipairs(dead) do
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
   local deadline = redis.call('HGET', job_key(id), 'deadline')
-  if deadline and tonumber(deadline) <= now then fail(id, ARGV[6], ARGV[3], true) end
+  if deadline and is_overdue(id, deadline, now) then fail(id, ARGV[6], ARGV[3], true) end
 end
 -- A gateway that has died takes its clients with it; some may come back through another.
 for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:gateways', '-inf', now)) do

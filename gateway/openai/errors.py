@@ -317,6 +317,33 @@ def queue_full(retry_after: float) -> ApiError:
     return _of_kind(FailureKind.QUEUE_FULL, message, retry_after)
 
 
+def storage_full(retry_after: float) -> ApiError:
+    """429: as many bytes of requests are stored as may be. `retry_after` is in seconds."""
+    message = (
+        "Too many bytes of requests are waiting for an answer already (the settings `maxStored` and"
+        " `maxStoredTotal`). Wait for one of yours to be answered, or send smaller ones."
+    )
+    return _of_kind(FailureKind.QUEUE_FULL, message, retry_after)
+
+
+def too_large_to_store(limit: int) -> ApiError:
+    """413: the request alone is larger than all that may be stored. `limit` is in bytes."""
+    message = (
+        f"The request is larger than the {limit / 2**20:g} MiB of requests that this API key may"
+        " have at once (the settings `maxStored` and `maxStoredTotal`)."
+    )
+    return ApiError(413, "invalid_request_error", "request_too_large", message)
+
+
+def too_many_choices(n: int, most: int) -> ApiError:
+    """400: so many answers at once are never allowed, however long the client waits."""
+    reason = (
+        f"each of the {n} answers counts as a request, and this API key may have no more than"
+        f" {most} at once"
+    )
+    return invalid_value("n", reason)
+
+
 def queue_timeout(retry_after: float) -> ApiError:
     """429: the wait would be longer than the request may take. `retry_after` is in seconds."""
     message = "No upstream account becomes free before this request's deadline."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -129,11 +129,16 @@ class ScriptedWorker:
 
     async def _dispatch(self, count: int) -> list[Answering]:
         rows = await self._script["dispatch"](args=[0, self.name, count, LIFE_MS, _TOO_LATE])
-        return [Answering(self, msgspec.msgpack.decode(row[0], type=Job), row[1]) for row in rows]
+        return [Answering(self, _job_of(row), row[1]) for row in rows]
 
     async def _listen(self, pubsub: Any) -> None:
         async for message in pubsub.listen():
             self.cancelled.put_nowait(message["data"].decode())
+
+
+def _job_of(row: Sequence[Any]) -> Job:
+    job = msgspec.msgpack.decode(row[0], type=Job)
+    return msgspec.structs.replace(job, id=row[-1].decode())
 
 
 @asynccontextmanager

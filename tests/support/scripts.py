@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -75,6 +75,9 @@ end
 return found
 """
 
+UNFINISHED_LIFE = 86_400_000
+"""Milliseconds after which an unfinished job is forgotten."""
+
 KEPT = 700_000
 """Milliseconds for which the answer of a job that may be resumed is kept."""
 
@@ -103,7 +106,8 @@ class Given:
     waited: int
     tried: str
     failures: int
-    keyed: bool
+    keyed: bool = False
+    payload: bytes = field(default=b"", compare=False)
 
 
 class Scripts:
@@ -147,24 +151,39 @@ class Scripts:
         reader: str = "",
         grace: int = 60_000,
         model: str = "",
+        choices: int = 1,
+        payload: str | bytes | None = None,
+        size: int | None = None,
+        most_bytes: int = 1_000_000,
+        most_bytes_in_all: int = 1_000_000,
     ) -> list[Any]:
-        """Returns the reply, its first element as text. The payload begins as a job's does.
+        """Returns the reply, its first element as text. The payload begins as a job does.
 
         With a reader, the job may be resumed under the idempotency key `IDEM`.
         """
         resumable = [reader, grace, KEPT, IDEM] if reader else []
+        payload = _encode([job, client, model]) if payload is None else payload
         reply = self._run(
-            *("enqueue", job, client, gateway, _encode([job, client, model]), wait, weight),
-            *(most, most_in_all, 86_400_000, unfinished, per_minute, not_after, *resumable),
+            *("enqueue", job, client, gateway, payload, wait, weight),
+            *(most, most_in_all, UNFINISHED_LIFE, unfinished, per_minute, not_after, choices),
+            *(len(payload) if size is None else size, most_bytes, most_bytes_in_all, *resumable),
         )
         return [reply[0].decode(), *reply[1:]]
+
+    def attend(self, gateway: str = "g1", life: int = 15_000) -> None:
+        self._run("attend", gateway, life)
+
+    def withdraw(self, job: str, choices: int = 1, reader: str = "", gateway: str = "g1") -> int:
+        resumable = [gateway, reader, IDEM] if reader else []
+        reply: int = self._run("withdraw", job, choices, LIFE, *resumable)
+        return reply
 
     def dispatch(self, n: int = 1, worker: str = "w1", **room: int) -> list[Given]:
         """`room` says for how many jobs of a model there is a key that is fit."""
         limits = [word for pair in room.items() for word in pair]
         rows = self._run("dispatch", worker, n, LIFE, TOO_LATE, *limits)
         return [
-            Given(row[-1].decode(), *row[1:4], row[4].decode(), row[5], bool(row[6]))
+            Given(row[-1].decode(), *row[1:4], row[4].decode(), row[5], bool(row[6]), row[0])
             for row in rows
         ]
 
@@ -309,6 +328,11 @@ class Scripts:
 
     def ends(self, job: str) -> list[Event]:
         return [event for event in self.events(job) if is_terminal(event)]
+
+    def bytes(self, client: str = "ann") -> tuple[int, int]:
+        """What is counted as stored, for a client and in all."""
+        of_client = self.redis.hget(keys.client(client), "bytes")
+        return int(of_client or 0), int(self.redis.hget(keys.TOTALS, "bytes") or 0)
 
     def waiting(self) -> int:
         return int(self.redis.hget(keys.TOTALS, "waiting") or 0)

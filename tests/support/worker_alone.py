@@ -122,10 +122,11 @@ class Asking:
             options,
             stream=stream,
         )
+        payload = msgspec.msgpack.encode(job)
         await self._enqueue(
             args=[
-                *(0, job.id, client, "g1", msgspec.msgpack.encode(job), round(wait * 1000)),
-                *(1, 1000, 10_000, _JOB_MS, "", "", ""),
+                *(0, job.id, client, "g1", payload, round(wait * 1000)),
+                *(1, 1000, 10_000, _JOB_MS, "", "", "", 1, len(payload), 10**9, 10**9),
                 *(await self._claimed(job) if keyed else ()),
             ]
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contract import keys
-from tests.support.scripts import Scripts, finished
+from tests.support.scripts import UNFINISHED_LIFE, Scripts, finished
 
 
 def test_the_place_in_the_line_is_told(scripts: Scripts) -> None:
@@ -68,6 +68,119 @@ def test_a_full_line_takes_nobody(
     assert reply == refusal
     assert scripts.state("j3") is None
     assert scripts.tally() == {"waiting": 2, "open": 2}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "refusal"),
+    [
+        pytest.param({"most": 4}, ["full", 2], id="most of one client"),
+        pytest.param({"most_in_all": 5}, ["full", 3], id="most in all"),
+        pytest.param({"unfinished": 4}, ["busy", 2], id="most unfinished of one client"),
+        pytest.param({"per_minute": 4}, ["limited", 60_000], id="most in a minute"),
+    ],
+)
+def test_all_choices_of_a_request_are_taken_or_none(
+    scripts: Scripts, bounds: dict[str, Any], refusal: list[Any]
+) -> None:
+    scripts.enqueue("other", "bob")
+    scripts.enqueue("j1", per_minute=9, choices=2)
+
+    reply = scripts.enqueue("j2", choices=3, **bounds)
+
+    assert reply == refusal
+    assert scripts.tally() == {"waiting": 2, "open": 2}
+    assert {given.id for given in scripts.dispatch(9)} == {"other", "j1", "j1-1"}
+
+
+def test_the_place_of_a_request_is_that_of_its_last_choice(scripts: Scripts) -> None:
+    scripts.enqueue("j1")
+
+    ticket = scripts.enqueue("j2", choices=3, per_minute=5)
+
+    assert ticket == ["queued", 4, 4, 2, 60_000]
+    assert [given.id for given in scripts.dispatch(9)] == ["j1", "j2", "j2-1", "j2-2"]
+
+
+def test_who_wants_several_waits_until_so_many_more_may_be_asked(scripts: Scripts) -> None:
+    for n in range(3):
+        scripts.enqueue(f"j{n}", per_minute=4)
+        scripts.now += 1000
+
+    early = scripts.enqueue("j9", per_minute=4, choices=3)
+    scripts.now += early[1] - 1
+    still_early = scripts.enqueue("j9", per_minute=4, choices=3)
+    scripts.now += 1
+    late = scripts.enqueue("j9", per_minute=4, choices=3)
+
+    assert (early, still_early) == (["limited", 58_000], ["limited", 1])
+    assert late[0] == "queued"
+
+
+def test_the_request_is_stored_once_for_all_its_choices(scripts: Scripts) -> None:
+    scripts.enqueue("j1", choices=8, payload="x" * 100_000)
+
+    given = scripts.dispatch(9)
+
+    assert [one.payload for one in given] == [b"x" * 100_000] * 8
+    assert scripts.bytes() == (100_000, 100_000)
+    stored = sum(scripts.redis.memory_usage(key, 0) for key in scripts.redis.scan_iter())
+    assert stored < 150_000
+
+
+def test_a_request_is_stored_until_the_last_of_its_choices_has_ended(scripts: Scripts) -> None:
+    scripts.enqueue("j1", choices=3, payload="x" * 50)
+    first, second, third = scripts.dispatch(3)
+
+    scripts.append(finished(third), finished(first))
+    before = scripts.bytes()
+    scripts.append(finished(second))
+
+    assert (before, scripts.bytes()) == ((50, 50), (0, 0))
+    assert not scripts.redis.exists(keys.payload("j1"), keys.PAYLOADS)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "refusal"),
+    [
+        pytest.param({"most_bytes": 150}, ["heavy", 100], id="of one client"),
+        pytest.param({"most_bytes_in_all": 250}, ["heavy", 200], id="in all"),
+    ],
+)
+def test_no_more_bytes_are_stored_than_may_be(
+    scripts: Scripts, bounds: dict[str, Any], refusal: list[Any]
+) -> None:
+    scripts.enqueue("b1", "bob", payload="x" * 100)
+    scripts.enqueue("j1", payload="x" * 100)
+
+    reply = scripts.enqueue("j2", payload="x" * 51, **bounds)
+    fits = scripts.enqueue("j3", payload="x" * 50, **bounds)
+
+    assert reply == refusal
+    assert fits[0] == "queued"
+    assert scripts.bytes() == (150, 250)
+
+
+def test_one_who_asks_only_is_told_the_same_and_leaves_nothing(scripts: Scripts) -> None:
+    welcome = scripts.enqueue("j1", payload="", size=100, most_bytes=100, per_minute=1)
+    refused = scripts.enqueue("j1", payload="", size=101, most_bytes=100, per_minute=1)
+
+    assert (welcome, refused) == (["welcome"], ["heavy", 0])
+    assert set(scripts.redis.scan_iter()) == set()
+
+
+def test_what_outlives_its_job_is_swept_and_counted_no_longer(scripts: Scripts) -> None:
+    scripts.enqueue("lost", payload="x" * 70)
+    scripts.enqueue("fine", "bob", payload="x" * 30)
+    scripts.append(finished(next(g for g in scripts.dispatch(2) if g.id == "fine")))
+    scripts.now += UNFINISHED_LIFE - 1
+    scripts.attend()
+    before = scripts.bytes()
+    scripts.now += 1
+
+    scripts.attend()
+
+    assert (before, scripts.bytes()) == ((70, 70), (0, 0))
+    assert not scripts.redis.exists(keys.payload("lost"), keys.PAYLOADS)
 
 
 def test_a_repeated_job_is_known_even_when_the_line_is_full(scripts: Scripts) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
@@ -49,7 +49,13 @@ class Job:
 
     client: str
     deadline: int
+    choices: int
     cancelled: bool = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of its request, which say how many choices it wants."""
+        return 10 * self.choices
 
 
 @dataclass
@@ -65,9 +71,16 @@ class Seen:
     waiting: int
     ring: list[str]
     again: list[str]
+    bytes: dict[str, int]
+    bytes_in_all: int
+    payloads: set[str]
 
 
 def _client(job: str) -> str:
+    return job.partition(".")[0]
+
+
+def _first(job: str) -> str:
     return job.partition("-")[0]
 
 
@@ -131,19 +144,48 @@ class Jobs(RuleBasedStateMachine):
 
     # Clients.
 
-    @rule(client=st.sampled_from(sorted(CLIENTS)), wait=st.sampled_from([500, 10_000, 100_000]))
-    def enqueue(self, client: str, wait: int) -> None:
-        job = f"{client}-{len(self.jobs)}"
-        reply = self.scripts.enqueue(job, client, wait=wait, weight=CLIENTS[client], most=8)
+    @rule(
+        client=st.sampled_from(sorted(CLIENTS)),
+        wait=st.sampled_from([500, 10_000, 100_000]),
+        choices=st.integers(1, 3),
+    )
+    def enqueue(self, client: str, wait: int, choices: int) -> None:
+        first, job = f"{client}.{len(self.jobs)}", Job(client, self.now + wait, choices)
+        reply = self.scripts.enqueue(
+            *(first, client),
+            wait=wait,
+            weight=CLIENTS[client],
+            most=8,
+            most_bytes=100,
+            choices=choices,
+            payload="x" * job.size,
+        )
         if reply[0] == "queued":
-            self.jobs[job] = Job(client, self.now + wait)
+            for number in range(choices):
+                self.jobs[keys.choice(first, number)] = replace(job)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def enqueue_again(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(sorted(self.jobs)))
-        reply = self.scripts.enqueue(job, self.jobs[job].client)
+        first = data.draw(st.sampled_from(sorted(map(_first, self.jobs))))
+        job = self.jobs[first]
+        reply = self.scripts.enqueue(first, job.client, choices=job.choices, payload="x" * job.size)
         assert reply[0] == "queued"
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        first = data.draw(st.sampled_from(sorted(map(_first, self.jobs))))
+        names = [keys.choice(first, number) for number in range(self.jobs[first].choices)]
+        over = [name for name in names if self.scripts.state(name) == "done"]
+        gone = self.scripts.withdraw(first, len(names))
+        assert gone == (not over)
+        for name in names if gone else ():
+            self.jobs[name].cancelled = True
+
+    @rule()
+    def attend(self) -> None:
+        self.scripts.attend("another", life=1)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -162,6 +204,7 @@ class Jobs(RuleBasedStateMachine):
         for given in taken:
             assert self.now < self.jobs[given.id].deadline
             assert not self.jobs[given.id].cancelled
+            assert given.payload == b"x" * self.jobs[given.id].size
             self.runs.append(Running(given, worker))
 
     @precondition(lambda self: self.runs)
@@ -216,9 +259,18 @@ class Jobs(RuleBasedStateMachine):
         seen = self._look()
         _assert_each_job_is_in_one_place(seen)
         _assert_the_counters_are_true(seen)
+        self._assert_what_is_stored_is_needed_and_counted(seen)
         for job, state in seen.states.items():
             _assert_it_ends_at_most_once(state, seen.logs[job], self.jobs[job].cancelled)
             _assert_one_worker_answered(seen.logs[job])
+
+    def _assert_what_is_stored_is_needed_and_counted(self, seen: Seen) -> None:
+        needed = {_first(job) for job, state in seen.states.items() if state != "done"}
+        assert seen.payloads == needed
+        for client in CLIENTS:
+            theirs = [self.jobs[first].size for first in needed if _client(first) == client]
+            assert seen.bytes[client] == sum(theirs) <= 100
+        assert seen.bytes_in_all == sum(seen.bytes.values())
 
     def teardown(self) -> None:
         """In the end there is one worker, who finishes everything; then nothing is left."""
@@ -250,6 +302,11 @@ class Jobs(RuleBasedStateMachine):
             pipe.hget(keys.TOTALS, "waiting")
             pipe.zrange(keys.RING, 0, -1)
             pipe.zrange(keys.AGAIN, 0, -1)
+            pipe.hget(keys.TOTALS, "bytes")
+            pipe.zrange(keys.PAYLOADS, 0, -1)
+            pipe.keys(keys.payload("*"))
+            for client in CLIENTS:
+                pipe.hget(keys.client(client), "bytes")
             replies = iter(pipe.execute())
         states, logs = {}, {}
         for job in self.jobs:
@@ -263,7 +320,14 @@ class Jobs(RuleBasedStateMachine):
         owned = [job for _ in WORKERS for job in _texts(next(replies))]
         waiting = int(next(replies) or 0)
         ring, again = _texts(next(replies)), _texts(next(replies))
-        return Seen(states, logs, entries, tallies, pending, owned, waiting, ring, again)
+        in_all = int(next(replies) or 0)
+        payloads, stored = set(_texts(next(replies))), set(_texts(next(replies)))
+        assert stored == {keys.payload(first) for first in payloads}
+        of_clients = {client: int(next(replies) or 0) for client in CLIENTS}
+        return Seen(
+            *(states, logs, entries, tallies, pending, owned, waiting, ring, again),
+            *(of_clients, in_all, payloads),
+        )
 
     def _append(self, run: Running, name: str, seq: int) -> None:
         """What a worker does: it stops when it hears that it must, and after the last record."""

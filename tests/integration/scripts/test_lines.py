@@ -13,7 +13,7 @@ from tests.support.scripts import Scripts, finished
 def _flood(
     scripts: Scripts, client: str, count: int, model: str = "free", weight: float = 1
 ) -> list[str]:
-    jobs = [f"{client}-{model}-{n}" for n in range(count)]
+    jobs = [f"{client}.{model}.{n}" for n in range(count)]
     for job in jobs:
         scripts.enqueue(job, client, model=model, weight=weight)
     return jobs
@@ -33,7 +33,7 @@ def test_a_worker_gets_nothing_that_its_free_keys_cannot_serve(scripts: Scripts)
     taken = _taken(scripts, 3, dear=0)
 
     assert taken == []
-    assert {scripts.state(f"ann-dear-{n}") for n in range(5)} == {"again"}
+    assert {scripts.state(f"ann.dear.{n}") for n in range(5)} == {"again"}
     assert scripts.tally() == {"open": 5}
 
 
@@ -72,7 +72,7 @@ def test_clients_take_turns_at_the_one_fit_key(scripts: Scripts) -> None:
 
     order = []
     for _ in range(6):
-        order += [job.partition("-")[0] for job in _taken(scripts, 1, dear=0) + _taken(scripts)]
+        order += [job.partition(".")[0] for job in _taken(scripts, 1, dear=0) + _taken(scripts)]
 
     assert Counter(order) == {"ann": 3, "bob": 3}
 
@@ -84,7 +84,7 @@ def test_a_client_that_waits_for_a_fit_key_saves_up_no_turns(scripts: Scripts) -
         _taken(scripts, 1, dear=0)
 
     # Now every key is fit.
-    order = [_taken(scripts)[0].partition("-")[0] for _ in range(20)]
+    order = [_taken(scripts)[0].partition(".")[0] for _ in range(20)]
 
     assert Counter(order) == pytest.approx({"ann": 10, "bob": 10}, abs=1)
 
@@ -94,7 +94,7 @@ def test_weights_hold_where_streams_and_lines_compete(scripts: Scripts) -> None:
     _flood(scripts, "bob", 100)
     _taken(scripts, 1, dear=0)
 
-    order = [_taken(scripts)[0].partition("-")[0] for _ in range(80)]
+    order = [_taken(scripts)[0].partition(".")[0] for _ in range(80)]
 
     assert Counter(order) == pytest.approx({"ann": 60, "bob": 20}, abs=1)
 
@@ -108,8 +108,8 @@ def test_a_hand_back_goes_before_its_own_clients_jobs_and_no_one_elses(scripts: 
 
     order = [_taken(scripts)[0] for _ in range(10)]
 
-    assert [job for job in order if job.startswith("ann")] == [f"ann-free-{n}" for n in range(5)]
-    assert [job for job in order if job.startswith("bob")] == [f"bob-free-{n}" for n in range(5)]
+    assert [job for job in order if job.startswith("ann")] == [f"ann.free.{n}" for n in range(5)]
+    assert [job for job in order if job.startswith("bob")] == [f"bob.free.{n}" for n in range(5)]
 
 
 def test_a_hand_back_costs_its_client_no_turn(scripts: Scripts) -> None:
@@ -122,7 +122,7 @@ def test_a_hand_back_costs_its_client_no_turn(scripts: Scripts) -> None:
             scripts.handback(given)
             (given,) = scripts.dispatch(1)
         scripts.append(finished(given))
-        order.append(given.id.partition("-")[0])
+        order.append(given.id.partition(".")[0])
 
     assert Counter(order) == {"ann": 10, "bob": 10}
 
@@ -156,7 +156,7 @@ def test_a_client_that_leaves_leaves_its_line(scripts: Scripts) -> None:
     _flood(scripts, "ann", 2, "dear")
     _taken(scripts, 1, dear=0)
 
-    told = [scripts.cancel(f"ann-dear-{n}") for n in range(2)]
+    told = [scripts.cancel(f"ann.dear.{n}") for n in range(2)]
 
     assert told == ["dropped"] * 2
     assert scripts.dispatch(5) == []

@@ -177,11 +177,34 @@ def test_a_gateway_that_gave_up_before_its_job_was_queued_leaves_nothing(scripts
 
 def test_a_key_whose_job_is_never_queued_is_soon_forgotten(scripts: Scripts) -> None:
     scripts.claim("j1")
-    assert scripts.enqueue("j1", reader="a", most=0)[0] == "full"
     assert 0 < scripts.redis.pttl(IDEM) <= CLAIM_LIFE
 
     scripts.enqueue("j1", reader="a")
     assert scripts.redis.pttl(IDEM) > CLAIM_LIFE
+
+
+def test_a_refusal_forgets_the_key(scripts: Scripts) -> None:
+    scripts.claim("j1")
+
+    refusal = scripts.enqueue("j1", reader="a", most=0)
+
+    assert refusal == ["full", 0]
+    assert scripts.claim("j2") == "j2"
+
+
+def test_a_reader_that_is_refused_nothing_does_not_forget_the_key(scripts: Scripts) -> None:
+    begun(scripts, "g1 a")
+
+    scripts.enqueue("j1", reader="b", most=0)
+
+    assert scripts.claim("j2") == "j1"
+
+
+def test_where_none_is_to_be_begun_a_key_names_nothing(scripts: Scripts) -> None:
+    assert scripts.claim("") == ""
+
+    assert scripts.claim("j1") == "j1"
+    assert scripts.claim("") == "j1"
 
 
 def test_nobody_joins_an_answer_whose_key_was_forgotten_meanwhile(scripts: Scripts) -> None:

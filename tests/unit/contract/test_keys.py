@@ -11,6 +11,7 @@ from contract import keys, scripts
 SCRIPTS = (
     *("enqueue", "dispatch", "append", "cancel", "handback"),
     *("reclaim", "beat", "acquire", "extend", "release", "attend", "clock", "states"),
+    *("claim", "withdraw"),
 )
 
 KNOWN = {
@@ -21,6 +22,7 @@ KNOWN = {
         *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
         *(keys.unfit("x"), keys.uses("x"), keys.grants("x"), keys.served("x"), keys.GATEWAYS),
         *(keys.readers("x"), keys.asked("x"), keys.account("x"), keys.CLOCK),
+        *(keys.payload("x"), keys.PAYLOADS),
     )
 }
 ONLY_IN_SCRIPTS = {"p2g:missed:", "p2g:knows:", "p2g:lanes", "p2g:lane:", "p2g:line:"}

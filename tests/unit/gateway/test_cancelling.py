@@ -11,7 +11,7 @@ from contract.messages import Job, Message
 from gateway.hub import MAX_DEPARTURES, Admission, Departure, Hub
 
 JOB = Job("j", "ann", "Bot", (Message("user", "hi"),))
-TERMS = Admission(60, 1, 1, 1, None, None)
+TERMS = Admission(60, 1, 1, 1, None, None, 1000, 1000)
 
 
 class Canceller(Hub):
@@ -62,7 +62,7 @@ async def test_while_much_is_still_to_be_cancelled_nothing_new_is_sent() -> None
         hub.cancel(str(number))
 
     with pytest.raises(ConnectionError, match="departures"):
-        await hub.submit(JOB, TERMS)
+        await hub.submit(JOB, 1, TERMS)
 
     assert len(hub._departures) == MAX_DEPARTURES
     await hub.settled()

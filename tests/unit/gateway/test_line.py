@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.messages import TokenCounts, WorkerReport
 from gateway.fleet import RATE_WINDOW, Fleet, StartRate
-from gateway.line import Standing, eta, position
+from gateway.line import Standing, eta, newcomer, position
 
 # Sums of these are exact in binary, so that equal start tags are really equal.
 turns = st.integers(0, 64).map(lambda n: n / 8)
@@ -86,15 +86,34 @@ def test_one_flood_does_not_push_another_client_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "rate", "seconds"),
+    ("place", "rate", "free", "seconds"),
     [
-        pytest.param(1, 2.0, 0.25, id="next"),
-        pytest.param(10, 0.5, 19.0, id="one start in two seconds"),
-        pytest.param(10, 0.0, None, id="nothing moves"),
+        pytest.param(1, 2.0, 0, 0.25, id="next"),
+        pytest.param(10, 0.5, 0, 19.0, id="one start in two seconds"),
+        pytest.param(10, 0.0, 0, None, id="nothing moves"),
+        pytest.param(1, 0.01, 1, 0.0, id="a key is free"),
+        pytest.param(3, 0.0, 3, 0.0, id="a key is free for each"),
+        pytest.param(3, 0.5, 2, 1.0, id="the first beyond the free keys"),
     ],
 )
-def test_the_wait_is_the_place_by_the_rate(place: int, rate: float, seconds: float | None) -> None:
-    assert eta(place, rate) == seconds
+def test_the_wait_is_the_place_by_the_rate(
+    place: int, rate: float, free: int, seconds: float | None
+) -> None:
+    assert eta(place, rate, free) == seconds
+
+
+@pytest.mark.parametrize(
+    ("standings", "place"),
+    [
+        pytest.param({}, 2, id="nobody waits"),
+        pytest.param({"own": Standing(0.0, 1.0, 3, 7)}, 5, id="behind its own"),
+        pytest.param({"other": Standing(4.0, 1.0, 3, 0)}, 3, id="in turn with another"),
+    ],
+)
+def test_who_is_not_in_line_yet_learns_where_the_last_of_two_jobs_would_be(
+    standings: dict[str, Standing], place: int
+) -> None:
+    assert newcomer("own", 2, 1.0, standings) == place
 
 
 def look(at: float, dispatched: int, waiting: int = 5, capacity: float = 40.0) -> Fleet:
