@@ -20,9 +20,9 @@ from poe2gpt.become import with_tokens
 from poe2gpt.serve import NO_REDIS, unreachable, without_password
 from poe2gpt.terminal import Trouble
 from worker.config import PoeToken, WorkerConfig
-from worker.leases import deal
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault, FaultKind
+from worker.policy.leases import deal
 
 _AT_ONCE = 8
 """Tokens looked at at a time: enough to be quick, and no burst for Poe."""

@@ -12,20 +12,22 @@ from typing import Literal
 
 from contract.messages import Event, Job, MediaPart, Model
 from contract.store import RedisFault
-from worker import lessons
 from worker.balances import Balances
-from worker.bot.attachments import Attachment
 from worker.config import PoeToken
-from worker.leases import Leases
 from worker.poe.answer import Flow
+from worker.poe.attachments import Attachment
 from worker.poe.client import Gate, PoeClient
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.limits import RateLimits
+from worker.policy import token_penalties
+from worker.policy.leases import Leases
+from worker.policy.readiness import NEVER
+from worker.policy.route import Kind
+from worker.policy.token_penalties import penalty_of
+from worker.policy.token_pool import TokenPool
+from worker.policy.token_state import TokenUpdate
 from worker.queue import GRANT_LIFE, Queue
-from worker.readiness import NEVER
-from worker.replies import Granted, Lost, Note, Parked, Refused
-from worker.route import Kind
-from worker.tokens import TokenPool
+from worker.replies import Granted, Lost, Parked, Refused
 from worker.uploads import Crowded, Uploads
 
 _log = logging.getLogger("worker.calls")
@@ -120,7 +122,7 @@ class Calls:
         grant = f"{job.id}:{token_hex(4)}"
         granted = await self._granted(token, (job.id, epoch), grant)
         sent = False
-        note: Note | None = None
+        note: TokenUpdate | None = None
 
         def on_sent() -> None:
             nonlocal sent
@@ -162,7 +164,7 @@ class Calls:
             note = self._heed(answer.limits, token)
             if not self._pool.is_well(token.id):
                 self._pool.unpark(token.id)
-                note = Note(rest=note.rest if note else 0.0, park=-1)
+                note = TokenUpdate(rest=note.rest if note else 0.0, park=-1)
         except Fault as fault:
             note = await self._learn(fault, job, token, began)
             if attachments and fault.kind in _MAY_BE_A_LOST_FILE:
@@ -188,7 +190,7 @@ class Calls:
         except Fault as fault:
             # It says nothing of models, and of calls no more than that the key is none.
             note = None
-            if lessons.needs_proof(fault.kind):
+            if token_penalties.needs_proof(fault.kind):
                 note = await self._learn(fault, job, token, began)
             if note and note.park:
                 self._in_background(lambda: self._queue.release(token, "", used=True, note=note))
@@ -250,14 +252,16 @@ class Calls:
             others=self._pool.others(token),
         )
 
-    def _heed(self, limits: RateLimits | None, token: PoeToken) -> Note | None:
+    def _heed(self, limits: RateLimits | None, token: PoeToken) -> TokenUpdate | None:
         """Poe's own count overrides ours."""
         if limits is None or limits.remaining != 0 or not limits.reset:
             return None
         self._pool.rest(token, time.monotonic() + limits.reset)
-        return Note(rest=limits.reset)
+        return TokenUpdate(rest=limits.reset)
 
-    async def _learn(self, fault: Fault, job: Job, token: PoeToken, began: float) -> Note | None:
+    async def _learn(
+        self, fault: Fault, job: Job, token: PoeToken, began: float
+    ) -> TokenUpdate | None:
         """Heed what the fault says of the token, and return what all workers should know."""
         proven = await self._proof(fault, token)
         now = time.monotonic()
@@ -265,7 +269,7 @@ class Calls:
         if proven or (fault.kind is FaultKind.RATE_LIMITED and not fault.in_band):
             strikes = self._pool.strike(token.id, began, now)
         luck = random.random()  # noqa: S311
-        note = lessons.note(
+        note = penalty_of(
             proven or fault, model=job.model, strikes=strikes, luck=luck, proven=bool(proven)
         )
         if note is None:
@@ -281,7 +285,7 @@ class Calls:
 
     async def _proof(self, fault: Fault, token: PoeToken) -> Fault | None:
         """Return what the token's own balance says is wrong with it, where that is in question."""
-        if not lessons.needs_proof(fault.kind):
+        if not token_penalties.needs_proof(fault.kind):
             return None
         kind = await self._balances.fault_of(token)
         if kind is None:

@@ -34,8 +34,9 @@ from contract.store import RedisFault, connect, milliseconds
 from store.link import Link
 from worker.config import PoeToken
 from worker.poe.uploads import UploadedFile
-from worker.replies import Granted, Lost, Note, Parked, Refused, Taken, TokenState
-from worker.tokens import WINDOW, margin
+from worker.policy.token_pool import WINDOW, margin
+from worker.policy.token_state import TokenState, TokenUpdate
+from worker.replies import Dispatched, Granted, Lost, Parked, Refused
 
 GRANT_LIFE = 120.0
 """Seconds after which a call in flight no longer counts when its worker has stopped beating.
@@ -88,13 +89,13 @@ class Queue:
         """Return when a job has come, or after `BELL_WAIT` seconds."""
         await self._bell.brpop([keys.BELL], timeout=BELL_WAIT)
 
-    async def dispatch(self, count: int, room: Mapping[str, int] = NO_LIMITS) -> list[Taken]:
+    async def dispatch(self, count: int, room: Mapping[str, int] = NO_LIMITS) -> list[Dispatched]:
         """Take up to `count` jobs, in fair order; of the models in `room` no more than it says."""
         limits = [word for pair in room.items() for word in pair]
         rows = await self._run("dispatch", self.worker, count, _ANSWER_MS, _TOO_LATE, *limits)
         return [taken for row in rows if (taken := await self._readable(row))]
 
-    async def _readable(self, row: Sequence[Any]) -> Taken | None:
+    async def _readable(self, row: Sequence[Any]) -> Dispatched | None:
         """Decode a job, or end one that a gateway of another version has written."""
         try:
             return _taken(row)
@@ -112,7 +113,7 @@ class Queue:
         verdicts: list[int] = await self._run("append", *args)
         return verdicts
 
-    async def hand_back(
+    async def requeue(
         self,
         job: str,
         epoch: int,
@@ -274,10 +275,10 @@ class Queue:
         await self._run("extend", milliseconds(GRANT_LIFE), *calls)
 
     async def release(
-        self, token: PoeToken, grant: str, *, used: bool, note: Note | None = None
+        self, token: PoeToken, grant: str, *, used: bool, note: TokenUpdate | None = None
     ) -> None:
         """A call has ended, or was never made; `note` is what it taught us of the token."""
-        note = note or Note()
+        note = note or TokenUpdate()
         await self._run(
             "release",
             token.id,
@@ -407,9 +408,9 @@ def mark(record: Record) -> int:
     return int(any(is_output(event) for event in record.events))
 
 
-def _taken(row: Sequence[Any]) -> Taken:
+def _taken(row: Sequence[Any]) -> Dispatched:
     payload, epoch, attempt, waited, tried, failures, keyed, name = row
-    return Taken(
+    return Dispatched(
         # All choices of a request share its payload, which names the first.
         msgspec.structs.replace(_decode_job(payload), id=name.decode()),
         epoch,

@@ -28,23 +28,23 @@ from contract.messages import (
 )
 from contract.store import RedisFault
 from worker.calls import Calls, Unavailable
-from worker.checking import Checker
+from worker.checker import Checker
 from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
 from worker.models import Models
-from worker.openai.query import LEAST_MAX_TOKENS
+from worker.openai.request import LEAST_MAX_TOKENS
 from worker.poe.answer import Flow
 from worker.poe.client import NotSent
 from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame, to_failure
 from worker.poe.parameters import thinks
+from worker.policy.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, runs_again
+from worker.policy.route import Kind, emulates_tools, fails_over, route
+from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
-from worker.replies import Taken
-from worker.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, runs_again
-from worker.route import Kind, emulates_tools, fails_over, route
+from worker.replies import Dispatched
 from worker.shaping import Mismatch, Shaping, correction, instructed
 from worker.shaping.checks import Check
 from worker.shaping.pipeline import Steps
-from worker.tokens import TokenPool
 
 _log = logging.getLogger("worker.run")
 
@@ -85,7 +85,7 @@ class Worker(Protocol):
         """Learn what workers that own them know of the tokens that we do not."""
 
 
-class HandBack(Exception):
+class Requeue(Exception):
     """This worker cannot go on with the job now; another may, or it may later."""
 
     def __init__(self, *, pause: float = 0.0, to_others: bool = False) -> None:
@@ -99,7 +99,7 @@ class JobRun:
     """One job on this worker."""
 
     worker: Worker
-    taken: Taken
+    taken: Dispatched
     outbox: Outbox = field(init=False)
     tried: set[str] = field(init=False)
     """What has failed the job: tokens in their own right, kinds of upstream, and what it has had
@@ -187,13 +187,13 @@ class JobRun:
         try:
             await self._until_answered(await self._suitable(token))
             # The stream's own last event has ended the job.
-        except HandBack as back:
-            return await self._hand_back(back)
+        except Requeue as back:
+            return await self._requeue(back)
         except asyncio.CancelledError:
             if self.draining and not self.stale and runs_again(self.reach, self._past()):
                 if self.reach is Reach.SENT:
                     self.tried.add(UNHEARD)
-                return await self._hand_back(HandBack())
+                return await self._requeue(Requeue())
             end = _DRAINED if self.draining else _LEFT
         except Fault as fault:
             end = to_failure(fault, output=self.spent)
@@ -208,11 +208,11 @@ class JobRun:
         await self.outbox.closed()
         return end.kind if isinstance(end, Failed) else "ok"
 
-    async def _hand_back(self, back: HandBack) -> str:
+    async def _requeue(self, back: Requeue) -> str:
         self.ended = True
         while True:
             try:
-                await self.worker.queue.hand_back(
+                await self.worker.queue.requeue(
                     self.taken.job.id,
                     self.outbox.epoch,
                     pause=back.pause,
@@ -275,7 +275,7 @@ class JobRun:
             except (Unavailable, NotSent, *RedisFault):
                 if self.begun:
                     raise
-                raise HandBack from None
+                raise Requeue from None
             except Fault as fault:
                 token = await self._after(fault, token)
             else:
@@ -390,7 +390,7 @@ class JobRun:
             self.tried.add(decision.once)
         await self._settle()
         if decision.pause > LONGEST_SLEEP:
-            raise HandBack(pause=decision.pause)
+            raise Requeue(pause=decision.pause)
         await asyncio.sleep(decision.pause)
         if await self._is_hopeless():
             raise fault
@@ -412,7 +412,7 @@ class JobRun:
                 self.taken.job.id, self.outbox.epoch, self.tried, self.upstream_failures
             )
         except RedisFault:
-            raise HandBack from None
+            raise Requeue from None
 
     def _untried_token(self) -> PoeToken:
         now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
@@ -422,4 +422,4 @@ class JobRun:
         here = pool.untried(now, model=model, tried=self.tried, owned_only=True)
         # A free token that does not suit this job would bring it back here at once.
         pause = min(found.until - now, LONGEST_PAUSE) if here and pool.is_any_free(now) else 0.0
-        raise HandBack(pause=pause, to_others=not here)
+        raise Requeue(pause=pause, to_others=not here)

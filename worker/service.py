@@ -14,19 +14,20 @@ from contract import clock, keys, tasks
 from contract.config import ModelSettings, model_settings
 from contract.messages import Model, WorkerReport
 from contract.store import RedisFault
-from worker import lessons
 from worker.calls import Calls
-from worker.checking import Checker
+from worker.checker import Checker
 from worker.config import PoeToken, WorkerConfig
 from worker.emitter import Emitter
-from worker.leases import Leases
 from worker.models import Models
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
+from worker.policy import token_penalties
+from worker.policy.leases import Leases
+from worker.policy.token_pool import TokenPool, Wait
+from worker.policy.token_state import TokenUpdate
 from worker.queue import BELL_WAIT, GRANT_LIFE, Queue
-from worker.replies import Note, Taken
+from worker.replies import Dispatched
 from worker.run import JobRun
-from worker.tokens import TokenPool, Wait
 
 _log = logging.getLogger("worker")
 
@@ -180,7 +181,7 @@ class Service:
         if tokens and not self._draining.is_set():
             await (self._until_fit(tokens, room, until) if room else self.queue.wait_for_bell())
 
-    def _take_for(self, taken: Taken, tokens: list[PoeToken]) -> PoeToken:
+    def _take_for(self, taken: Dispatched, tokens: list[PoeToken]) -> PoeToken:
         """Take out of these tokens one that suits the job, if there is one."""
         model, now = taken.job.model, time.monotonic()
         fit = (
@@ -223,7 +224,7 @@ class Service:
         for token in reversed(tokens):
             self.pool.cancel(token)
 
-    def _start(self, taken: Taken, token: PoeToken) -> None:
+    def _start(self, taken: Dispatched, token: PoeToken) -> None:
         run = JobRun(self, taken)
         self._runs[taken.job.id] = run
         run.task = asyncio.create_task(run.run(token))
@@ -364,7 +365,7 @@ class Service:
         """See by its balance, which costs nothing, whether a token can come back already."""
         now = time.monotonic()
         for token in self.pool.parked(now):
-            every = lessons.look_every(self.pool.state(token.id))
+            every = token_penalties.look_every(self.pool.state(token.id))
             if now - self._looked.get(token.id, -every) < every:
                 continue
             self._looked[token.id] = now
@@ -376,7 +377,7 @@ class Service:
             if points > 0:
                 _log.warning("%s is well again, with %d points", token.label, points)
                 self.pool.unpark(token.id)
-                await self.queue.release(token, "", used=True, note=Note(park=-1))
+                await self.queue.release(token, "", used=True, note=TokenUpdate(park=-1))
                 self._changed.set()
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from contract.messages import Job, MediaPart
 from contract.store import RedisFault
-from worker.bot.attachments import (
+from worker.config import PoeToken
+from worker.poe.attachments import (
     Attachment,
     attachment,
     attachments_in,
@@ -26,7 +27,6 @@ from worker.bot.attachments import (
     media_type_of,
     name_of,
 )
-from worker.config import PoeToken
 from worker.poe.client import PoeClient
 from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.uploads import File, Link, UploadedFile

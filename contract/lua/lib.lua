@@ -338,7 +338,7 @@ end
 
 -- Whether a job may be asked of Poe again whose worker cannot say how far it came: by its `call`, it
 -- was not sent (''), 'sent', or 'answered'. One that was sent may have been run: without an
--- idempotency key it is asked once more, in all, as worker/retry.py has it.
+-- idempotency key it is asked once more, in all, as worker/policy/retry.py has it.
 local function runs_again(id)
   local key = job_key(id)
   local call, idem, tried = unpack(redis.call('HMGET', key, 'call', 'idem', 'tried'))

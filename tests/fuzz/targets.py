@@ -37,7 +37,12 @@ from gateway.openai.response import AnswerCollector, Head, StreamRenderer
 from gateway.openai.usage import estimate_prompt
 from poe2gpt.flags import parse
 from poe2gpt.settings import settings
-from worker.bot.attachments import (
+from worker.bot.reader import BotReader
+from worker.bot.request import query_of
+from worker.config import worker_config
+from worker.openai.reader import ChatReader
+from worker.openai.request import request_of
+from worker.poe.attachments import (
     Attachment,
     attachment,
     attachments_in,
@@ -45,11 +50,6 @@ from worker.bot.attachments import (
     is_data,
     media_type_of,
 )
-from worker.bot.query import query_of
-from worker.bot.stream import AnswerStream
-from worker.config import worker_config
-from worker.openai.query import request_of
-from worker.openai.stream import ChatStream
 from worker.poe.catalogue import read_catalogue
 from worker.poe.errors import from_error_event, from_status
 from worker.poe.faults import Fault, FaultKind, to_failure
@@ -97,12 +97,12 @@ def sse(data: bytes) -> None:
 
 def bot(data: bytes) -> None:
     """Whatever a bot says, an answer comes of it that a gateway can read and a client too."""
-    _answer(AnswerStream(), data)
+    _answer(BotReader(), data)
 
 
 def chat(data: bytes) -> None:
     """The same of Poe's other API."""
-    _answer(ChatStream(), data)
+    _answer(ChatReader(), data)
 
 
 def poe_error(data: bytes) -> None:
@@ -190,7 +190,7 @@ def _decoded(pieces: Iterator[bytes] | list[bytes]) -> list[ServerSentEvent]:
     return [event for piece in pieces for event in decoder.feed(piece)] + decoder.close()
 
 
-def _answer(stream: AnswerStream | ChatStream, data: bytes) -> None:
+def _answer(stream: BotReader | ChatReader, data: bytes) -> None:
     events: list[Event] = []
     for event in _decoded([data]):
         events += stream.feed([event])

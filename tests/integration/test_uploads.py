@@ -22,8 +22,8 @@ from tests.support.deployment import RedisServer, eventually
 from tests.support.upload_desk import UploadDesk
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 from worker import uploads as worker_uploads
-from worker.bot.attachments import Attachment
 from worker.poe import uploads as poe_uploads
+from worker.poe.attachments import Attachment
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.uploads import upload_url

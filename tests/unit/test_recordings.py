@@ -19,12 +19,12 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
-from worker.bot.stream import AnswerStream
-from worker.openai.stream import ChatStream
+from worker.bot.reader import BotReader
+from worker.openai.reader import ChatReader
 from worker.poe.sse import EventDecoder
 from worker.shaping import Shaping
 
-STREAMS = {"bot": AnswerStream, "chat": ChatStream}
+STREAMS = {"bot": BotReader, "chat": ChatReader}
 RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").glob("*/*.sse"))
 
 

@@ -53,7 +53,7 @@ _COUNTED_LAST_LINE = re.compile(rf"(?:\A|(?<=\n))[^\n]{{0,80}}{_COUNTER}\s*\Z")
 _HEADING = re.compile(rf"\s*Thinking{_DOTS}(?:{_COUNTER})?[^\S\n]{{0,8}}\n\s{{0,40}}>")
 
 
-class Standing(enum.IntEnum):
+class Certainty(enum.IntEnum):
     """How sure it is that a held text is a placeholder, by what may make it vanish."""
 
     WORDS = 0
@@ -67,15 +67,15 @@ class Standing(enum.IntEnum):
     """The end of the answer, too: it counts seconds, or has replaced something."""
 
 
-def judge(text: str, *, replaced: bool, alone: bool) -> Standing:
+def judge(text: str, *, replaced: bool, alone: bool) -> Certainty:
     """Weigh a text by its form and by how it came."""
     match = _WHOLE.fullmatch(text)
     # A bare "Thinking" is a word; only dots or a counter make it a placeholder.
     if match is None or text.strip() in _LABELS:
-        return Standing.WORDS
+        return Certainty.WORDS
     if replaced or match[1]:
-        return Standing.SURE
-    return Standing.BY_ITSELF if alone else Standing.LIKELY
+        return Certainty.SURE
+    return Certainty.BY_ITSELF if alone else Certainty.LIKELY
 
 
 def may_become_one(text: str) -> bool:
@@ -100,25 +100,25 @@ def looks_unfinished(text: str) -> bool:
     return len(text) <= _LONGEST and "\n" not in text.strip() and bool(_UNFINISHED.search(text))
 
 
-def judge_replacement(text: str, before: str, in_a_row: int) -> tuple[int, Standing]:
+def judge_replacement(text: str, before: str, in_a_row: int) -> tuple[int, Certainty]:
     """Return where what may be a placeholder begins in a replaced text, and how sure that is.
 
     `before` is what the text replaces, empty if that is long or not known; `in_a_row` is how many
     texts that looked unfinished were replaced before this one.
     """
     begin = last_line_begins(text)
-    if standing := judge(text[begin:], replaced=True, alone=True):
-        return begin, standing
+    if certainty := judge(text[begin:], replaced=True, alone=True):
+        return begin, certainty
     if goes_on(text, before):
-        return len(text), Standing.WORDS
+        return len(text), Certainty.WORDS
     if before:
         begin = _differing_line(text, before)
         if _is_variation(text[begin:], before[begin:]):
-            return begin, Standing.BY_ITSELF
+            return begin, Certainty.BY_ITSELF
     begin = text.rfind("\n", 0, len(text.rstrip())) + 1
     if looks_unfinished(text[begin:]):
-        return begin, Standing.BY_ITSELF if in_a_row >= _IN_A_ROW else Standing.LIKELY
-    return len(text), Standing.WORDS
+        return begin, Certainty.BY_ITSELF if in_a_row >= _IN_A_ROW else Certainty.LIKELY
+    return len(text), Certainty.WORDS
 
 
 def goes_on(text: str, before: str) -> bool:

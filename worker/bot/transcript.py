@@ -16,7 +16,7 @@ import io
 
 from contract.messages import Event, Replaced, Text
 from worker.bot.placeholders import (
-    Standing,
+    Certainty,
     goes_on,
     heads_thoughts,
     judge,
@@ -47,7 +47,7 @@ class Transcript:
         self._shown = io.StringIO()
         self._size = 0
         self._held = ""
-        self._standing = Standing.WORDS
+        self._certainty = Certainty.WORDS
         self._void = False
         """All that was shown is replaced, by what is held or by nothing yet."""
         self._replaced = ""
@@ -77,11 +77,11 @@ class Transcript:
         """Take the text that stands in for all before."""
         is_short = len(text) <= _LONGEST_COMPARED
         before, self._replaced = self._replaced * is_short, text * is_short
-        begin, standing = judge_replacement(text, before, self._in_a_row)
-        if standing is Standing.WORDS and not goes_on(text, before) and self._may_be_first(text):
+        begin, certainty = judge_replacement(text, before, self._in_a_row)
+        if certainty is Certainty.WORDS and not goes_on(text, before) and self._may_be_first(text):
             begin = 0
-        self._in_a_row = self._in_a_row + 1 if standing else 0
-        self._hold(text[begin:], standing)
+        self._in_a_row = self._in_a_row + 1 if certainty else 0
+        self._hold(text[begin:], certainty)
         if begin == 0:
             # Nothing, or only what may be a placeholder, in place of what was shown: taking it
             # back can wait for the new text, which most often begins with what was shown.
@@ -91,11 +91,11 @@ class Transcript:
 
     def interrupt(self) -> list[Event]:
         """Decide, because something other than text follows."""
-        return self._decide(Standing.LIKELY)
+        return self._decide(Certainty.LIKELY)
 
     def finish(self, *, is_cut: bool = False) -> list[Event]:
         """Decide, because nothing follows: a cut leaves no placeholder for an answer."""
-        events = self._decide(Standing.LIKELY if is_cut else Standing.SURE)
+        events = self._decide(Certainty.LIKELY if is_cut else Certainty.SURE)
         if self._void:
             events += self._settle("")
         return events
@@ -109,22 +109,22 @@ class Transcript:
     def _append_to_held(self, text: str) -> list[Event]:
         both = self._held + text
         if self._size == 0 and may_become_one(both):
-            replaced = self._standing is Standing.SURE
+            replaced = self._certainty is Certainty.SURE
             self._replaced = both
             return self._hold(both, judge(both, replaced=replaced, alone=False))
         if heads_thoughts(both):
-            self._standing = Standing.WORDS
-        return self._decide(Standing.BY_ITSELF) + self.append(text)
+            self._certainty = Certainty.WORDS
+        return self._decide(Certainty.BY_ITSELF) + self.append(text)
 
-    def _decide(self, vanishes: Standing) -> list[Event]:
+    def _decide(self, vanishes: Certainty) -> list[Event]:
         held, self._held = self._held, ""
-        if not held or self._standing >= vanishes:
+        if not held or self._certainty >= vanishes:
             return []
         return self._settle(held) if self._void else self._show(held)
 
-    def _hold(self, text: str, standing: Standing) -> list[Event]:
+    def _hold(self, text: str, certainty: Certainty) -> list[Event]:
         self._check_size(len(text))
-        self._held, self._standing = text, standing
+        self._held, self._certainty = text, certainty
         return []
 
     def _show(self, text: str) -> list[Event]:

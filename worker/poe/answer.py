@@ -18,10 +18,10 @@ from contract.messages import Event
 from worker.poe.body import ERROR_TIME, LONGEST_BODY, LONGEST_ERROR
 from worker.poe.errors import from_status
 from worker.poe.faults import Fault, FaultKind, Reach
-from worker.poe.foreign import translated
 from worker.poe.http1 import Connection, Connections, Gate
+from worker.poe.http_errors import translated
 from worker.poe.limits import RateLimits, limits_from
-from worker.poe.reading import Reading
+from worker.poe.reader import AnswerReader
 from worker.poe.sse import EventDecoder, ServerSentEvent
 
 _log = logging.getLogger("worker.poe.answer")
@@ -53,7 +53,7 @@ class Answer:
         self,
         connections: Connections,
         request: Callable[[], httpx.Request],
-        stream: Reading,
+        stream: AnswerReader,
         secret: str,
         *,
         gate: Gate,

@@ -10,7 +10,7 @@ import httpx
 
 from worker.poe.errors import from_status
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.foreign import FOREIGN
+from worker.poe.http_errors import FOREIGN
 
 LONGEST_ERROR = 64 * 1024
 """Bytes of an error. Poe's are below 1 KiB; the pages of proxies on the way are longer."""

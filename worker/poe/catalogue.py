@@ -11,7 +11,7 @@ import msgspec
 
 from contract.messages import Model
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.loose import count_of, object_of, objects_of, parse, string_of, strings_of
+from worker.poe.lenient_json import count_of, object_of, objects_of, parse, string_of, strings_of
 
 _FIRST_MILLISECONDS = 100_000_000_000
 """As seconds this is the year 5138, as milliseconds 1973."""

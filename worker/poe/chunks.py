@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 
 from contract.messages import Usage
-from worker.poe.loose import count_of, object_of, objects_of, string_of
-from worker.poe.tool_call import Fragment
+from worker.poe.lenient_json import count_of, object_of, objects_of, string_of
+from worker.poe.partial_call import Fragment
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 

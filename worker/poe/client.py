@@ -14,20 +14,20 @@ import httpx
 import msgspec
 
 from contract.messages import Job, MediaPart, Model
-from worker.bot.attachments import Attachment
-from worker.bot.query import NO_ATTACHMENTS, query_of
-from worker.bot.stream import AnswerStream
-from worker.openai.query import request_of
-from worker.openai.stream import ChatStream
+from worker.bot.reader import BotReader
+from worker.bot.request import NO_ATTACHMENTS, query_of
+from worker.openai.reader import ChatReader
+from worker.openai.request import request_of
 from worker.poe.answer import Answer
+from worker.poe.attachments import Attachment
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.faults import Fault, FaultKind, Reach
-from worker.poe.foreign import translated
 from worker.poe.http1 import Connections, Gate, NotSent
+from worker.poe.http_errors import translated
 from worker.poe.transport import Transport
 from worker.poe.uploads import File, Link, UploadedFile, upload, upload_url
-from worker.route import CHAT, Kind, is_media
+from worker.policy.route import CHAT, Kind, is_media
 
 __all__ = ["Answer", "Gate", "NotSent", "PoeClient"]
 
@@ -117,7 +117,7 @@ class PoeClient:
             return Answer(
                 self._connections,
                 partial(self._query, job, model, secret, simulate_roles, attachments),
-                AnswerStream(tools=tools),
+                BotReader(tools=tools),
                 secret,
                 gate=gate,
                 on_reach=on_reach,
@@ -130,7 +130,7 @@ class PoeClient:
         return Answer(
             self._connections,
             partial(self._chat, job, model, secret, simulate_roles, stream),
-            ChatStream(tools=tools),
+            ChatReader(tools=tools),
             secret,
             gate=gate,
             on_reach=on_reach,

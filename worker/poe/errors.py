@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.lenient_json import object_of, parse, string_of
 from worker.poe.limits import limits_from, retry_after
-from worker.poe.loose import object_of, parse, string_of
 
 _K = FaultKind
 

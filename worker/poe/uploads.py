@@ -14,8 +14,8 @@ import msgspec
 
 from worker.poe.body import refusal, whole
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.foreign import translated
-from worker.poe.loose import object_of, parse, string_of
+from worker.poe.http_errors import translated
+from worker.poe.lenient_json import object_of, parse, string_of
 
 UPLOAD_TIME = 60.0
 """Seconds for one upload, Poe's fetching of a URL included. Poe's library waits 120."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.bot.placeholders import (
-    Standing,
+    Certainty,
     heads_thoughts,
     judge,
     last_line_begins,
@@ -45,24 +45,24 @@ WORDS = [
 
 @pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_a_placeholder_that_replaced_something_is_sure(text: str) -> None:
-    assert judge(text, replaced=True, alone=True) is Standing.SURE
+    assert judge(text, replaced=True, alone=True) is Certainty.SURE
 
 
 @pytest.mark.parametrize("text", WORDS)
 def test_words_are_words_however_they_came(text: str) -> None:
-    assert judge(text, replaced=True, alone=True) is Standing.WORDS
+    assert judge(text, replaced=True, alone=True) is Certainty.WORDS
 
 
 @pytest.mark.parametrize(
-    ("text", "alone", "standing"),
+    ("text", "alone", "certainty"),
     [
-        pytest.param("Thinking...", False, Standing.LIKELY, id="in pieces"),
-        pytest.param("Thinking...", True, Standing.BY_ITSELF, id="as one event"),
-        pytest.param("Thinking... (2s elapsed)", False, Standing.SURE, id="counts seconds"),
+        pytest.param("Thinking...", False, Certainty.LIKELY, id="in pieces"),
+        pytest.param("Thinking...", True, Certainty.BY_ITSELF, id="as one event"),
+        pytest.param("Thinking... (2s elapsed)", False, Certainty.SURE, id="counts seconds"),
     ],
 )
-def test_how_it_came_says_how_sure_it_is(text: str, alone: bool, standing: Standing) -> None:
-    assert judge(text, replaced=False, alone=alone) is standing
+def test_how_it_came_says_how_sure_it_is(text: str, alone: bool, certainty: Certainty) -> None:
+    assert judge(text, replaced=False, alone=alone) is certainty
 
 
 @pytest.mark.parametrize("text", PLACEHOLDERS)

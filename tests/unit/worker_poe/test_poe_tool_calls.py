@@ -14,8 +14,8 @@ from openai.types.chat import ChatCompletionChunk
 
 from contract.messages import Event, Finished, ToolCallDelta
 from gateway.openai.response import Head, StreamRenderer
-from worker.bot.stream import AnswerStream
-from worker.openai.stream import ChatStream
+from worker.bot.reader import BotReader
+from worker.openai.reader import ChatReader
 from worker.poe.faults import FaultKind
 from worker.poe.sse import ServerSentEvent
 
@@ -50,10 +50,10 @@ def each(*parts: Any) -> list[dict[str, Any]]:
 
 def events_of(chunks: list[dict[str, Any]], kind: str) -> tuple[list[Event], FaultKind | None]:
     if kind == "bot":
-        stream: AnswerStream | ChatStream = AnswerStream(tools=TOOLS)
+        stream: BotReader | ChatReader = BotReader(tools=TOOLS)
         name, done = "json", ServerSentEvent("done", b"{}")
     else:
-        stream = ChatStream(tools=TOOLS)
+        stream = ChatReader(tools=TOOLS)
         name, done = "message", ServerSentEvent("message", b"[DONE]")
     bodies = [ServerSentEvent(name, msgspec.json.encode(one)) for one in chunks]
     events = [event for body in [*bodies, done] for event in stream.feed([body])]
@@ -412,7 +412,7 @@ def test_half_a_character_waits_for_the_other_in_arguments_of_its_own_call(kind:
         halves('{"index":0,"function":{"arguments":"{\\"a\\":\\"\\ud83d"}}'),
         halves('{"index":0,"function":{"arguments":"\\ude00\\ud83d\\"}"}}'),
     ]
-    stream = AnswerStream() if kind == "bot" else ChatStream()
+    stream = BotReader() if kind == "bot" else ChatReader()
     name, done = ("json", "done") if kind == "bot" else ("message", "[DONE]")
 
     events = stream.feed([ServerSentEvent(name, body.encode()) for body in bodies])

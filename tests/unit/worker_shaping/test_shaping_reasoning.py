@@ -20,7 +20,7 @@ from simulated_poe import steps as steps_of_a_bot
 from simulated_poe.ask import Ask
 from simulated_poe.bots import find
 from tests.unit.worker_shaping.answers import CUTS, Seen, pieces_of, read, shaping
-from worker.bot.stream import AnswerStream
+from worker.bot.reader import BotReader
 from worker.poe.sse import ServerSentEvent
 from worker.shaping import without_thoughts
 
@@ -216,7 +216,7 @@ def sse(name: str, text: str) -> ServerSentEvent:
 
 def bot_says(*events: tuple[str, str], thinks: bool = True) -> Seen:
     """What a client has of a bot's events, through the bot kind's own stream."""
-    stream, shaped = AnswerStream(), shaping(thinks=thinks)
+    stream, shaped = BotReader(), shaping(thinks=thinks)
     out: list[Event] = []
     for name, text in events:
         out += shaped.feed(stream.feed([sse(name, text)]))

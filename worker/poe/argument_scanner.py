@@ -12,7 +12,7 @@ _IN_STRING = re.compile(r'["\\]')
 _OUTSIDE = re.compile(r'["{}\[\]]')
 
 
-class Extent:
+class ArgumentScanner:
     """How far the arguments have come."""
 
     def __init__(self) -> None:

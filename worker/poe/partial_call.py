@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from contract.messages import ToolCallDelta
-from worker.poe.arguments import Extent
+from worker.poe.argument_scanner import ArgumentScanner
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.halves import Halves, whole
+from worker.poe.surrogates import SurrogateJoiner, whole
 
 
 class Fragment(msgspec.Struct, frozen=True):
@@ -33,8 +33,8 @@ class PartialCall:
         """Its name once more, behind whole arguments: another call, if arguments follow."""
         self._index = index
         self._told_id = told_id
-        self._extent = Extent()
-        self._halves = Halves()
+        self._extent = ArgumentScanner()
+        self._halves = SurrogateJoiner()
         self._arguments: list[str] = []
         self._told = 0
         self._is_begun = False

@@ -17,7 +17,7 @@ from contract.messages import (
     Tool,
     ToolCall,
 )
-from worker.openai.query import request_of
+from worker.openai.request import request_of
 from worker.poe.faults import Fault, FaultKind
 
 HI = (Message("user", "Hi"),)

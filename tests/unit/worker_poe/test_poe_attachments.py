@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from contract.messages import MediaPart, Message, TextPart
-from worker.bot.attachments import (
+from worker.poe.attachments import (
     MAX_ATTACHMENTS,
     MAX_SIZE,
     Attachment,

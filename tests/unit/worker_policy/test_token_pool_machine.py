@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contract.messages import TokenCounts
-from tests.unit.worker.pool import token
+from tests.unit.worker_policy.pool import token
 from worker.config import PoeToken
-from worker.tokens import NEVER, WINDOW, TokenPool, Wait, margin
+from worker.policy.token_pool import NEVER, WINDOW, TokenPool, Wait, margin
 
 MODELS = ["Big", "Small"]
 LIMITS = {"rate_limit": 3, "cool_down": 2.0, "max_in_flight": 2}

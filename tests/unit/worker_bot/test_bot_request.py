@@ -17,8 +17,8 @@ from contract.messages import (
     Tool,
     ToolCall,
 )
-from worker.bot.attachments import Attachment
-from worker.bot.query import query_of
+from worker.bot.request import query_of
+from worker.poe.attachments import Attachment
 from worker.poe.faults import Fault, FaultKind
 
 SYSTEM = Message("system", "Be brief.")

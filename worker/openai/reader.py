@@ -21,8 +21,8 @@ from contract.messages import Event, Finished, Reasoning, Text, Usage
 from worker.poe.chunks import Chunk, read_chunk
 from worker.poe.errors import from_late_error
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.loose import decode
-from worker.poe.reading import Reading
+from worker.poe.lenient_json import decode
+from worker.poe.reader import AnswerReader
 from worker.poe.sse import ServerSentEvent
 
 MAX_SIZE = 8 * 1024 * 1024
@@ -32,7 +32,7 @@ second stay below this."""
 _DONE = b"[DONE]"
 
 
-class ChatStream(Reading):
+class ChatReader(AnswerReader):
     """An answer of Poe's OpenAI API."""
 
     def __init__(self, max_size: int = MAX_SIZE, tools: Collection[str] = ()) -> None:

@@ -19,7 +19,7 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
-from worker.bot.stream import AnswerStream
+from worker.bot.reader import BotReader
 from worker.poe.faults import FaultKind
 from worker.poe.sse import EventDecoder, ServerSentEvent
 
@@ -48,7 +48,7 @@ FILE = File("https://p.example/1.png", "1.png", "image/png")
 
 def seen(*events: ServerSentEvent) -> list[Event | FaultKind]:
     """What one client sees until the body ends, each event in a read of its own."""
-    stream = AnswerStream()
+    stream = BotReader()
     out: list[Event | FaultKind] = [e for event in events for e in stream.feed([event])]
     out += stream.end() if not stream.is_over else []
     return [*out, stream.fault.kind] if stream.fault else out
@@ -155,7 +155,7 @@ def test_tells_what_the_events_mean(
 
 
 def test_what_came_before_an_error_in_the_same_bytes_is_not_lost() -> None:
-    stream = AnswerStream()
+    stream = BotReader()
 
     out = stream.feed([text("Half"), event("error", text="Internal server error")])
 
@@ -438,7 +438,7 @@ def test_no_replaced_word_is_lost_for_looking_like_a_placeholder(
 
 
 def test_drafts_that_are_replaced_again_and_again_do_not_pile_up() -> None:
-    drafts = [replace(f"{word} about it") for word in ("Asking", "Reading", "Thinking hard")]
+    drafts = [replace(f"{word} about it") for word in ("Asking", "AnswerReader", "Thinking hard")]
 
     out = seen(text("Hi"), text(" there"), *drafts, replace("Done"), text("."), DONE)
 
@@ -607,7 +607,7 @@ def test_any_object_in_a_json_event_is_survived(values: list[object]) -> None:
 def test_an_answer_without_end_is_a_fault_before_it_fills_the_memory(
     events: list[ServerSentEvent],
 ) -> None:
-    stream = AnswerStream(max_text=100)
+    stream = BotReader(max_text=100)
 
     stream.feed(events)
 
@@ -643,7 +643,7 @@ PLAYED = [
 
 
 def play(*pieces: bytes) -> list[Event]:
-    decoder, stream = EventDecoder(), AnswerStream()
+    decoder, stream = EventDecoder(), BotReader()
     out = [e for piece in pieces for e in stream.feed(decoder.feed(piece))]
     return out + stream.feed(decoder.close())
 
@@ -678,7 +678,7 @@ def test_a_recorded_answer_in_any_pieces_is_the_same_answer(cuts: list[int]) -> 
     ],
 )
 def test_knows_whether_the_answer_has_begun(events: list[ServerSentEvent], begun: bool) -> None:
-    stream = AnswerStream()
+    stream = BotReader()
 
     stream.feed(events)
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Event, File, Finished, Reasoning, Replaced, Text, ToolCallDelta, Usage
-from worker.bot.stream import AnswerStream
-from worker.openai.stream import ChatStream
+from worker.bot.reader import BotReader
+from worker.openai.reader import ChatReader
 from worker.poe.faults import FaultKind
-from worker.poe.halves import Halves, whole
-from worker.poe.reading import Reading
+from worker.poe.reader import AnswerReader
 from worker.poe.sse import ServerSentEvent
+from worker.poe.surrogates import SurrogateJoiner, whole
 
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 5}
 
@@ -34,18 +34,18 @@ def body(value: object) -> ServerSentEvent:
     return bot("message", value)
 
 
-def read(stream: Reading, *events: ServerSentEvent) -> list[Event | FaultKind]:
+def read(stream: AnswerReader, *events: ServerSentEvent) -> list[Event | FaultKind]:
     out: list[Event | FaultKind] = [e for event in events for e in stream.feed([event])]
     out += stream.end() if not stream.is_over else []
     return [*out, stream.fault.kind] if stream.fault else out
 
 
 def read_bot(*events: ServerSentEvent) -> list[Event | FaultKind]:
-    return read(AnswerStream(), *events)
+    return read(BotReader(), *events)
 
 
 def read_chat(*events: ServerSentEvent) -> list[Event | FaultKind]:
-    return read(ChatStream(), *events)
+    return read(ChatReader(), *events)
 
 
 DONE = bot("done", {})
@@ -142,7 +142,7 @@ def test_json_that_breaks_off_has_lost_words_and_ends_the_answer(name: str, data
 
 
 def test_what_was_skipped_is_counted() -> None:
-    stream, chats = AnswerStream(), ChatStream()
+    stream, chats = BotReader(), ChatReader()
 
     stream.feed([bot("text", {"text": 5}), bot("text", b"?"), bot("text", {"text": "A"})])
     chats.feed([body(b"?"), chat({"content": 5}), chat({"content": None}), chat({"content": "A"})])
@@ -315,7 +315,7 @@ def test_nothing_that_names_a_file_has_half_a_character() -> None:
 
 @given(st.text(st.sampled_from("a\ud83d\ude00é")), st.lists(st.integers(0, 9)))
 def test_halves_are_joined_wherever_they_were_cut(text: str, cuts: list[int]) -> None:
-    halves = Halves()
+    halves = SurrogateJoiner()
     places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
     pieces = [text[a:b] for a, b in pairwise(places)]
 

@@ -22,10 +22,10 @@ from worker.bot.transcript import MAX_TEXT, Transcript
 from worker.poe.chunks import Chunk, read_chunk
 from worker.poe.errors import from_error_event
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.halves import Halves, whole
-from worker.poe.loose import decode, object_of, string_of
-from worker.poe.reading import Reading
+from worker.poe.lenient_json import decode, object_of, string_of
+from worker.poe.reader import AnswerReader
 from worker.poe.sse import ServerSentEvent
+from worker.poe.surrogates import SurrogateJoiner, whole
 
 
 class _TextData(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +36,7 @@ class _TextData(msgspec.Struct, frozen=True, gc=False):
 _decode_text = msgspec.json.Decoder(_TextData).decode
 
 
-class AnswerStream(Reading):
+class BotReader(AnswerReader):
     """A bot's answer."""
 
     def __init__(self, max_text: int = MAX_TEXT, tools: Collection[str] = ()) -> None:
@@ -101,7 +101,7 @@ class AnswerStream(Reading):
     def _replace(self, text: str) -> list[Event]:
         self.begun = self.begun or bool(text)
         self._lacks_replacement = False
-        self._text = Halves()
+        self._text = SurrogateJoiner()
         return self._transcript.replace(self._text.join(text))
 
     def _take_file(self, fields: dict[str, object]) -> list[Event]:

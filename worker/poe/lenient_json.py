@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from worker.poe.halves import whole
+from worker.poe.surrogates import whole
 
 _MAX_COUNT = 2**63 - 1
 """What msgpack, and whoever reads it, can hold; JSON's numbers have no bound."""

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from contract.messages import Job, MediaPart, Message, Model, Options, Tool
-from worker.bot.attachments import Attachment
 from worker.bot.rounds import Call, Result, Rounds, rounds_of
+from worker.poe.attachments import Attachment
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.parameters import parameters_of
 from worker.poe.roles import flattened, text_of

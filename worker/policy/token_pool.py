@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from contract.messages import TokenCounts
 from worker.config import PoeToken
-from worker.readiness import NEVER, Readiness
-from worker.replies import TokenState
+from worker.policy.readiness import NEVER, Readiness
+from worker.policy.token_state import TokenState
 
 WINDOW = 60.0
 """Seconds over which Poe counts the rate limit (dossier: requests per minute)."""

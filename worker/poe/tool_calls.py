@@ -23,8 +23,8 @@ import msgspec
 
 from contract.messages import ToolCallDelta
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.halves import whole
-from worker.poe.tool_call import Fragment, PartialCall
+from worker.poe.partial_call import Fragment, PartialCall
+from worker.poe.surrogates import whole
 
 MAX_TOOL_CALLS = 128
 """Tool calls of one answer: as many as OpenAI lets a request have tools."""
@@ -33,7 +33,7 @@ MAX_ARGUMENTS = 8 * 1024 * 1024
 """Characters of all of an answer's calls; files that agents write are the longest arguments."""
 
 
-class Fragments:
+class ToolCallAssembly:
     """The tool calls of one answer; `tools` are the names that may be called, where known."""
 
     def __init__(self, tools: Collection[str] = ()) -> None:

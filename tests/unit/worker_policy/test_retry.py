@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from worker.poe.faults import Fault, FaultKind, Reach
-from worker.retry import (
+from worker.policy.retry import (
     CORRECTED,
     MAX_IN_BAND,
     MAX_UNKNOWN,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.leases import MAX_BATCHES, Lease, Leases, deal
+from worker.policy.leases import MAX_BATCHES, Lease, Leases, deal
 
 NOW = 1000.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.poe.faults import Fault, FaultKind
-from worker.replies import Note
+from worker.policy.token_state import TokenUpdate
 
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
 """The rest of an account after a 429 that does not say how long, and the most it doubles to."""
@@ -40,9 +40,9 @@ def needs_proof(kind: FaultKind) -> bool:
     return kind in (FaultKind.NO_POINTS, FaultKind.BAD_KEY)
 
 
-def note(
+def penalty_of(
     fault: Fault, *, model: str, strikes: int, luck: float, proven: bool = True
-) -> Note | None:
+) -> TokenUpdate | None:
     """Say what all workers should know of the token after this fault; None: nothing.
 
     A fault that `needs_proof` and is not `proven`, and any that is in band and rate limits, says
@@ -53,21 +53,23 @@ def note(
     included. `luck`, from 0 to 1, spreads the returns of tokens that failed together.
     """
     if unfit := _unfit(fault, proven=proven):
-        return Note(unfit_model=model, unfit=unfit)
+        return TokenUpdate(unfit_model=model, unfit=unfit)
     match fault.kind:
         case FaultKind.RATE_LIMITED if fault.retry_after is not None:
-            return Note(rest=max(fault.retry_after, SHORTEST_REST), strikes=strikes)
+            return TokenUpdate(rest=max(fault.retry_after, SHORTEST_REST), strikes=strikes)
         case FaultKind.RATE_LIMITED:
-            return Note(rest=backoff(RATE_LIMIT_REST, LONGEST_REST, strikes, luck), strikes=strikes)
+            return TokenUpdate(
+                rest=backoff(RATE_LIMIT_REST, LONGEST_REST, strikes, luck), strikes=strikes
+            )
         case FaultKind.NO_POINTS:
-            return Note(
+            return TokenUpdate(
                 park=backoff(NO_POINTS_PARK, LONGEST_PARK, strikes, luck),
                 state=NO_POINTS,
                 reason="its account has not enough points",
                 strikes=strikes,
             )
         case FaultKind.BAD_KEY:
-            return Note(
+            return TokenUpdate(
                 park=BAD_KEY_PARK,
                 state=BAD_KEY,
                 reason="Poe does not accept the key",

@@ -17,7 +17,7 @@ def whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-class Halves:
+class SurrogateJoiner:
     """Joins the halves in one text that comes in pieces."""
 
     def __init__(self) -> None:

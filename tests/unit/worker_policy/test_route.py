@@ -9,7 +9,7 @@ import pytest
 from contract.config import ModelSettings
 from contract.messages import Job, MediaPart, Message, Model, Options, TextPart, Tool
 from worker.poe.faults import Fault, FaultKind
-from worker.route import Kind, emulates_tools, fails_over, route
+from worker.policy.route import Kind, emulates_tools, fails_over, route
 
 CHAT = ("/v1/responses", "/v1/chat/completions")
 PLAIN = Options()

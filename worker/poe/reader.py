@@ -14,10 +14,10 @@ from collections.abc import Collection
 from contract.messages import Event
 from worker.poe.chunks import Chunk, FinishReason
 from worker.poe.faults import Fault, FaultKind
-from worker.poe.fragments import Fragments
-from worker.poe.halves import Halves
-from worker.poe.loose import UNREADABLE, parse
+from worker.poe.lenient_json import UNREADABLE, parse
 from worker.poe.sse import ServerSentEvent
+from worker.poe.surrogates import SurrogateJoiner
+from worker.poe.tool_calls import ToolCallAssembly
 
 _WITHOUT_CALLS = ("text", "replace_response", "file")
 """Events of the bot protocol; any other that is read may be a chunk."""
@@ -25,7 +25,7 @@ _WITHOUT_CALLS = ("text", "replace_response", "file")
 _CUT_SHORT = ("length", "content_filter")
 
 
-class Reading(ABC):
+class AnswerReader(ABC):
     """One answer while it arrives; `tools` are the names of those that it may call.
 
     `feed` and `end` return what a client may see, ending with `Finished` when the answer is
@@ -40,10 +40,10 @@ class Reading(ABC):
         """Something of the answer has come, even if all of it is held back."""
         self.skipped = 0
         """Events that could not be read, wholly or in part."""
-        self._calls = Fragments(tools)
+        self._calls = ToolCallAssembly(tools)
         self._reason: FinishReason | None = None
-        self._text = Halves()
-        self._thoughts = Halves()
+        self._text = SurrogateJoiner()
+        self._thoughts = SurrogateJoiner()
         self._is_counted = False
         """Token counts have come by themselves, as they do behind an answer's last word."""
         self._may_lack_calls = False

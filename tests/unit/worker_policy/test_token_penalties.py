@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker import lessons
 from worker.poe.faults import Fault, FaultKind
-from worker.replies import Note
+from worker.policy import token_penalties
+from worker.policy.token_penalties import penalty_of
+from worker.policy.token_state import TokenUpdate
 
 
-def _note(kind: FaultKind, *, strikes: int = 1, retry_after: float | None = None) -> Note | None:
+def _note(
+    kind: FaultKind, *, strikes: int = 1, retry_after: float | None = None
+) -> TokenUpdate | None:
     fault = Fault(kind, retry_after=retry_after)
-    return lessons.note(fault, model="Bot", strikes=strikes, luck=0.5)
+    return penalty_of(fault, model="Bot", strikes=strikes, luck=0.5)
 
 
 TEACHES = {
@@ -33,7 +36,7 @@ def test_only_faults_of_the_token_teach_anything(kind: FaultKind) -> None:
 def test_poes_own_word_on_the_rest_counts(strikes: int) -> None:
     note = _note(FaultKind.RATE_LIMITED, strikes=strikes, retry_after=2.0)
 
-    assert note == Note(rest=2.0, strikes=strikes)
+    assert note == TokenUpdate(rest=2.0, strikes=strikes)
 
 
 @pytest.mark.parametrize(("strikes", "rest"), [(1, 10), (2, 20), (3, 40), (6, 300), (1000, 300)])
@@ -50,18 +53,20 @@ def test_a_token_without_points_is_set_aside_ever_longer(strikes: int, park: flo
 
     assert note is not None
     assert (note.park, note.rest) == pytest.approx((park, 0.0))
-    assert note.state == lessons.NO_POINTS
+    assert note.state == token_penalties.NO_POINTS
 
 
 def test_a_key_that_poe_does_not_know_is_left_alone_for_a_day() -> None:
     note = _note(FaultKind.BAD_KEY)
 
     assert note is not None
-    assert (note.park, note.rest, note.state) == (86_400.0, 0.0, lessons.BAD_KEY)
+    assert (note.park, note.rest, note.state) == (86_400.0, 0.0, token_penalties.BAD_KEY)
 
 
 def test_a_refused_model_says_nothing_of_the_token_otherwise() -> None:
-    assert _note(FaultKind.NOT_ENTITLED) == Note(unfit_model="Bot", unfit=lessons.UNFIT_LIFE)
+    assert _note(FaultKind.NOT_ENTITLED) == TokenUpdate(
+        unfit_model="Bot", unfit=token_penalties.UNFIT_LIFE
+    )
 
 
 @given(
@@ -75,37 +80,41 @@ def test_a_backoff_never_shrinks_and_stays_within_a_tenth_of_its_bounds(
 ) -> None:
     longest = first * factor
 
-    now = lessons.backoff(first, longest, strikes, luck)
-    later = lessons.backoff(first, longest, strikes + 1, luck)
+    now = token_penalties.backoff(first, longest, strikes, luck)
+    later = token_penalties.backoff(first, longest, strikes + 1, luck)
 
     assert 0.9 * first <= now * (1 + 1e-9)
     assert later >= now
     assert later <= 1.1 * longest * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("state", [lessons.BAD_KEY, lessons.NO_POINTS])
+@pytest.mark.parametrize("state", [token_penalties.BAD_KEY, token_penalties.NO_POINTS])
 def test_the_balance_is_looked_at_more_often_than_the_token_comes_back(state: str) -> None:
-    parked = {lessons.BAD_KEY: lessons.BAD_KEY_PARK, lessons.NO_POINTS: lessons.NO_POINTS_PARK}
+    parked = {
+        token_penalties.BAD_KEY: token_penalties.BAD_KEY_PARK,
+        token_penalties.NO_POINTS: token_penalties.NO_POINTS_PARK,
+    }
 
-    assert 0 < lessons.look_every(state) < parked[state]
+    assert 0 < token_penalties.look_every(state) < parked[state]
 
 
 @pytest.mark.parametrize("kind", [FaultKind.NO_POINTS, FaultKind.BAD_KEY], ids=lambda k: k.name)
 @pytest.mark.parametrize(
-    ("in_band", "life"), [(False, lessons.TOO_DEAR_LIFE), (True, lessons.IN_BAND_LIFE)]
+    ("in_band", "life"),
+    [(False, token_penalties.TOO_DEAR_LIFE), (True, token_penalties.IN_BAND_LIFE)],
 )
 def test_what_no_balance_confirms_is_held_against_the_model_alone(
     kind: FaultKind, in_band: bool, life: float
 ) -> None:
     fault = Fault(kind, in_band=in_band)
 
-    note = lessons.note(fault, model="Bot", strikes=1, luck=0.5, proven=False)
+    note = penalty_of(fault, model="Bot", strikes=1, luck=0.5, proven=False)
 
-    assert note == Note(unfit_model="Bot", unfit=life)
+    assert note == TokenUpdate(unfit_model="Bot", unfit=life)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.RATE_LIMITED, FaultKind.NOT_ENTITLED])
 def test_a_bots_own_words_rest_no_account(kind: FaultKind) -> None:
-    note = lessons.note(Fault(kind, in_band=True), model="Bot", strikes=0, luck=0.5)
+    note = penalty_of(Fault(kind, in_band=True), model="Bot", strikes=0, luck=0.5)
 
-    assert note == Note(unfit_model="Bot", unfit=lessons.IN_BAND_LIFE)
+    assert note == TokenUpdate(unfit_model="Bot", unfit=token_penalties.IN_BAND_LIFE)

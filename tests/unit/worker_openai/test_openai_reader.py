@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from contract.messages import Event, Finished, Reasoning, Text, ToolCallDelta, Usage
-from worker.openai.stream import ChatStream
+from worker.openai.reader import ChatReader
 from worker.poe.faults import FaultKind
-from worker.poe.fragments import MAX_TOOL_CALLS
 from worker.poe.sse import ServerSentEvent
+from worker.poe.tool_calls import MAX_TOOL_CALLS
 
 DONE = ServerSentEvent("message", b"[DONE]")
 COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
@@ -25,8 +25,8 @@ def delta(finish: str | None = None, **fields: Any) -> ServerSentEvent:
     return data({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
 
 
-def read(*events: ServerSentEvent, stream: ChatStream | None = None) -> list[Event]:
-    stream = stream or ChatStream()
+def read(*events: ServerSentEvent, stream: ChatReader | None = None) -> list[Event]:
+    stream = stream or ChatReader()
     out: list[Event] = []
     for event in events:
         out += stream.feed([event])
@@ -35,8 +35,8 @@ def read(*events: ServerSentEvent, stream: ChatStream | None = None) -> list[Eve
     return out
 
 
-def fault(*events: ServerSentEvent, stream: ChatStream | None = None) -> FaultKind:
-    stream = stream or ChatStream()
+def fault(*events: ServerSentEvent, stream: ChatReader | None = None) -> FaultKind:
+    stream = stream or ChatReader()
     read(*events, stream=stream)
     assert stream.fault is not None
     return stream.fault.kind
@@ -137,7 +137,7 @@ def test_an_answer_with_tool_calls_ends_with_them(reason: str | None) -> None:
 def test_an_error_ends_the_answer_and_what_came_before_is_kept(
     error: object, kind: FaultKind
 ) -> None:
-    stream = ChatStream()
+    stream = ChatReader()
 
     events = stream.feed([delta(content="Well, "), data({"error": error}), delta(content="no")])
 
@@ -193,7 +193,7 @@ def test_what_is_no_json_is_a_fault(nonsense: bytes) -> None:
 def test_an_answer_without_end_is_a_fault(field: str) -> None:
     endless = [delta(**{field: "x" * 10})] * 11
 
-    assert fault(*endless, stream=ChatStream(max_size=100)) is FaultKind.PROTOCOL
+    assert fault(*endless, stream=ChatReader(max_size=100)) is FaultKind.PROTOCOL
 
 
 def test_tool_calls_without_end_are_a_fault() -> None:

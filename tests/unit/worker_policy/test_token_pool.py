@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from contract.messages import TokenCounts
-from tests.unit.worker.pool import token
+from tests.unit.worker_policy.pool import token
 from worker.config import PoeToken
-from worker.tokens import NEVER, WINDOW, TokenPool, Wait, margin
+from worker.policy.token_pool import NEVER, WINDOW, TokenPool, Wait, margin
 
 NOW = 1000.0
 

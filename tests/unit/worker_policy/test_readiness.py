@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.readiness import NEVER, Rank, Readiness
+from worker.policy.readiness import NEVER, Rank, Readiness
 
 COUNT = 10_000
 KEYS = [f"t{n}" for n in range(COUNT)]
