@@ -16,14 +16,14 @@ import msgspec
 from contract import tasks
 from contract.store import RedisFault
 from gateway.auth import authenticate, digest_of, key_of
-from gateway.chat import CHAT, COMPLETIONS, IMAGES, Chat, Route
 from gateway.config import AccessToken, GatewayConfig
 from gateway.doors import is_loopback, refused_host, refused_origin
-from gateway.fleet import Fleet, StartRate
+from gateway.exchange.exchange import CHAT, COMPLETIONS, IMAGES, Chat, Route
 from gateway.guesses import Guesses
 from gateway.http import HTTPProtocol, Request, model_in, route_of
 from gateway.hub import Hub, within
 from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.models import ModelTable
 from gateway.openai.errors import (
     ApiError,
     foreign_host,
@@ -33,7 +33,7 @@ from gateway.openai.errors import (
     too_many_wrong_keys,
     unknown_route,
 )
-from gateway.openai.models import ModelTable
+from gateway.queue.fleet import Fleet, StartRate
 from gateway.uploads import Uploads
 
 _log = logging.getLogger("gateway")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from granian import rsgi
 
 from gateway.doors import Network, client_address
+from gateway.exchange.sock_diag import Peer, plain
 from gateway.openai.errors import (
     ApiError,
     body_too_large,
@@ -19,7 +20,6 @@ from gateway.openai.errors import (
     error_headers,
     invalid_request,
 )
-from gateway.unread import Peer, plain
 from gateway.uploads import Upload, Uploads
 
 BODY_TIMEOUT = 60.0

@@ -28,10 +28,10 @@ from contract.messages import (
 )
 from contract.scripts import script
 from contract.store import RedisFault, connect, milliseconds
-from gateway.fleet import Fleet
-from gateway.following import PAGE, SILENCE, Following
-from gateway.line import Standing
-from gateway.subscriber import Subscriber
+from gateway.queue.fleet import Fleet
+from gateway.queue.follower import PAGE, SILENCE, Following
+from gateway.queue.position import Standing
+from gateway.queue.subscriber import Subscriber
 from store.link import Link
 
 _log = logging.getLogger("gateway.hub")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from gateway.fleet import Fleet
+from gateway.queue.fleet import Fleet
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

@@ -24,10 +24,7 @@ from contract.messages import (
     Text,
     is_output,
 )
-from gateway.openai import schema
-from gateway.openai.append_only import AppendOnly
-from gateway.openai.attachments import Attachments
-from gateway.openai.body import decode, whole
+from gateway.openai import fields as schema
 from gateway.openai.chunks import in_pieces
 from gateway.openai.errors import error_body, from_failed, invalid_request, missing
 from gateway.openai.request import (
@@ -39,7 +36,10 @@ from gateway.openai.request import (
     sampling,
 )
 from gateway.openai.response import CollectedChoice, Head, StreamRenderer
-from gateway.openai.usage import UsageMeter, total
+from gateway.render.append_only import AppendOnly
+from gateway.render.body import decode, whole
+from gateway.render.file_links import Attachments
+from gateway.render.usage import UsageMeter, total
 
 
 def parse_completion(body: bytes) -> ChatRequest:

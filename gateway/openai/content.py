@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from contract.messages import MediaPart, Part, TextPart
-from gateway.openai import schema
+from gateway.openai import fields as schema
 from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
 
 MAX_MEDIA = 100

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 
 from contract.messages import Event, Failed, FailureKind, File, Message, Options
-from gateway.openai import schema
-from gateway.openai.body import decode, whole
+from gateway.openai import fields as schema
 from gateway.openai.errors import from_failed, invalid_request, missing
 from gateway.openai.request import ChatRequest, model_of
 from gateway.openai.response import CollectedChoice, Head
+from gateway.render.body import decode, whole
 
 _MAX_SAID = 1_000
 """Characters of a bot's words that an error repeats."""

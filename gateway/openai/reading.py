@@ -16,7 +16,7 @@ from gateway.openai.completions import parse_completion
 from gateway.openai.errors import ApiError
 from gateway.openai.images import parse_images
 from gateway.openai.request import ChatRequest, parse_chat
-from gateway.openai.usage import estimate_prompt
+from gateway.render.usage import estimate_prompt
 
 _PARSERS: dict[str, Callable[[bytes], ChatRequest]] = {
     "chat.completions": parse_chat,

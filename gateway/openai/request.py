@@ -11,13 +11,13 @@ from typing import Any, Literal
 import msgspec
 
 from contract.messages import Format, Message, Options, ToolCall
-from gateway.openai import schema
-from gateway.openai.body import bounded, decode, whole
+from gateway.openai import fields as schema
 from gateway.openai.content import ContentReader
-from gateway.openai.counting import refuse_too_many_arguments
 from gateway.openai.errors import invalid_request, invalid_value, missing, quoted
-from gateway.openai.schemas import SchemaReader
 from gateway.openai.tools import tools_of
+from gateway.render.body import bounded, decode, whole
+from gateway.render.json_schemas import SchemaReader
+from gateway.render.value_count import refuse_too_many_arguments
 
 _MAX_MODEL = 256
 """Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""

@@ -18,11 +18,11 @@ from contract.messages import (
     Text,
     ToolCallDelta,
 )
-from gateway.openai.append_only import AppendOnly
-from gateway.openai.attachments import Attachments
 from gateway.openai.chunks import Chunks, with_usage
 from gateway.openai.errors import error_body, from_failed
-from gateway.openai.usage import UsageMeter, total
+from gateway.render.append_only import AppendOnly
+from gateway.render.file_links import Attachments
+from gateway.render.usage import UsageMeter, total
 
 DONE = "[DONE]"
 

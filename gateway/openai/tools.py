@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from contract.messages import Tool
-from gateway.openai import schema
+from gateway.openai import fields as schema
 from gateway.openai.errors import invalid_value, missing, quoted
-from gateway.openai.schemas import SchemaReader
+from gateway.render.json_schemas import SchemaReader
 
 _MAX_NAME = 256
 """Characters of a function's name. OpenAI takes 64; names made from others' run longer."""

@@ -34,7 +34,7 @@ from gateway.config import access_token, gateway_config
 from gateway.openai.errors import ApiError, error_body, error_headers
 from gateway.openai.request import parse_chat
 from gateway.openai.response import AnswerCollector, Head, StreamRenderer
-from gateway.openai.usage import estimate_prompt
+from gateway.render.usage import estimate_prompt
 from poe2gpt.flags import parse
 from poe2gpt.settings import settings
 from worker.bot.reader import BotReader

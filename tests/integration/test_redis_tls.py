@@ -12,7 +12,7 @@ import pytest
 
 from contract import tasks
 from contract.store import RedisFault, connect
-from gateway.subscriber import Subscriber
+from gateway.queue.subscriber import Subscriber
 from tests.support.deployment import eventually, free_port, spawn
 
 

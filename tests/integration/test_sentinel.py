@@ -13,7 +13,7 @@ import pytest
 
 from contract import keys, tasks
 from contract.store import RedisFault, connect
-from gateway.subscriber import Subscriber
+from gateway.queue.subscriber import Subscriber
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import PATIENCE, Deployment, Gateway, eventually
 from tests.support.sentinel import SERVICE, Watched, watched_redis

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.openai.counting import MAX_VALUES
 from gateway.openai.errors import ApiError
 from gateway.openai.reading import framed, outcome, read, read_apart
+from gateway.render.value_count import MAX_VALUES
 from tests.support.counting import peak_memory
 
 MIB = 1024 * 1024

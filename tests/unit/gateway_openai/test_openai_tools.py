@@ -8,7 +8,7 @@ import pytest
 from contract.messages import Options, Tool
 from gateway.openai.errors import ApiError
 from gateway.openai.request import parse_chat
-from gateway.openai.schemas import MAX_BYTES
+from gateway.render.json_schemas import MAX_BYTES
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}

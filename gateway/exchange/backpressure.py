@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gateway.unread import Peer, unread
+from gateway.exchange.sock_diag import Peer, unread
 
 CREDIT = 64 * 1024
 """Bytes that a stream may send before anyone looks whether its client reads."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Event, Failed, FailureKind, Finished, Record, Started, Text
-from gateway.following import PAGE, Following, Source
+from gateway.queue.follower import PAGE, Following, Source
 
 JOB = "0123456789abcdef01234567"
 

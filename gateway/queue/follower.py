@@ -16,7 +16,7 @@ import msgspec
 from contract.messages import Failed, FailureKind, Record, is_terminal
 from contract.store import RedisFault
 
-_log = logging.getLogger("gateway.following")
+_log = logging.getLogger("gateway.queue.follower")
 
 SILENCE = 1.0
 LONGEST_SILENCE = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import GatewayConfig
-from gateway.storage import MIB, most_stored
+from gateway.exchange.storage import MIB, most_stored
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contract.messages import Catalogue, TokenCounts, WorkerReport
-from gateway.line import Standing
+from gateway.queue.position import Standing
 
 RATE_WINDOW = 20.0
 """Seconds over which the rate of starts is measured."""

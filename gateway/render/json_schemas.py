@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from contract.schemas import check_schema
-from gateway.openai.body import bounded
 from gateway.openai.errors import invalid_value
-from gateway.openai.nulls import without_nulls
+from gateway.render.body import bounded
+from gateway.render.schema_nulls import without_nulls
 
 MAX_BYTES = 1024 * 1024
 """Of all schemas of one request, as compact JSON."""

@@ -17,7 +17,7 @@ from contract.messages import (
     Text,
     Usage,
 )
-from gateway.answer import Answer, Writer
+from gateway.exchange.answer import Answer, Writer
 
 STARTED = Started("w", 1, "Bot")
 FAILED = Failed(FailureKind.RATE_LIMITED, "later")

@@ -18,7 +18,7 @@ from contract import tasks
 from contract.address import parse
 from contract.store import Primary, RedisFault
 
-_log = logging.getLogger("gateway.subscriber")
+_log = logging.getLogger("gateway.queue.subscriber")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries to connect."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import File
-from gateway.openai.attachments import Attachments, markdown
+from gateway.render.file_links import Attachments, markdown
 
 CAT = File("https://p.example/cat.png", "cat.png", "image/png", "ref1")
 PDF = File("https://p.example/a.pdf", "a.pdf", "application/pdf", "ref22")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import TokenCounts, WorkerReport
-from gateway.fleet import RATE_WINDOW, Fleet, StartRate
-from gateway.line import Standing, eta, newcomer, position
+from gateway.queue.fleet import RATE_WINDOW, Fleet, StartRate
+from gateway.queue.position import Standing, eta, newcomer, position
 
 # Sums of these are exact in binary, so that equal start tags are really equal.
 turns = st.integers(0, 64).map(lambda n: n / 8)

@@ -4,8 +4,8 @@ import pytest
 from openai.types import Model as OpenAIModel
 
 from contract.messages import Catalogue, Model
+from gateway.models import ModelTable
 from gateway.openai.errors import ApiError
-from gateway.openai.models import ModelTable
 from tests.support.openai_schema import LIST_MODELS, assert_is
 
 START = 1_700_000_000

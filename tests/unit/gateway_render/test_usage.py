@@ -17,7 +17,7 @@ from contract.messages import (
     Usage,
 )
 from contract.tokens import TokenCounter, estimate_tokens
-from gateway.openai.usage import UsageMeter, estimate_prompt, total
+from gateway.render.usage import UsageMeter, estimate_prompt, total
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import pytest
 import uvloop
 
-from gateway.subscriber import Subscriber
+from gateway.queue.subscriber import Subscriber
 from tests.support.deployment import eventually
 
 SUBSCRIBED = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"

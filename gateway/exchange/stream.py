@@ -8,11 +8,11 @@ from typing import Protocol
 
 from contract import keys
 from contract.messages import Event, Record
-from gateway.answer import Answer
-from gateway.following import Following
+from gateway.exchange.answer import Answer
+from gateway.exchange.backpressure import CREDIT, Pace
+from gateway.exchange.resume import Cursor
 from gateway.http import ProtocolClosed, Request
-from gateway.pace import CREDIT, Pace
-from gateway.resuming import Cursor
+from gateway.queue.follower import Following
 
 _ERROR = '{"error":'
 

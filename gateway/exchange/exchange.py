@@ -21,12 +21,21 @@ from contract import keys
 from contract.config import model_settings
 from contract.messages import Event, Failed, FailureKind, Job
 from contract.store import RedisFault
-from gateway import line
-from gateway.answer import Answer
-from gateway.bodies import Bodies
 from gateway.config import AccessToken, GatewayConfig
-from gateway.fleet import Fleet, StartRate
-from gateway.following import Following
+from gateway.exchange.answer import Answer
+from gateway.exchange.backpressure import Pace
+from gateway.exchange.bodies import Bodies
+from gateway.exchange.resume import (
+    START,
+    Cursor,
+    Place,
+    idempotency_key,
+    places,
+    refusal_of,
+    unknown_event_id,
+)
+from gateway.exchange.storage import most_stored
+from gateway.exchange.stream import Renderer, Stream
 from gateway.http import Request
 from gateway.hub import (
     Admission,
@@ -41,6 +50,7 @@ from gateway.hub import (
     TooLarge,
 )
 from gateway.metrics import Metrics
+from gateway.models import ModelTable
 from gateway.openai.completions import (
     CompletionCollector,
     completion_renderer,
@@ -60,21 +70,11 @@ from gateway.openai.errors import (
     unsupported_encoding,
 )
 from gateway.openai.images import ImagesCollector
-from gateway.openai.models import ModelTable
 from gateway.openai.request import ChatRequest
 from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
-from gateway.pace import Pace
-from gateway.resuming import (
-    START,
-    Cursor,
-    Place,
-    idempotency_key,
-    places,
-    refusal_of,
-    unknown_event_id,
-)
-from gateway.storage import most_stored
-from gateway.stream import Renderer, Stream
+from gateway.queue import position as line
+from gateway.queue.fleet import Fleet, StartRate
+from gateway.queue.follower import Following
 
 _log = logging.getLogger("gateway.chat")
 

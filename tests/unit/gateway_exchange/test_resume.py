@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Record
+from gateway.exchange.resume import START, Cursor, idempotency_key, places
 from gateway.openai.errors import ApiError
-from gateway.resuming import START, Cursor, idempotency_key, places
 
 Log = list[tuple[int, Record, int]]
 """Records of some choice, each with the number of its chunks."""

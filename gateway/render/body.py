@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from contract.lookalikes import lookalike
-from gateway.openai.counting import refuse_too_many_values
 from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
+from gateway.render.value_count import refuse_too_many_values
 
 MAX_EXTRA = 64
 """Fields of one request that are none of OpenAI's."""

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.pace import BEHIND, Pace
-from gateway.unread import unread
+from gateway.exchange.backpressure import BEHIND, Pace
+from gateway.exchange.sock_diag import unread
 from tests.support.deployment import eventually
 
 

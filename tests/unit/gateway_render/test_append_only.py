@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.openai.append_only import AppendOnly
+from gateway.render.append_only import AppendOnly
 
 # Steps: ("+", text) appends, ("=", text) replaces.
 Steps = list[tuple[str, str]]

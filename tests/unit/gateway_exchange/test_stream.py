@@ -7,11 +7,11 @@ from collections.abc import Collection
 import pytest
 
 from contract.messages import Event, Record, Text
-from gateway.answer import Answer
+from gateway.exchange.answer import Answer
+from gateway.exchange.backpressure import Pace
+from gateway.exchange.stream import Stream
 from gateway.openai.errors import internal_error
 from gateway.openai.response import Head, StreamRenderer
-from gateway.pace import Pace
-from gateway.stream import Stream
 from tests.unit.gateway.test_request import Client, request_of
 
 
