@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
-from contract import address, texts
+from contract import texts
 from contract.lookalikes import first_lookalike, lookalike
 
 REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -308,15 +308,6 @@ def checked_url(url: str, schemes: Sequence[str], where: object) -> str:
     if not _PLACE.fullmatch(rest) or "?" in rest or "#" in rest:
         raise ConfigError(f"{where}: expected {scheme}://host or {scheme}://host:port/path")
     return url.rstrip("/")
-
-
-def redis_url(url: str, where: object) -> str:
-    """Return the URL of a Redis, if it can be read."""
-    try:
-        address.parse(url)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    return url
 
 
 def write_settings(settings: msgspec.Struct | tuple[str, ...]) -> int:

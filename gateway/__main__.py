@@ -15,13 +15,13 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from contract import files, logs, signals
 from contract.config import read_settings
 from contract.version import VERSION
 from gateway.app import App
 from gateway.config import GatewayConfig
 from gateway.hub import Hub
 from gateway.listening import addresses, try_to_bind
+from runtime import logs, open_files, signals
 
 _log = logging.getLogger("gateway")
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--settings-fd", type=int, required=True)
     config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
     logs.configure("gateway")
-    files.allow_many()
+    open_files.allow_many()
     uvloop.run(_serve(config, _where(config)))
 
 

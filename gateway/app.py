@@ -13,8 +13,6 @@ from typing import Any
 
 import msgspec
 
-from contract import tasks
-from contract.store import RedisFault
 from gateway.auth import authenticate, digest_of, key_of
 from gateway.config import AccessToken, GatewayConfig
 from gateway.doors import is_loopback, refused_host, refused_origin
@@ -35,6 +33,8 @@ from gateway.openai.errors import (
 )
 from gateway.queue.fleet import Fleet, StartRate
 from gateway.uploads import Uploads
+from runtime import tasks
+from store.faults import RedisFault
 
 _log = logging.getLogger("gateway")
 

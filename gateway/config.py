@@ -14,6 +14,7 @@ from msgspec import Meta
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
 from gateway.listening import addresses
+from store import address
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -135,7 +136,7 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
         trusted_proxies=_networks(settings, read.trusted_proxies),
         models=settings.tables_of(ModelSettings, "models"),
         host=settings.values.get("host", "0.0.0.0" if tokens else read.host),  # noqa: S104
-        redis_url=config.redis_url(url, where),
+        redis_url=address.checked(url, where),
     ), warnings
 
 

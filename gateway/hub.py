@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contract import clock, keys, tasks
+from contract import keys
+from contract.calls.call import milliseconds
 from contract.messages import (
     Catalogue,
     Frame,
@@ -27,11 +28,14 @@ from contract.messages import (
     WorkerReport,
 )
 from contract.scripts import script
-from contract.store import RedisFault, connect, milliseconds
 from gateway.queue.fleet import Fleet
 from gateway.queue.follower import PAGE, SILENCE, Following
 from gateway.queue.position import Standing
 from gateway.queue.subscriber import Subscriber
+from runtime import tasks
+from store import clock
+from store.client import connect
+from store.faults import RedisFault
 from store.link import Link
 
 _log = logging.getLogger("gateway.hub")

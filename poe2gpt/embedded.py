@@ -24,11 +24,11 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from contract import store
 from poe2gpt.programs import BENEATH, Program, environment_without
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.supervisor import Child
 from poe2gpt.terminal import Trouble, say
+from store.client import connect as open_client
 
 OLDEST = (7, 0)
 _SOCKET = "redis.sock"
@@ -153,7 +153,7 @@ async def until_ready(child: Child, place: Place) -> None:
 
 def connect(url: str) -> Client:
     """Open a client that asks once and tells at once: within two seconds."""
-    return store.connect(url, connections=10, timeout=2, connect_timeout=2, decode_responses=True)
+    return open_client(url, connections=10, timeout=2, connect_timeout=2, decode_responses=True)
 
 
 def _state_home() -> Path:

@@ -3,7 +3,7 @@
 Commands wait for nothing but their replies: those that are made in one turn of the event loop leave
 in one write, and replies come back in the order of the commands, as Redis promises. That costs a
 tenth of what a pool costs, where each command takes a connection, writes to it and reads from it by
-itself. For commands that block Redis there is `contract.store.connect`, for one of them would
+itself. For commands that block Redis there is `store.client.connect`, for one of them would
 hold up all others.
 
 Nothing is ever repeated. When the connection is lost, each command under way fails, and nobody can
@@ -20,9 +20,9 @@ import hiredis
 from redis import exceptions
 from redis.connection import BaseParser  # type: ignore[attr-defined]  # where parsers are told of
 
-from contract.address import parse
 from contract.scripts import Script
-from contract.store import Primary
+from store.address import parse
+from store.client import Primary
 
 Word = bytes | str | int | float
 """What a command is made of."""
@@ -36,7 +36,7 @@ class Link:
 
     `timeout` is how many seconds a reply may take: when one takes longer, the connection is given
     up with everything that is under way on it. Raises ValueError for a URL that
-    `contract.address` cannot read.
+    `store.address` cannot read.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:

@@ -7,9 +7,9 @@ import logging
 
 import uvloop
 
-from contract import files, logs, signals
 from contract.config import read_settings
 from contract.version import VERSION
+from runtime import logs, open_files, signals
 from worker.config import WorkerConfig
 from worker.poe.client import PoeClient
 from worker.queue import Queue
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--settings-fd", type=int, required=True)
     config = read_settings(parser.parse_args().settings_fd, WorkerConfig)
     logs.configure("worker")
-    files.allow_many()
+    open_files.allow_many()
     try:
         uvloop.run(_work(config))
     except Exception:

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Literal
 
 from contract.messages import Event, Job, MediaPart, Model
-from contract.store import RedisFault
+from store.faults import RedisFault
 from worker.balances import Balances
 from worker.config import PoeToken
 from worker.poe.answer import Flow

@@ -7,7 +7,7 @@ any memory. So they get no more than this, and nobody else waits for it.
 from __future__ import annotations
 
 from contract.messages import Event
-from contract.offload import Offload, TooCostly
+from runtime.offload import Offload, TooCostly
 from worker.shaping.checks import TOO_COSTLY, Check, Verdict, decode_verdict, encode
 from worker.shaping.pipeline import Steps
 

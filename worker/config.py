@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
+from store import address
 
 _ENDPOINT = re.compile(
     r"(?:/v1)*(?:/chat/completions|/completions|/responses|/messages|/models|/bot(?:/[^/]*)?)?/*$",
@@ -114,7 +115,7 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
 
 def _redis_url(settings: Settings, reference: str) -> str:
     where = settings.where(("redisUrl",))
-    return config.redis_url(config.secrets(reference, where)[0], where)
+    return address.checked(config.secrets(reference, where)[0], where)
 
 
 def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import msgspec
 
 from contract.messages import Event, Failed, FailureKind, Reasoning, Record, Text, is_terminal
-from contract.store import RedisFault, may_pass
+from store.faults import RedisFault, is_transient
 
 _log = logging.getLogger("worker.emitter")
 
@@ -119,7 +119,7 @@ class Emitter:
             try:
                 return await self._append(records)
             except RedisFault as fault:
-                if not may_pass(fault):
+                if not is_transient(fault):
                     return await self._each_alone(records, fault)
                 _log.warning("cannot write to Redis, trying again: %s", fault)
                 await asyncio.sleep(pause)

@@ -18,7 +18,7 @@ import msgspec
 from redis import exceptions
 
 from contract import keys
-from contract.clock import Clock, keep_time
+from contract.calls.call import milliseconds
 from contract.messages import (
     Catalogue,
     Failed,
@@ -30,7 +30,9 @@ from contract.messages import (
     is_terminal,
 )
 from contract.scripts import script
-from contract.store import RedisFault, connect, milliseconds
+from store.client import connect
+from store.clock import Clock, keep_time
+from store.faults import RedisFault
 from store.link import Link
 from worker.config import PoeToken
 from worker.poe.uploads import UploadedFile

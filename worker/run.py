@@ -26,7 +26,7 @@ from contract.messages import (
     is_output,
     is_terminal,
 )
-from contract.store import RedisFault
+from store.faults import RedisFault
 from worker.calls import Calls, Unavailable
 from worker.checker import Checker
 from worker.config import PoeToken

@@ -10,10 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
-from contract import clock, keys, tasks
+from contract import keys
 from contract.config import ModelSettings, model_settings
 from contract.messages import Model, WorkerReport
-from contract.store import RedisFault
+from runtime import tasks
+from store import clock
+from store.faults import RedisFault
 from worker.calls import Calls
 from worker.checker import Checker
 from worker.config import PoeToken, WorkerConfig

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from contract.messages import Job, MediaPart
-from contract.store import RedisFault
+from store.faults import RedisFault
 from worker.config import PoeToken
 from worker.poe.attachments import (
     Attachment,

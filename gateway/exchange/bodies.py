@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakValueDictionary
 
-from contract.offload import Offload, TooCostly
 from gateway.openai.errors import invalid_request
 from gateway.openai.reading import framed, outcome, read
 from gateway.openai.request import ChatRequest
+from runtime.offload import Offload, TooCostly
 
 AT_ONCE = 32 * 1024
 """Bytes of a body that is read at once, in a few milliseconds at worst: more than most have."""

@@ -20,7 +20,6 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from contract import keys
 from contract.config import model_settings
 from contract.messages import Event, Failed, FailureKind, Job
-from contract.store import RedisFault
 from gateway.config import AccessToken, GatewayConfig
 from gateway.exchange.answer import Answer
 from gateway.exchange.backpressure import Pace
@@ -75,6 +74,7 @@ from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_
 from gateway.queue import position as line
 from gateway.queue.fleet import Fleet, StartRate
 from gateway.queue.follower import Following
+from store.faults import RedisFault
 
 _log = logging.getLogger("gateway.chat")
 

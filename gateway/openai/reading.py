@@ -52,7 +52,7 @@ def read(kind: str, body: bytes) -> ChatRequest:
 
 
 def read_apart(data: bytes) -> bytes:
-    """Do the same, of bytes to bytes: `contract.offload` runs this in a child process."""
+    """Do the same, of bytes to bytes: `runtime.offload` runs this in a child process."""
     kind, _, body = data.partition(b"\n")
     del data
     try:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from contract.messages import Failed, FailureKind, Record, is_terminal
-from contract.store import RedisFault
+from store.faults import RedisFault
 
 _log = logging.getLogger("gateway.queue.follower")
 

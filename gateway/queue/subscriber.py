@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import hiredis
 
-from contract import tasks
-from contract.address import parse
-from contract.store import Primary, RedisFault
+from runtime import tasks
+from store.address import parse
+from store.client import Primary
+from store.faults import RedisFault
 
 _log = logging.getLogger("gateway.queue.subscriber")
 

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contract import keys
-from contract.signals import ECHO
+from runtime.signals import ECHO
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import Child, Deployment, eventually
 

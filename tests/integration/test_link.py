@@ -9,7 +9,7 @@ import pytest
 from redis import exceptions
 
 from contract.scripts import script
-from contract.store import RedisFault
+from store.faults import RedisFault
 from store.link import Link
 from tests.support.deployment import RedisServer, eventually
 

@@ -17,9 +17,9 @@ import pytest_asyncio
 
 from contract.config import ModelSettings
 from contract.messages import Event, FailureKind, Finished, Message
-from contract.store import connect
 from simulated_poe import Settings, SimulatedPoe
 from simulated_poe.ask import conversation_of
+from store.client import connect
 from tests.support.deployment import RedisServer, running_redis
 from tests.support.worker_alone import Asking, failure, said, token, working
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from contract import tasks
-from contract.store import RedisFault, connect
 from gateway.queue.subscriber import Subscriber
+from runtime import tasks
+from store.client import connect
+from store.faults import RedisFault
 from tests.support.deployment import eventually, free_port, spawn
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contract import address
+from store import address
 
 SCRIPT = Path(__file__).parents[2] / "setup.sh"
 

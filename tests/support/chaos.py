@@ -24,10 +24,11 @@ import aiohttp
 import msgspec
 from redis.asyncio import Redis
 
-from contract import keys, tasks
+from contract import keys
 from contract.messages import Record, is_terminal
-from contract.store import RedisFault
+from runtime import tasks
 from simulated_poe import long_text
+from store.faults import RedisFault
 from tests.support.deployment import (
     KEY,
     Child,

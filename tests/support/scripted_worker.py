@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from contract import keys, scripts, tasks
+from contract import keys, scripts
 from contract.messages import (
     Catalogue,
     Event,
@@ -24,6 +24,7 @@ from contract.messages import (
     TokenCounts,
     WorkerReport,
 )
+from runtime import tasks
 from tests.support.deployment import PATIENCE
 from worker.queue import mark
 

@@ -73,7 +73,7 @@ def judge(check: Check) -> Verdict:
 
 
 def judged(data: bytes) -> bytes:
-    """Do the same, of bytes to bytes: `contract.offload` runs this in a child process."""
+    """Do the same, of bytes to bytes: `runtime.offload` runs this in a child process."""
     return encode(judge(_decode(data)))
 
 

@@ -1,7 +1,7 @@
 """Whether a value matches a JSON schema that a client has brought.
 
 No bound on the time is to be had from within: a schema of a hundred bytes can ask for 2**30 steps.
-So this runs in a child process (`contract.offload`), which has one. What a schema says is enforced
+So this runs in a child process (`runtime.offload`), which has one. What a schema says is enforced
 as far as it can be:
 
     $ref                        only within the schema; nothing is ever fetched

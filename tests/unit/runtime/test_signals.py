@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from contract.signals import ECHO, StopSignals
+from runtime.signals import ECHO, StopSignals
 
 NOW = 1_000.0
 TERM, INT = signal.SIGTERM, signal.SIGINT

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract import config
-from contract.address import Address, Login, parse
+from store.address import Address, Login, checked, parse
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_url_is_read(url: str, address: Address | None) -> None:
 )
 def test_a_url_that_cannot_be_read_is_explained_without_a_secret(url: str, wrong: str) -> None:
     with pytest.raises(config.ConfigError) as caught:
-        config.redis_url(url, "config.toml:3: `redisUrl`")
+        checked(url, "config.toml:3: `redisUrl`")
 
     assert str(caught.value).startswith("config.toml:3: `redisUrl`: ")
     assert wrong in str(caught.value)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract import logs
+from runtime import logs
 
 
 @pytest.fixture(autouse=True)

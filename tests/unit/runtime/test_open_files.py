@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from contract.files import allow_many
+from runtime.open_files import allow_many
 
 NO_LIMIT = resource.RLIM_INFINITY
 

@@ -53,7 +53,7 @@ class Offload:
         self._command = (
             sys.executable,
             "-m",
-            "contract.offload",
+            "runtime.offload",
             function,
             f"{seconds}",
             f"{memory}",

@@ -18,6 +18,8 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from contract.config import ConfigError
+
 PORT, SENTINEL_PORT = 6379, 26379
 
 _SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
@@ -110,6 +112,15 @@ def parse(url: str) -> Address:
             options.get("sentinel_username", ""), options.get("sentinel_password", "")
         ),
     )
+
+
+def checked(url: str, where: object) -> str:
+    """Return the URL if it can be read. Raises ConfigError that names `where` if not."""
+    try:
+        parse(url)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return url
 
 
 def _parts(rest: str) -> tuple[str, str, str]:

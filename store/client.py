@@ -14,33 +14,11 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from contract.address import Address, Login, parse
-
-RedisFault = (exceptions.RedisError, OSError, TimeoutError)
-"""All that a broken or frozen Redis can raise."""
+from store.address import Address, Login, parse
+from store.faults import RedisFault
 
 SENTINEL_TIMEOUT = 0.3
 """Seconds for which one sentinel is waited for, before the next is asked."""
-
-_OF_OURS = (exceptions.ResponseError, exceptions.DataError)
-_OF_THE_SERVER = (
-    exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
-    exceptions.NoPermissionError,
-    exceptions.NoScriptError,
-    exceptions.ClusterDownError,
-    exceptions.TryAgainError,
-    exceptions.AuthenticationWrongNumberOfArgsError,
-)
-_CODES_OF_THE_SERVER = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "NOAUTH", "NOGOODSLAVE")
-"""Of replies for which redis-py has no class."""
-
-
-def may_pass(fault: BaseException) -> bool:
-    """Tell whether the same command may work later: the server is at fault, not the command."""
-    if not isinstance(fault, _OF_OURS) or isinstance(fault, _OF_THE_SERVER):
-        return True
-    return str(fault).startswith(_CODES_OF_THE_SERVER)
 
 
 class Primary:
@@ -154,7 +132,7 @@ def connect(
 
     redis-py repeats every command ten times by default, and its plain pool raises when it is
     empty. Here nothing is repeated, and a call waits for a connection. Raises ValueError for a URL
-    that `contract.address` cannot read.
+    that `store.address` cannot read.
     """
     address = parse(url)
     options: dict[str, Any] = {
@@ -173,11 +151,6 @@ def connect(
     else:
         pool = _Pool(connection_class=_Connection, primary=Primary(address), **options)
     return Redis.from_pool(pool)
-
-
-def milliseconds(seconds: float) -> int:
-    """Seconds as Redis takes them."""
-    return round(seconds * 1000)
 
 
 def _limits(timeout: float, connect_timeout: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from contract.offload import Offload, TooCostly
+from runtime.offload import Offload, TooCostly
 from tests.support.told import MEMORY
 
 
@@ -74,7 +74,7 @@ async def test_a_child_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> No
 async def test_a_child_ends_with_its_parent() -> None:
     script = (
         "import asyncio, os, sys\n"
-        "from contract.offload import Offload\n"
+        "from runtime.offload import Offload\n"
         "async def main():\n"
         "    work = Offload('tests.support.told:tell',\n"
         f"        processes=1, seconds=30, memory={MEMORY})\n"

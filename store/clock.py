@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from contract.store import milliseconds
+from contract.calls.call import milliseconds
 
 DRIFT = 0.001
 """Seconds in a second by which two clocks may drift apart; clocks that are kept right are far

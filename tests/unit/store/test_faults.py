@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import exceptions
 
-from contract.store import may_pass
+from store.faults import is_transient
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from contract.store import may_pass
     ids=str,
 )
 def test_what_ails_the_server_may_pass(fault: BaseException) -> None:
-    assert may_pass(fault)
+    assert is_transient(fault)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_what_ails_the_server_may_pass(fault: BaseException) -> None:
     ids=str,
 )
 def test_what_is_wrong_with_a_command_stays_wrong(fault: BaseException) -> None:
-    assert not may_pass(fault)
+    assert not is_transient(fault)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.clock import DRIFT, SMALLEST_STEP, Clock
+from store.clock import DRIFT, SMALLEST_STEP, Clock
 
 AHEAD = 1_700_000_000.0
 """From our clock to Redis's, in seconds."""
