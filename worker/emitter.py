@@ -1,26 +1,39 @@
 """Brings what running jobs emit to Redis.
 
-One task writes for all jobs. Whatever has piled up while the last write was under way goes out in
-the next: an idle worker adds no delay, and a busy one gets cheaper per event. A write that fails
-because Redis is ailing is repeated as it was, for ever; the ids of its records make that harmless.
-A record that cannot be written, or that Redis will never take, ends its job.
+One task writes for all jobs, at most once in a tick of a few milliseconds, so what many jobs emit
+at about the same time costs one write. What a client waits for goes out at once: the first output
+of an answer, its end, and whatever comes after a tick without a write. A write that fails because
+Redis is ailing is repeated as it was, for ever; the ids of its records make that harmless. A record
+that cannot be written, or that Redis will never take, ends its job.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from contract.messages import Event, Failed, FailureKind, Reasoning, Record, Text, is_terminal
+from contract.messages import (
+    Event,
+    Failed,
+    FailureKind,
+    Reasoning,
+    Record,
+    Text,
+    is_output,
+    is_terminal,
+)
 from store.faults import RedisFault, is_transient
 
 _log = logging.getLogger("worker.emitter")
 
 MAX_PENDING_EVENTS = 2000
 """Events of one job that may wait for Redis before the job stops reading from Poe."""
+
+TICK = 0.005
+"""Seconds between two writes, unless something urgent comes."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries of a write that fails."""
@@ -46,12 +59,15 @@ class Outbox:
         self._emitter = emitter
         self._seq = 0
         self._pending: list[Event] = []
+        self._has_output = False
         self._changed = asyncio.Event()
 
-    def put(self, events: Iterable[Event]) -> None:
-        """Send these events, soon."""
+    def put(self, events: Sequence[Event]) -> None:
+        """Send these events, soon; the first output and the end at once."""
         self._pending.extend(events)
-        self._emitter.wake(self)
+        is_first = not self._has_output and any(map(is_output, events))
+        self._has_output = self._has_output or is_first
+        self._emitter.wake(self, urgent=is_first or is_terminal(events[-1]))
 
     @property
     def is_full(self) -> bool:
@@ -94,18 +110,31 @@ class Emitter:
     def __init__(self, append: Callable[[Sequence[Record]], Awaitable[list[int]]]) -> None:
         self._append = append
         self._dirty: dict[Outbox, None] = {}
-        self._wake = asyncio.Event()
+        self._due = asyncio.Event()
+        self._tick = 0.0
+        """When the next write may be that is not urgent, on the loop's clock."""
+        self._timer: asyncio.TimerHandle | None = None
 
-    def wake(self, outbox: Outbox) -> None:
+    def wake(self, outbox: Outbox, *, urgent: bool) -> None:
         """Let the writer know that this outbox has something to send."""
         self._dirty[outbox] = None
-        self._wake.set()
+        if self._due.is_set() or (self._timer is not None and not urgent):
+            return
+        loop = asyncio.get_running_loop()
+        if urgent or loop.time() >= self._tick:
+            self._due.set()
+        else:
+            self._timer = loop.call_at(self._tick, self._due.set)
 
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._due.wait()
+            self._due.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._tick = asyncio.get_running_loop().time() + TICK
             # A job that came back to us while its first run was ending has an outbox for each.
             dirty, self._dirty = [outbox for outbox in self._dirty if not outbox.ended], {}
             records = [outbox.take() for outbox in dirty]

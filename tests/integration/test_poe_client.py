@@ -331,7 +331,7 @@ LIMIT = b'{"error": {"code": 429, "type": "rate_limit_error", "message": "x", "m
             HEAD[:-2] + b"X: " + b"y" * 70_000 + b"\r\n\r\n", FaultKind.PROTOCOL, id="a huge header"
         ),
         pytest.param(HEAD + b"zzz\r\n", FaultKind.PROTOCOL, id="not chunks"),
-        pytest.param(HEAD + chunk(b"event: text\ndata: {\n\n"), FaultKind.CUT, id="not JSON"),
+        pytest.param(HEAD + chunk(b"event: text\ndata: {\n\n"), FaultKind.PROTOCOL, id="not JSON"),
         pytest.param(
             HEAD + chunk(b'event: error\ndata: {"text": "Bot does not exist"}\n\n' + DONE) + END,
             FaultKind.MODEL_NOT_FOUND,

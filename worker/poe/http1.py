@@ -1,6 +1,6 @@
 """HTTP/1.1 connections whose bytes reach their reader in the very call that read them.
 
-    socket -> data_received -> httptools' parser -> Reader.on_data
+    socket -> buffer_updated -> httptools' parser -> Reader.on_data
 
 httpx words a request and names what goes wrong; between the socket and the reader of an answer
 there is no task, future or queue, because a streamed answer is thousands of small reads and each
@@ -33,6 +33,11 @@ again."""
 
 MAX_HEAD = 64 * 1024
 """Bytes that the status line and the headers of a response may take."""
+
+READ_SIZE = 16 * 1024
+"""Bytes that a connection reads in one turn of the event loop. An upstream as fast as it can be
+fills any buffer, and the event loop reads on while there is anything: without this bound a few fast
+answers would hold up everyone else for seconds."""
 
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
@@ -124,6 +129,8 @@ class Connections:
         self._proxy = proxy
         self._tls = httpx.create_ssl_context(trust_env=False)
         self._tls.set_alpn_protocols(["http/1.1"])
+        # What is read is used up in the call that read it, so one buffer serves all.
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._idle: dict[Origin, list[_Link]] = {}
         self._busy: set[_Link] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -235,7 +242,7 @@ class Connections:
             raise httpx.ConnectError(str(error)) from error
 
     async def _open(self, origin: Origin) -> _Link:
-        loop, link = asyncio.get_running_loop(), _Link(self, origin)
+        loop, link = asyncio.get_running_loop(), _Link(self, origin, self._buffer)
         scheme, host, port = origin
         tls = self._tls if scheme == "https" else None
         if self._proxy is None:
@@ -251,7 +258,7 @@ class Connections:
         return link
 
     async def _connect_to_proxy(
-        self, protocol: Callable[[], asyncio.Protocol], proxy: httpx.URL
+        self, protocol: Callable[[], asyncio.BaseProtocol], proxy: httpx.URL
     ) -> asyncio.Transport:
         tls = self._tls if proxy.scheme == "https" else None
         port = proxy.port or (443 if tls else 80)
@@ -275,10 +282,11 @@ class Connections:
         return transport
 
 
-class _Link(asyncio.Protocol):
+class _Link(asyncio.BufferedProtocol):
     """One connection. It is idle while it has no reader."""
 
-    def __init__(self, pool: Connections, origin: Origin) -> None:
+    def __init__(self, pool: Connections, origin: Origin, buffer: memoryview) -> None:
+        self._buffer = buffer
         self.origin = origin
         self.idle_since = 0.0
         self._pool = pool
@@ -287,6 +295,7 @@ class _Link(asyncio.Protocol):
         self._reader: Reader | None = None
         self._connection: Connection | None = None
         self._lingering: asyncio.TimerHandle | None = None
+        self._is_paused = False
         self._reset()
 
     def _reset(self) -> None:
@@ -304,6 +313,7 @@ class _Link(asyncio.Protocol):
     def begin(self, data: bytes, reader: Reader) -> Connection:
         """Write a request whose response `reader` takes."""
         self._reset()
+        self._is_paused = False
         self._reader = reader
         self._connection = Connection(self)
         if self._transport is not None:
@@ -312,13 +322,22 @@ class _Link(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read nothing for a while."""
-        if self._transport is not None and self._transport.is_reading():
-            self._transport.pause_reading()
+        self._is_paused = True
+        self._stop_reading()
 
     def resume(self) -> None:
         """Go on reading."""
-        if self._transport is not None and not self._transport.is_reading():
-            self._transport.resume_reading()
+        self._is_paused = False
+        self._go_on()
+
+    def _stop_reading(self) -> None:
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        transport = self._transport
+        if transport is not None and not self._is_paused and not transport.is_reading():
+            transport.resume_reading()
 
     def linger(self) -> None:
         """Wait a moment for the end of a body that nobody reads any longer."""
@@ -339,14 +358,17 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's is not a subclass
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, size: int) -> None:
         if self._reader is None:
             # Nobody has asked for anything.
             self.abort()
             return
-        self._unparsed = 0 if self._has_head else self._unparsed + len(data)
+        self._unparsed = 0 if self._has_head else self._unparsed + size
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:size])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._fail(cause if isinstance(cause, Exception) else error)
@@ -355,6 +377,10 @@ class _Link(asyncio.Protocol):
         else:
             if not self._has_head and self._unparsed > MAX_HEAD:
                 self._fail(httpx.RemoteProtocolError("the answer's headers do not end"))
+            elif size == len(self._buffer):
+                # There is more: the others first.
+                self._stop_reading()
+                asyncio.get_running_loop().call_soon(self._go_on)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None  # uvloop's raises when it is used after this
