@@ -316,6 +316,9 @@ class JobRun:
 
     def _on_events(self, events: list[Event]) -> Flow:
         """Take what came; return whether the call is to go on."""
+        if self.begun and self.shaping.passes(events):
+            self.outbox.put(events)
+            return Flow.WAIT if self.outbox.is_full else Flow.MORE
         steps = self.shaping.shape(events)
         try:
             # Whatever asks for a check asks at the answer's end, which can wait for the verdict.

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from contract.messages import Event, Finished, Reasoning, Text, Usage
-from worker.poe.chunks import Chunk, read_chunk
+from worker.poe.chunks import Chunk, plain_text, read_chunk
 from worker.poe.errors import from_late_error
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.lenient_json import decode
@@ -31,6 +31,9 @@ second stay below this."""
 
 _DONE = b"[DONE]"
 
+_MOST_ODD = 32
+"""Chunks that are read twice, the first time for nothing."""
+
 
 class ChatReader(AnswerReader):
     """An answer of Poe's OpenAI API."""
@@ -40,6 +43,8 @@ class ChatReader(AnswerReader):
         self._max_size = max_size
         self._size = 0
         self._usage: Usage | None = None
+        self._odd = 0
+        """Chunks that were more than plain text."""
 
     @property
     def is_complete(self) -> bool:
@@ -57,7 +62,14 @@ class ChatReader(AnswerReader):
         return []
 
     def _take(self, event: ServerSentEvent) -> list[Event]:
-        name, data = event.name, event.data.strip()
+        name, data = event.name, event.data
+        # An upstream whose chunks are all of another kind is not read twice for ever.
+        if self._odd < _MOST_ODD and name == "message":
+            text = plain_text(data)
+            if text is not None:
+                return self._take_text(text)
+            self._odd += 1
+        data = data.strip()
         if not data:
             return []
         if data == _DONE:
@@ -68,6 +80,11 @@ class ChatReader(AnswerReader):
                 return self._finish()
             raise from_late_error(data)
         return self._take_chunk(read_chunk(value))
+
+    def _take_text(self, text: str) -> list[Event]:
+        self._is_counted = False
+        self.begun = self.begun or bool(text)
+        return self._words("", self._text.join(text))
 
     def _take_chunk(self, chunk: Chunk) -> list[Event]:
         events = self._words(self._thoughts.join(chunk.reasoning), self._text.join(chunk.content))

@@ -54,6 +54,43 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     """Whether something of the answer could not be read."""
 
 
+class _PlainDelta(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _PlainChoice(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    delta: _PlainDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    logprobs: None = None
+
+
+class _PlainChunk(msgspec.Struct, frozen=True, gc=False):
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    error: None = None
+
+
+_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
+
+
+def plain_text(data: bytes) -> str | None:
+    """Return the text of a chunk that holds text and nothing else, as nearly all do.
+
+    None for any other chunk, which `read_chunk` reads; that costs five times as much.
+    """
+    try:
+        return _decode_plain(data).choices[0].delta.content
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
 class _Texts:
     """Reads fields that ought to be strings."""
 

@@ -86,7 +86,7 @@ class Shaping:
         if self._over:
             return []
         batch = list(events)
-        if len(self._stages) == 1 and self._passes(batch):
+        if self.passes(batch):
             return batch
         shaped: list[Event] = []
         # One by one: how the network has cut the answer must not tell which stage ends it.
@@ -101,6 +101,12 @@ class Shaping:
                 self._over = True
                 break
         return shaped
+
+    def passes(self, events: Sequence[Event]) -> bool:
+        """Return whether the client gets these events as they are, with nothing to be noted."""
+        if self._over or len(self._stages) > 1 or not self._thoughts.is_settled:
+            return False
+        return all(type(event) is Text for event in events)
 
     def flush(self) -> list[Event]:
         """Return what was held back, for an attempt that fails after output."""
@@ -119,9 +125,6 @@ class Shaping:
                 mismatch.due = _drained([*batch, *mismatch.due], self._stages[position + 1 :])
                 raise
         return batch
-
-    def _passes(self, batch: list[Event]) -> bool:
-        return self._thoughts.is_settled and all(type(event) is Text for event in batch)
 
 
 def _through(
