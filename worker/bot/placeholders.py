@@ -38,14 +38,19 @@ _LONGEST = 120
 # than that, which costs nothing: text that waits is not lost.
 _BEGUN_REST = re.compile(r" ?[.…]{0,3} ?(?:\([\d.hms elapsd]{0,40}\)?)?\s*")
 
-# Dots, a percentage, or a count in brackets that are no link's.
+# Dots, perhaps with a count, a percentage, or a count in brackets that are no link's.
 _UNFINISHED = re.compile(
-    r"(?:\.{2,}|…|。{2,}|[%％]|(?<!\])[(（][^()（）\n]{0,20}\d[^()（）\n]{0,20}[)）])[*_~`\s]*\Z"
+    r"(?:(?:\.{2,}|…|。{2,})(?:[^\S\n]?\d{1,6}[^\S\n]?[^\W\d_]{0,3})?|[%％]"
+    r"|(?<!\])[(（][^()（）\n]{0,20}\d[^()（）\n]{0,20}[)）])[*_~`\s]*\Z"
 )
 _IN_A_ROW = 2
 """Replaced texts that looked unfinished, after which another such is one more of them."""
 
-_NO_LETTER = re.compile(r"\d+\s*(?:[hms]\b|秒|分)|\belapsed\b|[\W\d_]+")
+# Where a number begins, so that the unit behind it is seen, whatever stands before it.
+_NO_LETTER = re.compile(
+    r"(?<!\d)\d++\s*+(?:(?:[hms]|sec|min|сек|мин|[счм])\b|秒[钟鐘]?|分[钟鐘间間]?|초|분)"
+    r"|\belapsed\b|[\W\d_]"
+)
 
 _COUNTED_LAST_LINE = re.compile(rf"(?:\A|(?<=\n))[^\n]{{0,80}}{_COUNTER}\s*\Z")
 

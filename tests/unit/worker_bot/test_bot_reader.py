@@ -314,6 +314,38 @@ def test_a_replacement_says_no_more_than_it_changes(
             id="in another language, told as text",
         ),
         pytest.param(
+            [
+                text("考えています…"),
+                replace("考えています… (1秒)"),
+                replace(""),
+                text("はい"),
+                DONE,
+            ],
+            [Text("はい"), Finished()],
+            id="in another language, that begins to count",
+        ),
+        pytest.param(
+            [
+                text("正在思考…"),
+                replace("正在思考… 9 秒钟"),
+                replace("正在思考… 1 分钟"),
+                text("好"),
+                DONE,
+            ],
+            [Text("好"), Finished()],
+            id="in another language, that counts minutes",
+        ),
+        pytest.param(
+            [text("Создаю… 1 с"), replace("Создаю… 2 с"), PICTURE, DONE],
+            [FILE, Finished()],
+            id="in another language, that counts without brackets",
+        ),
+        pytest.param(
+            [replace("생성 중... (59초)"), replace("생성 중... (1분 3초)"), text("네"), DONE],
+            [Text("네"), Finished()],
+            id="in another language, with two units",
+        ),
+        pytest.param(
             [replace("生成中（3秒）"), PICTURE, DONE],
             [FILE, Finished()],
             id="in another language, once",
@@ -412,6 +444,12 @@ def test_no_word_is_lost_for_looking_like_a_placeholder(pieces: list[str]) -> No
             [replace("Count: 1"), replace("Count: 2")], "Count: 2", id="numbers, at the end"
         ),
         pytest.param([text("10%")], "10%", id="a percentage alone"),
+        pytest.param([text("0...5"), text(" or so")], "0...5 or so", id="a range"),
+        pytest.param(
+            [replace("It has 3 cats"), replace("It has 3 dogs"), text(" more")],
+            "It has 3 dogs more",
+            id="another word behind a number",
+        ),
         pytest.param(
             [text("Half, (1)"), text(" then")], "Half, (1) then", id="a count in brackets"
         ),
