@@ -35,7 +35,9 @@ _AUDIO_FORMAT = re.compile(r"[\w.+-]{1,32}", re.ASCII)
 _SPACES = b" \t\r\n\v\f"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BASE64 = f"{string.ascii_letters}{string.digits}+/".encode()
-_THOUGHTS = {"thinking", "redacted_thinking", "reasoning", "reasoning_text", "summary_text"}
+_THOUGHTS = re.compile(
+    r"(?:redacted[_.-])?(?:thinking|thoughts?|reasoning)(?:[_.-]\w{1,32})?|summary_text", re.ASCII
+)
 """What clients that keep a model's thoughts call the parts that hold them."""
 _DETAILS = {"auto", "low", "high", "original"}
 _UNKNOWN_TYPE = "application/octet-stream"
@@ -59,7 +61,7 @@ class ContentReader:
         parts = tuple(
             self._part(part, f"{path}[{i}]")
             for i, part in enumerate(content)
-            if part is not None and part.type not in _THOUGHTS
+            if part is not None and not _THOUGHTS.fullmatch(part.type)
         )
         texts = [part.text for part in parts if isinstance(part, TextPart)]
         # Parts are blocks, not fragments: clients leave it to the server to keep them apart.

@@ -38,6 +38,9 @@ _REASONS: dict[str, FinishReason] = {
 _FAILURES = frozenset({"error", "abort", "insufficient_system_resource"})
 """Words of OpenRouter, vLLM and DeepSeek for an answer that the model did not get to end."""
 
+_ARGUMENTS = ("arguments", "parameters", "input", "args")
+"""The words of OpenAI, Llama, Anthropic and Google for what a call runs with."""
+
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
     """What one chunk adds to the answer. Text may hold halves of surrogate pairs."""
@@ -160,7 +163,7 @@ def _fragments(delta: dict[str, object], *, is_whole: bool) -> Iterator[Fragment
         if place is None and len(calls) > 1:
             place = f"#{position}"
         # The name and the arguments may lie beside one another, as in OpenAI's newer dialect.
-        function = object_of(fields.get("function")) or fields
+        function = fields | object_of(fields.get("function"))
         yield _fragment(place, _id(fields.get("id")), function, is_call=isinstance(call, dict))
     if not calls and (legacy := delta.get("function_call")):
         yield _fragment("function_call", "", object_of(legacy), is_call=isinstance(legacy, dict))
@@ -169,7 +172,7 @@ def _fragments(delta: dict[str, object], *, is_whole: bool) -> Iterator[Fragment
 def _fragment(
     place: str | None, call_id: str, function: dict[str, object], *, is_call: bool
 ) -> Fragment:
-    name, arguments = function.get("name"), function.get("arguments")
+    name, arguments = function.get("name"), _arguments(function)
     if isinstance(arguments, dict):
         # Not msgspec's: it refuses halves of surrogate pairs.
         arguments = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
@@ -177,6 +180,12 @@ def _fragment(
     return Fragment(
         place, call_id, string_of(name), string_of(arguments), is_sound=is_call and is_sound
     )
+
+
+def _arguments(function: dict[str, object]) -> object:
+    """Return the arguments, also by the names that they have in other vendors' calls."""
+    named = (function.get(name) for name in _ARGUMENTS)
+    return next((arguments for arguments in named if arguments not in (None, "")), None)
 
 
 def _place(index: object) -> str | None:

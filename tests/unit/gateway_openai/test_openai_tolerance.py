@@ -80,7 +80,14 @@ def test_half_an_emoji_is_replaced_where_nobody_looks() -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "reasoning"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("thinking", "redacted_thinking", "thought", "summary_text"),
+        *("reasoning", "reasoning_text", "reasoning_content", "redacted-reasoning"),
+        *("reasoning.text", "reasoning.summary", "reasoning.encrypted"),
+    ],
+)
 def test_thoughts_in_the_history_are_left_out(kind: str) -> None:
     thought = {"type": kind, "thinking": "Hm.", "text": "Hm.", "signature": "c2ln", "data": "x"}
 

@@ -264,6 +264,20 @@ LOOK, GO = ("a", "look", A), ("b", "go", B)
             [LOOK],
             id="no function around name and arguments",
         ),
+        *(
+            pytest.param(each({"id": "a", "function": {"name": "look", word: A}}), [LOOK], id=word)
+            for word in ("parameters", "input", "args")
+        ),
+        pytest.param(
+            each({"id": "a", "type": "tool_use", "name": "look", "input": {"at": 1}}),
+            [("a", "look", '{"at":1}')],
+            id="a call of Anthropic's",
+        ),
+        pytest.param(
+            each({"id": "a", "function": {"name": "look", "arguments": ""}, "input": A}),
+            [LOOK],
+            id="arguments beside the function",
+        ),
         pytest.param(
             [chunk(tool_calls=part("look", A, call_id="a")), chunk(reason="stop")],
             [LOOK],
