@@ -15,18 +15,30 @@ from collections.abc import Awaitable, Callable
 from redis.asyncio import Redis
 
 from contract import scripts
+from contract.calls.call import Word
+from contract.calls.gateway import Admission, Enqueue
+from contract.calls.tokens import Acquire
+from contract.calls.worker import Dispatch
+from contract.messages import Failed, FailureKind
 from tests.support.deployment import running_redis
 
 CALLS = 2000
 ROUNDS = 3
+
+_MOST = 10**9
+_TERMS = Admission(10**6, 1, _MOST, _MOST, None, None, _MOST, _MOST)
+_TOO_LATE = Failed(FailureKind.QUEUE_TIMEOUT, "too late")
+_DISPATCH = [0, *Dispatch(worker="w", count=1, too_late=_TOO_LATE).arguments()]
 
 
 async def main() -> None:
     async with running_redis() as server:
         redis = Redis.from_url(server.url, protocol=2)
         print(f"{'':>10} {'tokens':>8} {'queued jobs':>12} {'µs per call':>12} {'ratio':>7}")
-        await _table("acquire", redis, [(n, 0) for n in (10, 100, 1_000, 10_000)], _acquire)
-        await _table("dispatch", redis, [(10, n) for n in (0, 100, 10_000, 100_000)], _dispatch)
+        await _table("acquire", redis, [(n, 0) for n in (10, 100, 1_000, 10_000)], _measure_acquire)
+        await _table(
+            "dispatch", redis, [(10, n) for n in (0, 100, 10_000, 100_000)], _measure_dispatch
+        )
         await redis.aclose()
 
 
@@ -42,7 +54,7 @@ async def _table(
         print(f"{name:>10} {tokens:>8} {jobs:>12} {cost:>12.1f} {cost / costs[0]:>7.2f}")
 
 
-async def _acquire(redis: Redis, tokens: int, _: int) -> float:
+async def _measure_acquire(redis: Redis, tokens: int, _: int) -> float:
     await redis.flushall()
     acquire = redis.register_script(scripts.source("acquire"))
     for n in range(tokens):
@@ -53,40 +65,60 @@ async def _acquire(redis: Redis, tokens: int, _: int) -> float:
     for n in range(tokens):
         pipe.zadd(f"p2g:uses:{n}", {f"old:{k}": now - 59_000 + 1000 * k for k in range(50)})
     await pipe.execute()
-    await acquire(args=_acquire_args(0, "warm", "job"))
+    await acquire(args=_acquire(0, "warm", "job"))
     before = await _cpu(redis)
     for call in range(CALLS):
-        await acquire(args=_acquire_args(call % tokens, f"grant:{call}", f"job-{call}"))
+        await acquire(args=_acquire(call % tokens, f"grant:{call}", f"job-{call}"))
     return (await _cpu(redis) - before) / CALLS
 
 
-def _acquire_args(token: int, grant: str, job: str) -> list[str | int]:
-    limits = [1000, 60_050, 0, 100_000, 10_500, 120_000]
-    return [0, "w", token, 1, token, token, grant, *limits, job, 1]
+def _acquire(token: int, grant: str, job: str) -> list[Word]:
+    call = Acquire(
+        worker="w",
+        batch=f"{token}",
+        fence=1,
+        token=f"{token}",
+        account=f"{token}",
+        grant=grant,
+        rate_limit=1000,
+        window=60.05,
+        cool_down=0.0,
+        max_in_flight=100_000,
+        guard=10.5,
+        job=job,
+        epoch=1,
+    )
+    return [0, *call.arguments()]
 
 
-async def _dispatch(redis: Redis, _: int, jobs: int) -> float:
+async def _measure_dispatch(redis: Redis, _: int, jobs: int) -> float:
     await redis.flushall()
     enqueue = redis.register_script(scripts.source("enqueue"))
     dispatch = redis.register_script(scripts.source("dispatch"))
     total, clients = jobs + CALLS, 50
-    await enqueue(args=_enqueue_args(0, clients))
+    await enqueue(args=_enqueue(0, clients))
     for start in range(1, total, 5000):
         pipe = redis.pipeline(transaction=False)
         for n in range(start, min(start + 5000, total)):
-            pipe.evalsha(enqueue.sha, 0, *_enqueue_args(n, clients))
+            pipe.evalsha(enqueue.sha, 0, *_enqueue(n, clients))
         await pipe.execute()
-    await dispatch(args=[0, "w", 1, 600_000, b""])
+    await dispatch(args=_DISPATCH)
     before = await _cpu(redis)
     for _ in range(CALLS - 1):
-        await dispatch(args=[0, "w", 1, 600_000, b""])
+        await dispatch(args=_DISPATCH)
     return (await _cpu(redis) - before) / CALLS
 
 
-def _enqueue_args(n: int, clients: int) -> list[str | int]:
-    client, most = f"c{n % clients}", 10**9
-    terms = [10**9, 1, most, most, 10**9, "", "", "", 1, 500, most, most]
-    return [0, f"job{n}", client, "g", "x" * 500, *terms]
+def _enqueue(n: int, clients: int) -> list[Word]:
+    call = Enqueue(
+        job=f"job{n}",
+        client=f"c{n % clients}",
+        gateway="g",
+        payload=b"x" * 500,
+        size=500,
+        terms=_TERMS,
+    )
+    return [0, *call.arguments()]
 
 
 async def _cpu(redis: Redis) -> float:

@@ -4,12 +4,6 @@ PREFIX = "p2g:"
 GROUP = "workers"
 """The consumer group of every job stream."""
 
-ANSWER_LIFE = 600.0
-"""Seconds for which the answer of a job that has ended stays readable."""
-
-GATEWAY_LIFE = 15.0
-"""Seconds for which a gateway counts as alive after each heartbeat; then its jobs are dropped."""
-
 RING = PREFIX + "ring"
 BELL = PREFIX + "bell"
 DEAD = PREFIX + "dead"

@@ -1,26 +1,26 @@
 """The Lua scripts: what must be atomic. Each file explains itself; `lib.lua` precedes them all.
 
 A Redis that is full refuses those which bring new work. The others must run all the same: they are
-how what fills it comes to its end, and how those who live are known to.
+how what fills it comes to its end, and how the living are told from the dead.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+
+import msgspec
 
 _LUA = files("contract") / "lua"
 _LIB = (_LUA / "lib.lua").read_text()
 _BRING_WORK = {"claim", "enqueue"}
 
 
-@dataclass(frozen=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """One script, as Redis knows it: by the digest of its source."""
 
-    source: str = field(repr=False)
+    source: str
     sha: str
 
 
@@ -33,7 +33,7 @@ def script(name: str) -> Script:
 
 
 def source(name: str) -> str:
-    """The source of one script, as Redis gets it."""
+    """Return the source of one script, as Redis gets it."""
     # Without such a line a script that has deleted something may write on, full or not.
     head = "#!lua\n" if name in _BRING_WORK else "#!lua flags=allow-oom\n"
     return head + _LIB + (_LUA / f"{name}.lua").read_text()

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -19,15 +19,25 @@ from typing import Any, TypeVar
 import msgspec
 
 from contract import keys
-from contract.calls.call import milliseconds
+from contract.calls.clock import CheckClock, ClockReading
+from contract.calls.gateway import (
+    Admission,
+    Cancel,
+    Claim,
+    Claimed,
+    Enqueue,
+    GatewayHeartbeat,
+    Rejection,
+    Resumable,
+    Ticket,
+    Withdraw,
+)
+from contract.codec import decode_catalogue, decode_frame, decode_record, decode_report, encode
 from contract.messages import (
     Catalogue,
-    Frame,
     Job,
     Record,
-    WorkerReport,
 )
-from contract.scripts import script
 from gateway.queue.fleet import Fleet
 from gateway.queue.follower import PAGE, SILENCE, Following
 from gateway.queue.position import Standing
@@ -57,12 +67,6 @@ CANCEL_PAUSE = 0.5
 MAX_DEPARTURES = 10_000
 """Jobs that Redis is still to be told to cancel, from which on nothing new is sent to it: of what
 fails then, one more would have to be remembered."""
-
-CLAIM_LIFE = 60.0
-"""Seconds within which the job that an idempotency key was claimed for must be queued."""
-
-JOB_LIFE = 24 * 3600.0
-"""Seconds after which an unfinished job is forgotten."""
 
 MAX_STANDINGS = 1000
 """Clients that an estimate of the wait takes into account."""
@@ -102,48 +106,6 @@ class Limited(Exception):
 
 
 @dataclass(frozen=True)
-class Admission:
-    """On what terms a job may join the queue."""
-
-    wait: float
-    """Seconds for which it may wait."""
-    weight: float
-    max_queued: int
-    max_queued_total: int
-    max_concurrent: int | None
-    rate_limit: int | None
-    max_stored: int
-    """Bytes of the client's requests that are stored, each until it is answered."""
-    max_stored_total: int
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """The number of an accepted job, a request's last choice, among all that its client ever sent,
-    and its place in the line."""
-
-    seq: int
-    place: int
-    asks_left: int | None = None
-    """How often the client may ask now; None: as often as it likes."""
-    asks_reset: float = 0.0
-    """Seconds until that is one more."""
-
-
-@dataclass(frozen=True)
-class Resumable:
-    """One reader of a job that may be resumed, because it has an idempotency key."""
-
-    key: str
-    """The idempotency key's name in Redis."""
-    reader: str
-    grace: float
-    """Seconds for which the job goes on without readers."""
-    keep: float
-    """Seconds for which its answer can be had after its end."""
-
-
-@dataclass(frozen=True)
 class Departure:
     """A reader that has left a job, which perhaps nobody wants any longer."""
 
@@ -172,7 +134,6 @@ class Hub:
         self._redis = connect(url, connections=32, timeout=5.0)
         self._link = Link(url, timeout=5.0)
         self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
-        self._decode = msgspec.msgpack.Decoder(Frame).decode
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -220,11 +181,14 @@ class Hub:
         That is `job`, if it is the first; None, if it would be and is empty. Raises Mismatch, or
         RedisFault within `PATIENCE`.
         """
-        args: list[Any] = [0, key, body, job, created, milliseconds(CLAIM_LIFE)]
-        reply = await self._asked(self._link.run(script("claim"), *args))
-        if not reply:
-            raise Mismatch
-        return (reply[0].decode(), int(reply[1])) if reply[0] else None
+        claim = Claim(key=key, body=body, job=job, created=created)
+        match await self._asked(self._link.run(claim, "0")):
+            case Claimed(answering, birthday):
+                return answering, birthday
+            case "another body":
+                raise Mismatch
+            case _:
+                return None
 
     async def has(self, ids: Iterable[tuple[str, str]]) -> bool:
         """Tell whether each job's log has a record of this id.
@@ -246,18 +210,24 @@ class Hub:
         """
         if len(self._departures) >= MAX_DEPARTURES:
             raise ConnectionError("Redis has not been told of the last departures yet")
-        payload = _encode(job)
+        payload = encode(job)
         if len(payload) > min(terms.max_stored, terms.max_stored_total):
             raise TooLarge
-        asked: list[Any] = [choices, len(payload), terms.max_stored, terms.max_stored_total]
-        if resumable:
-            grace, keep = milliseconds(resumable.grace), milliseconds(resumable.keep)
-            asked += [resumable.reader, grace, keep, resumable.key]
+        enqueue = Enqueue(
+            job=job.id,
+            client=job.client,
+            gateway=self.gateway,
+            payload=payload,
+            size=len(payload),
+            choices=choices,
+            terms=terms,
+            resumable=resumable,
+        )
         try:
             if len(payload) > LARGE:
                 # So that one who may store no more does not keep Redis busy with what it refuses.
-                await self._enqueued(job, b"", terms, asked)
-            seq, place, *asks = await self._enqueued(job, payload, terms, asked)
+                await self._enqueued(msgspec.structs.replace(enqueue, payload=b""))
+            ticket = await self._enqueued(enqueue)
         except (Full, Heavy, Limited, Forgotten):
             raise
         except BaseException:
@@ -265,38 +235,23 @@ class Hub:
             for number in range(choices):
                 self.leave(keys.choice(job.id, number), resumable, at_once=True)
             raise
-        return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+        assert ticket is not None  # noqa: S101  # it did not only ask
+        return ticket
 
-    async def _enqueued(
-        self, job: Job, payload: bytes, terms: Admission, asked: list[Any]
-    ) -> list[int]:
-        args: list[Any] = [
-            *(self._now(), job.id, job.client, self.gateway, payload),
-            milliseconds(terms.wait),
-            terms.weight,
-            terms.max_queued,
-            terms.max_queued_total,
-            milliseconds(terms.wait + JOB_LIFE),
-            terms.max_concurrent or "",
-            terms.rate_limit or "",
-            self._not_after(),
-            *asked,
-        ]
-        reply: list[Any] = await self._asked(self._link.run(script("enqueue"), *args))
-        verdict, *told = reply
-        if verdict not in (b"queued", b"welcome"):
-            raise _refusal(verdict, told)
-        return told
+    async def _enqueued(self, enqueue: Enqueue) -> Ticket | None:
+        enqueue = msgspec.structs.replace(enqueue, not_after=self._not_after())
+        reply = await self._asked(self._link.run(enqueue, self._now()))
+        if isinstance(reply, Rejection):
+            raise _refusal(reply)
+        return reply
 
     async def withdraw(self, job: str, choices: int, resumable: Resumable | None) -> bool:
         """End a request that waits, unless it may have to be paid for; return whether it has ended.
 
         Raises RedisFault within `PATIENCE`.
         """
-        args: list[Any] = [self._now(), job, choices, milliseconds(keys.ANSWER_LIFE)]
-        if resumable:
-            args += [self.gateway, resumable.reader, resumable.key]
-        return bool(await self._asked(self._link.run(script("withdraw"), *args)))
+        withdraw = Withdraw(job=job, choices=choices, gateway=self.gateway, resumable=resumable)
+        return await self._asked(self._link.run(withdraw, self._now()))
 
     async def _asked(self, call: Coroutine[Any, Any, T]) -> T:
         """Return what Redis replies. Raises RedisFault within `PATIENCE`."""
@@ -306,11 +261,11 @@ class Hub:
             self.took_work_at = -math.inf
             raise
 
-    def _not_after(self) -> str:
+    def _not_after(self) -> float | None:
         """When, by Redis's clock, we shall have given up: for a Redis that was frozen meanwhile."""
         if not self._clock.known:
-            return ""
-        return f"{milliseconds(self._clock.at(time.monotonic()) + PATIENCE + LATENESS)}"
+            return None
+        return self._clock.at(time.monotonic()) + PATIENCE + LATENESS
 
     def _now(self) -> str:
         """The time that a script may find: one that runs so late may see that it does."""
@@ -318,9 +273,8 @@ class Hub:
         return now
 
     async def _keep_time(self) -> None:
-        async def run(*args: int) -> Any:
-            now = self._clock.bounds(time.monotonic())
-            return await self._link.run(script("clock"), now, *args)
+        def run(check: CheckClock) -> Coroutine[Any, Any, ClockReading]:
+            return self._link.run(check, self._clock.bounds(time.monotonic()))
 
         if step := await clock.keep_time(self._clock, run):
             _log.warning(clock.described(step))
@@ -353,27 +307,27 @@ class Hub:
                 self._departures.pop(departure, None)
 
     async def _tell(self, departures: Iterable[Departure]) -> None:
-        cancel = script("cancel")
-        calls = []
-        for departure in departures:
-            args: list[Any] = [self._now(), departure.job, milliseconds(keys.ANSWER_LIFE)]
-            if resumable := departure.resumable:
-                at_once = int(departure.at_once)
-                args += [self.gateway, resumable.reader, at_once, resumable.key]
-            calls.append(self._link.run(cancel, *args))
-        await asyncio.gather(*calls)
+        await asyncio.gather(
+            *(self._link.run(self._cancelled(each), self._now()) for each in departures)
+        )
+
+    def _cancelled(self, departure: Departure) -> Cancel:
+        return Cancel(
+            job=departure.job,
+            gateway=self.gateway,
+            resumable=departure.resumable,
+            at_once=departure.at_once,
+        )
 
     async def read(self, job: str, after: str) -> list[Record]:
         """Read on in a job's log."""
         rows: Any = await self._redis.xrange(keys.log(job), f"({after}", "+", count=PAGE)
-        return [_decode_record(fields[b"r"]) for _, fields in rows]
+        return [decode_record(fields[b"r"]) for _, fields in rows]
 
     async def look(self) -> Fleet:
         """Look around, and be seen. Raises RedisFault."""
         await self._keep_time()
-        await self._link.run(
-            script("attend"), self._now(), self.gateway, milliseconds(keys.GATEWAY_LIFE)
-        )
+        await self._link.run(GatewayHeartbeat(self.gateway), self._now())
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hmget(keys.CLOCK, ["steps", "offset"])
             pipe.zrange(keys.WORKERS, 0, -1)
@@ -390,7 +344,7 @@ class Hub:
                 pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
             replies = await pipe.execute()
         rows = replies
-        reports = [_readable(_decode_report, row) for row in rows[: len(workers)]]
+        reports = [_readable(decode_report, row) for row in rows[: len(workers)]]
         return Fleet(
             at=time.monotonic(),
             workers=tuple(filter(None, reports)),
@@ -423,7 +377,7 @@ class Hub:
     async def _current_catalogue(self, version: bytes | None) -> Catalogue | None:
         if version != self._catalogue[0]:
             found: Any = await self._redis.get(keys.CATALOGUE)
-            self._catalogue = version, _readable(_decode_catalogue, found)
+            self._catalogue = version, _readable(decode_catalogue, found)
         return self._catalogue[1]
 
     async def look_after_the_silent(self) -> None:
@@ -460,7 +414,7 @@ class Hub:
     def _on_frame(self, frame: bytes) -> None:
         self.now = time.monotonic()
         try:
-            records = self._decode(frame)
+            records = decode_frame(frame)
         except msgspec.DecodeError as error:
             # Whose it is cannot be told; each log can.
             _log.error("a frame holds what no worker writes: %s", error)
@@ -495,20 +449,20 @@ async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:
     return calling.result()
 
 
-def _refusal(verdict: bytes, told: Sequence[int]) -> Exception:
-    """What a reply of `enqueue` means that is no ticket."""
-    match verdict:
-        case b"full":
+def _refusal(rejection: Rejection) -> Exception:
+    """Return what to raise where a request is not queued."""
+    match rejection.reason:
+        case "full":
             return Full()
-        case b"heavy":
+        case "heavy":
             return Heavy()
-        case b"limited":
-            return Limited(told[0] / 1000)
-        case b"busy":
+        case "limited":
+            return Limited(rejection.number / 1000)
+        case "busy":
             return Limited(None)
-        case b"forgotten":
+        case "forgotten":
             return Forgotten()
-        case _:
+        case "late":
             return TimeoutError()
 
 
@@ -519,9 +473,3 @@ def _readable(decode: Callable[[bytes], T], data: bytes | None) -> T | None:
     except msgspec.DecodeError as error:
         _log.warning("cannot read what another process tells: %s", error)
         return None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_record = msgspec.msgpack.Decoder(Record).decode
-_decode_report = msgspec.msgpack.Decoder(WorkerReport).decode
-_decode_catalogue = msgspec.msgpack.Decoder(Catalogue).decode

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from contract.calls.call import milliseconds
+from contract.calls.clock import CheckClock, ClockReading
 
 DRIFT = 0.001
 """Seconds in a second by which two clocks may drift apart; clocks that are kept right are far
@@ -76,22 +76,24 @@ class Clock:
         return f"{earliest}-{latest}"
 
 
-async def keep_time(clock: Clock, run: Callable[..., Awaitable[Any]]) -> float:
-    """Look at Redis's clock by the script `clock`, and take out the step that it has made.
+async def keep_time(
+    clock: Clock, run: Callable[[CheckClock], Coroutine[Any, Any, ClockReading]]
+) -> float:
+    """Look at Redis's clock, and take out the step that it has made.
 
-    `run` calls the script with what follows `now`. Returns by how many seconds the clock was found
-    to have been set ahead or back, and has been put right for all by this very call; else 0.
+    `run` runs the call. Returns by how many seconds the clock was found to have been set ahead or
+    back, and has been put right for all by this very call; else 0. Raises RedisFault.
     """
     asked = time.monotonic()
-    told, steps, *begun = await run(0, 0)
-    step = clock.learn(told / 1000, asked, time.monotonic())
+    reading = await run(CheckClock())
+    step = clock.learn(reading.now, asked, time.monotonic())
     if not step:
-        return float(begun[1]) / 1000 if len(begun) > 1 else 0.0
-    _, _, outcome, *_ = await run(milliseconds(step), steps)
-    if outcome == b"passed":
+        return reading.step
+    outcome = (await run(CheckClock(step, reading.steps))).outcome
+    if outcome == "passed":
         clock.forget()
         return await keep_time(clock, run)
-    return step if outcome == b"taken" else 0.0
+    return step if outcome == "taken" else 0.0
 
 
 def described(step: float) -> str:

@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hiredis
 from redis import exceptions
 from redis.connection import BaseParser  # type: ignore[attr-defined]  # where parsers are told of
 
-from contract.scripts import Script
+from contract.calls.call import Call, Word
+from contract.scripts import script
 from store.address import parse
 from store.client import Primary
 
-Word = bytes | str | int | float
-"""What a command is made of."""
+R = TypeVar("R")
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which a connection must be there and logged in."""
@@ -53,15 +53,18 @@ class Link:
             wire = await self._connected()
         return await wire.send(words)
 
-    async def run(self, script: Script, *args: Word) -> Any:
-        """Return what a script returns. Raises RedisFault.
+    async def run(self, call: Call[R], now: str) -> R:
+        """Run a script, and return what it replies. Raises RedisFault.
 
-        A server that does not know the script has not run it, and is sent the whole of it.
+        `now` is what is known of the time; see `Clock.bounds`. A server that does not know the
+        script has not run it, and is sent the whole of it.
         """
+        wanted, arguments = script(call.script), call.arguments()
         try:
-            return await self.call("EVALSHA", script.sha, 0, *args)
+            reply = await self.call("EVALSHA", wanted.sha, 0, now, *arguments)
         except exceptions.NoScriptError:
-            return await self.call("EVAL", script.source, 0, *args)
+            reply = await self.call("EVAL", wanted.source, 0, now, *arguments)
+        return call.read(reply)
 
     async def aclose(self) -> None:
         """Close the connection. What is under way fails."""

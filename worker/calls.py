@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from secrets import token_hex
 from typing import Literal
 
+from contract.calls.tokens import Lost, Parked, Refused, TokenUpdate
+from contract.lifetimes import GRANT_LIFE
 from contract.messages import Event, Job, MediaPart, Model
 from store.faults import RedisFault
 from worker.balances import Balances
@@ -25,9 +27,8 @@ from worker.policy.readiness import NEVER
 from worker.policy.route import Kind
 from worker.policy.token_penalties import penalty_of
 from worker.policy.token_pool import TokenPool
-from worker.policy.token_state import TokenUpdate
-from worker.queue import GRANT_LIFE, Queue
-from worker.replies import Granted, Lost, Parked, Refused
+from worker.queue import Queue
+from worker.replies import Granted
 from worker.uploads import Crowded, Uploads
 
 _log = logging.getLogger("worker.calls")

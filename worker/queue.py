@@ -9,27 +9,42 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from redis import exceptions
 
 from contract import keys
-from contract.calls.call import milliseconds
-from contract.messages import (
-    Catalogue,
-    Failed,
-    FailureKind,
-    Job,
-    Record,
-    WorkerReport,
-    is_output,
-    is_terminal,
+from contract.calls.call import Call, milliseconds
+from contract.calls.clock import CheckClock, ClockReading
+from contract.calls.tokens import (
+    NOTHING_NEW,
+    Acquire,
+    Extend,
+    Grant,
+    Lost,
+    Parked,
+    Refused,
+    Release,
+    TokenState,
+    TokenStates,
+    TokenUpdate,
 )
-from contract.scripts import script
+from contract.calls.worker import (
+    NO_LIMITS,
+    Append,
+    Dispatch,
+    Dispatched,
+    NoteCall,
+    Reclaim,
+    Requeue,
+    Unreadable,
+    WorkerHeartbeat,
+)
+from contract.codec import decode_catalogue, encode
+from contract.messages import Catalogue, Failed, FailureKind, Record, WorkerReport
 from store.client import connect
 from store.clock import Clock, keep_time
 from store.faults import RedisFault
@@ -37,15 +52,7 @@ from store.link import Link
 from worker.config import PoeToken
 from worker.poe.uploads import UploadedFile
 from worker.policy.token_pool import WINDOW, margin
-from worker.policy.token_state import TokenState, TokenUpdate
-from worker.replies import Dispatched, Granted, Lost, Parked, Refused
-
-GRANT_LIFE = 120.0
-"""Seconds after which a call in flight no longer counts when its worker has stopped beating.
-
-That of a worker that was killed is freed with its lease. A frozen one's goes on at Poe's side, and
-is counted for so long; the worker itself cuts its calls before they would count no longer.
-"""
+from worker.replies import Granted
 
 BELL_WAIT = 1.0
 """Seconds for which an idle worker listens before it looks for itself."""
@@ -56,13 +63,11 @@ PAGE = 1000
 CATALOGUE_LIFE = 7 * 24 * 3600
 """Seconds for which the last good catalogue is kept while Poe does not answer."""
 
-NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+R = TypeVar("R")
 
 _log = logging.getLogger("worker.queue")
 
 _SOCKET_TIMEOUT = 5.0
-_AS_NOTED = "-"
-_ANSWER_MS = milliseconds(keys.ANSWER_LIFE)
 
 
 class Queue:
@@ -70,7 +75,7 @@ class Queue:
 
     def __init__(self, url: str, worker: str, *, lease_life: float, max_attempts: int) -> None:
         self.worker = worker
-        self._lease_ms = round(lease_life * 1000)
+        self._lease_life = lease_life
         self._max_deaths = max_attempts
         self._redis = connect(url, connections=32, timeout=_SOCKET_TIMEOUT)
         # A read that blocks needs a longer timeout than its block, and a connection of its own.
@@ -93,27 +98,20 @@ class Queue:
 
     async def dispatch(self, count: int, room: Mapping[str, int] = NO_LIMITS) -> list[Dispatched]:
         """Take up to `count` jobs, in fair order; of the models in `room` no more than it says."""
-        limits = [word for pair in room.items() for word in pair]
-        rows = await self._run("dispatch", self.worker, count, _ANSWER_MS, _TOO_LATE, *limits)
-        return [taken for row in rows if (taken := await self._readable(row))]
+        call = Dispatch(worker=self.worker, count=count, room=room, too_late=_TOO_LATE)
+        jobs = await self._run(call)
+        for job in jobs:
+            if isinstance(job, Unreadable):
+                await self._fail_unreadable(job)
+        return [job for job in jobs if isinstance(job, Dispatched)]
 
-    async def _readable(self, row: Sequence[Any]) -> Dispatched | None:
-        """Decode a job, or end one that a gateway of another version has written."""
-        try:
-            return _taken(row)
-        except msgspec.DecodeError as error:
-            job, epoch = row[-1].decode(), row[1]
-            _log.error("job %s cannot be read: %s", job, error)
-            await self.append([Record(job, epoch, 1, (_UNREADABLE,))])
-            return None
+    async def _fail_unreadable(self, job: Unreadable) -> None:
+        _log.error("job %s cannot be read: %s", job.job, job.error)
+        await self.append([Record(job.job, job.epoch, 1, (_UNREADABLE,))])
 
     async def append(self, records: Sequence[Record]) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
-        args: list[Any] = [_ANSWER_MS]
-        for record in records:
-            args += [record.job, record.epoch, record.seq, mark(record), _encode(record)]
-        verdicts: list[int] = await self._run("append", *args)
-        return verdicts
+        return await self._run(Append(records))
 
     async def requeue(
         self,
@@ -130,44 +128,45 @@ class Queue:
         One with output, whose end Redis has lost, is ended.
         `to_others`: this worker has no token left for it, so another should get it first.
         """
-        reply = await self._run(
-            "handback",
-            self.worker,
-            job,
-            epoch,
-            milliseconds(pause),
-            ",".join(tried),
-            _ANSWER_MS,
-            self.worker if to_others else "",
-            failures,
-            _INTERRUPTED,
+        return await self._run(
+            Requeue(
+                worker=self.worker,
+                job=job,
+                epoch=epoch,
+                delay=pause,
+                tried=tried,
+                failures=failures,
+                to_others=to_others,
+                interrupted=_INTERRUPTED,
+            )
         )
-        return bool(reply)
 
     async def return_orphan(self, job: str, epoch: int) -> None:
-        """Return a job that we do not know, though it is ours; see handback.lua."""
-        args = (self.worker, job, epoch, 0, _AS_NOTED, _ANSWER_MS, "", 0, _INTERRUPTED)
-        await self._run("handback", *args)
+        """Return a job that we do not know, though it is ours; see requeue.lua."""
+        orphan = Requeue(
+            worker=self.worker, job=job, epoch=epoch, tried=None, interrupted=_INTERRUPTED
+        )
+        await self._run(orphan)
 
     async def sending(self, job: str, epoch: int) -> bool:
         """Note that a call for this job is about to leave; False: it must not."""
-        return bool(await self._run("call", job, epoch, "sent"))
+        return await self._run(NoteCall(job, epoch, "sent"))
 
     async def answered(self, job: str, epoch: int) -> None:
         """Note that Poe has said 200 to the present call of this job."""
-        await self._run("call", job, epoch, "answered")
+        await self._run(NoteCall(job, epoch, "answered"))
 
     async def settle(self, job: str, epoch: int, tried: Iterable[str], failures: int) -> None:
         """Note that the present call has ended so that the job may be asked again, and what has
         failed it by now."""
-        await self._run("call", job, epoch, "", ",".join(tried), failures)
+        await self._run(NoteCall(job, epoch, "failed", tried, failures))
 
     async def keep_time(self) -> float:
         """Look at Redis's clock; return by how much it was set since, if we put that right."""
 
-        async def run(*args: int) -> Any:
+        def run(check: CheckClock) -> Coroutine[Any, Any, ClockReading]:
             # Without patience: what is told here is what others go by.
-            return await self._run("clock", *args, patience=0.0)
+            return self._run(check, patience=0.0)
 
         return await keep_time(self.clock, run)
 
@@ -193,10 +192,15 @@ class Queue:
         self, report: WorkerReport, batches: Iterable[str], *, leaving: bool = False
     ) -> dict[str, int]:
         """Renew the heartbeat and the leases; return the batches held, with their fences."""
-        rows = await self._run(
-            "beat", self.worker, self._lease_ms, int(leaving), _encode(report), *batches
+        return await self._run(
+            WorkerHeartbeat(
+                worker=self.worker,
+                lease_life=self._lease_life,
+                report=report,
+                batches=tuple(batches),
+                leaving=leaving,
+            )
         )
-        return {batch.decode(): fence for batch, fence in rows}
 
     async def unowned(self, batches: Sequence[str]) -> set[str]:
         """Those of the batches that no worker holds."""
@@ -210,15 +214,14 @@ class Queue:
 
     async def reclaim(self) -> list[str]:
         """See to the jobs of workers that have died; return those workers."""
-        dead = await self._run(
-            "reclaim",
-            self._max_deaths,
-            _ANSWER_MS,
-            _INTERRUPTED,
-            _DEADLY,
-            _TOO_LATE,
+        return await self._run(
+            Reclaim(
+                max_deaths=self._max_deaths,
+                interrupted=_INTERRUPTED,
+                deadly=_DEADLY,
+                too_late=_TOO_LATE,
+            )
         )
-        return [worker.decode() for worker in dead]
 
     async def acquire(
         self,
@@ -237,35 +240,25 @@ class Queue:
         other tokens of the account.
         """
         asked = time.monotonic()
-        reply = await self._run(
-            "acquire",
-            self.worker,
-            batch,
-            fence,
-            token.id,
-            token.account,
-            grant,
-            token.rate_limit,
-            milliseconds(WINDOW + margin(WINDOW)),
-            milliseconds(token.cool_down + margin(token.cool_down)),
-            token.max_in_flight,
-            milliseconds(guard),
-            milliseconds(GRANT_LIFE),
-            *job,
-            *others,
-            patience=0.0,
+        name, epoch = job
+        acquire = Acquire(
+            worker=self.worker,
+            batch=batch,
+            fence=fence,
+            token=token.id,
+            account=token.account,
+            grant=grant,
+            rate_limit=token.rate_limit,
+            window=WINDOW + margin(WINDOW),
+            cool_down=token.cool_down + margin(token.cool_down),
+            max_in_flight=token.max_in_flight,
+            guard=guard,
+            job=name,
+            epoch=epoch,
+            others=others,
         )
-        match reply[0]:
-            case b"granted":
-                return Granted(float(reply[1]), asked)
-            case b"lost" | b"gone":
-                return Lost()
-            case b"full":
-                return Refused(None)
-            case b"parked":
-                return Parked(float(reply[1]) / 1000, reply[2].decode())
-            case _:
-                return Refused(float(reply[1]) / 1000)
+        reply = await self._run(acquire, patience=0.0)
+        return Granted(reply.at, asked) if isinstance(reply, Grant) else reply
 
     async def sent(self, token: PoeToken, grant: str, at: float) -> None:
         """The granted call went out, at `at` milliseconds of Redis's clock or before."""
@@ -273,27 +266,21 @@ class Queue:
 
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
-        calls = [word for token, grant in grants for word in (token.id, token.account, grant)]
-        await self._run("extend", milliseconds(GRANT_LIFE), *calls)
+        calls = [(token.id, token.account, grant) for token, grant in grants]
+        await self._run(Extend(calls))
 
     async def release(
         self, token: PoeToken, grant: str, *, used: bool, note: TokenUpdate | None = None
     ) -> None:
         """A call has ended, or was never made; `note` is what it taught us of the token."""
-        note = note or TokenUpdate()
         await self._run(
-            "release",
-            token.id,
-            token.account,
-            grant,
-            int(not used),
-            milliseconds(note.rest),
-            milliseconds(note.park),
-            note.state,
-            note.reason,
-            note.strikes,
-            note.unfit_model,
-            milliseconds(note.unfit),
+            Release(
+                token=token.id,
+                account=token.account,
+                grant=grant,
+                used=used,
+                update=note or NOTHING_NEW,
+            )
         )
 
     async def states(self, tokens: Sequence[PoeToken]) -> dict[str, TokenState]:
@@ -301,8 +288,8 @@ class Queue:
         states = {token.id: _NOTHING_KNOWN for token in tokens}
         for start in range(0, len(tokens), PAGE):
             page = [token.id for token in tokens[start : start + PAGE]]
-            for place, *known in await self._run("states", *page):
-                states[page[place - 1]] = _token_state(*known)
+            known = await self._run(TokenStates(page))
+            states.update(known)
         return states
 
     async def note_balance(self, token: PoeToken, points: int) -> None:
@@ -319,7 +306,7 @@ class Queue:
     ) -> None:
         """Remember for `life` seconds where the account's upload of this content is."""
         key = keys.upload(account, digest)
-        await self._redis.set(key, _encode(file), px=milliseconds(life))
+        await self._redis.set(key, encode(file), px=milliseconds(life))
 
     async def forget_uploads(self, account: str, digests: Sequence[str]) -> None:
         """Forget where the account's uploads of these contents are."""
@@ -369,7 +356,7 @@ class Queue:
     async def publish_catalogue(self, catalogue: Catalogue, life: float) -> None:
         """Make a catalogue known to everyone, and let nobody fetch it for `life` seconds."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(keys.CATALOGUE, _encode(catalogue), ex=CATALOGUE_LIFE)
+            pipe.set(keys.CATALOGUE, encode(catalogue), ex=CATALOGUE_LIFE)
             pipe.set(keys.CATALOGUE_VERSION, repr(catalogue.fetched), ex=CATALOGUE_LIFE)
             pipe.set(keys.CATALOGUE_LOCK, self.worker, px=milliseconds(life))
             await pipe.execute()
@@ -383,14 +370,13 @@ class Queue:
         """The last good catalogue, if one can be read."""
         value: bytes | None = await _await(self._redis.get(keys.CATALOGUE))
         try:
-            return msgspec.msgpack.decode(value, type=Catalogue) if value else None
+            return decode_catalogue(value) if value else None
         except msgspec.DecodeError as error:
             _log.warning("the catalogue of another version cannot be read: %s", error)
             return None
 
-    async def _run(self, name: str, *args: Any, patience: float = _SOCKET_TIMEOUT) -> Any:
-        now = self.clock.bounds(time.monotonic(), patience)
-        return await self._link.run(script(name), now, *args)
+    async def _run(self, call: Call[R], patience: float = _SOCKET_TIMEOUT) -> R:
+        return await self._link.run(call, self.clock.bounds(time.monotonic(), patience))
 
 
 async def _await(reply: Any) -> Any:
@@ -398,62 +384,19 @@ async def _await(reply: Any) -> Any:
     return await reply
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_job = msgspec.msgpack.Decoder(Job).decode
-
-
-def mark(record: Record) -> int:
-    """Tell `append` what a record is to its job; see append.lua."""
-    last = record.events[-1]
-    if is_terminal(last):
-        return 3 if isinstance(last, Failed) and not last.charged else 2
-    return int(any(is_output(event) for event in record.events))
-
-
-def _taken(row: Sequence[Any]) -> Dispatched:
-    payload, epoch, attempt, waited, tried, failures, keyed, name = row
-    return Dispatched(
-        # All choices of a request share its payload, which names the first.
-        msgspec.structs.replace(_decode_job(payload), id=name.decode()),
-        epoch,
-        attempt,
-        max(waited, 0) / 1000,
-        frozenset(filter(None, tried.decode().split(","))),
-        failures,
-        bool(keyed),
-    )
-
-
-def _token_state(parked: int, state: bytes, strikes: int, unfit: Sequence[Any]) -> TokenState:
-    return TokenState(
-        parked=parked / 1000,
-        state=state.decode(),
-        strikes=strikes,
-        unfit={
-            model.decode(): ms / 1000 for model, ms in zip(unfit[::2], unfit[1::2], strict=True)
-        },
-    )
-
-
-_NOTHING_KNOWN = TokenState(parked=0.0, state="", strikes=0, unfit={})
-
-
-def _failure(kind: FailureKind, message: str, *, charged: bool = False) -> bytes:
-    return _encode((Failed(kind, message, charged=charged),))
-
-
+_NOTHING_KNOWN = TokenState()
 _UNREADABLE = Failed(
     FailureKind.INTERNAL, "The request cannot be read by the worker that was given it."
 )
-_TOO_LATE = _failure(
+_TOO_LATE = Failed(
     FailureKind.QUEUE_TIMEOUT, "The request waited too long for a free Poe key. Try again later."
 )
-_INTERRUPTED = _failure(
+_INTERRUPTED = Failed(
     FailureKind.INTERRUPTED,
     "The answer was interrupted: the process that was receiving it has stopped.",
     charged=True,
 )
-_DEADLY = _failure(
+_DEADLY = Failed(
     FailureKind.INTERRUPTED,
     "The request was given up: each process that began it has stopped.",
     charged=True,

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from contract.calls.worker import Dispatched
 from contract.config import ModelSettings
 from contract.messages import (
     Event,
@@ -41,7 +42,6 @@ from worker.policy.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, ru
 from worker.policy.route import Kind, emulates_tools, fails_over, route
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
-from worker.replies import Dispatched
 from worker.shaping import Mismatch, Shaping, correction, instructed
 from worker.shaping.checks import Check
 from worker.shaping.pipeline import Steps

@@ -10,8 +10,10 @@ import time
 from collections.abc import Awaitable, Callable
 from secrets import token_hex
 
-from contract import keys
+from contract.calls.tokens import TokenUpdate
+from contract.calls.worker import Dispatched
 from contract.config import ModelSettings, model_settings
+from contract.lifetimes import GATEWAY_LIFE, GRANT_LIFE
 from contract.messages import Model, WorkerReport
 from runtime import tasks
 from store import clock
@@ -26,9 +28,7 @@ from worker.poe.faults import Fault
 from worker.policy import token_penalties
 from worker.policy.leases import Leases
 from worker.policy.token_pool import TokenPool, Wait
-from worker.policy.token_state import TokenUpdate
-from worker.queue import BELL_WAIT, GRANT_LIFE, Queue
-from worker.replies import Dispatched
+from worker.queue import BELL_WAIT, Queue
 from worker.run import JobRun
 
 _log = logging.getLogger("worker")
@@ -84,7 +84,7 @@ class Service:
         self._last_beat = time.monotonic()
         self._server = ""
         """Which Redis answered the last beat."""
-        self._grace = max(config.lease_life, keys.GATEWAY_LIFE)
+        self._grace = max(config.lease_life, GATEWAY_LIFE)
         """Seconds that everyone has to come back after an outage of Redis."""
         self._present_since = self._last_beat - self._grace
         """Since when no beat has failed."""

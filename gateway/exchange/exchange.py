@@ -18,6 +18,7 @@ import msgspec
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from contract import keys
+from contract.calls.gateway import Admission, Resumable, Ticket
 from contract.config import model_settings
 from contract.messages import Event, Failed, FailureKind, Job
 from gateway.config import AccessToken, GatewayConfig
@@ -36,18 +37,7 @@ from gateway.exchange.resume import (
 from gateway.exchange.storage import most_stored
 from gateway.exchange.stream import Renderer, Stream
 from gateway.http import Request
-from gateway.hub import (
-    Admission,
-    Forgotten,
-    Full,
-    Heavy,
-    Hub,
-    Limited,
-    Mismatch,
-    Resumable,
-    Ticket,
-    TooLarge,
-)
+from gateway.hub import Forgotten, Full, Heavy, Hub, Limited, Mismatch, TooLarge
 from gateway.metrics import Metrics
 from gateway.models import ModelTable
 from gateway.openai.completions import (

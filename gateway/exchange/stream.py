@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from typing import Protocol
 
-from contract import keys
+from contract.lifetimes import ANSWER_LIFE
 from contract.messages import Event, Record
 from gateway.exchange.answer import Answer
 from gateway.exchange.backpressure import CREDIT, Pace
@@ -87,7 +87,7 @@ class Stream:
 
     def drop_if_stalled(self, now: float) -> None:
         """Give up a client that has read nothing for as long as its answer can be kept."""
-        if self._paused_at is not None and now - self._paused_at > keys.ANSWER_LIFE:
+        if self._paused_at is not None and now - self._paused_at > ANSWER_LIFE:
             self._answer.leave()
 
     def _begin(self, opening: list[str]) -> str:

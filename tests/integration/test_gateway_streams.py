@@ -15,7 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from contract import keys, scripts
+from contract import keys
 from contract.messages import (
     Event,
     Failed,
@@ -573,7 +573,7 @@ async def test_a_client_whose_gateway_was_taken_for_dead_hears_of_an_interruptio
     shared.gateway.child.send(signal.SIGSTOP)
     try:
         await shared.redis.zadd(keys.GATEWAYS, {gateway: 0})
-        await shared.redis.register_script(scripts.source("reclaim"))(args=[0, 2, 600_000, *"..."])
+        await shared.worker.reclaim()
         assert await shared.worker.told_to_stop() == answering.job.id
     finally:
         shared.gateway.child.send(signal.SIGCONT)

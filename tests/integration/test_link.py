@@ -8,12 +8,11 @@ import signal
 import pytest
 from redis import exceptions
 
+from contract.calls.gateway import GatewayHeartbeat
 from contract.scripts import script
 from store.faults import RedisFault
 from store.link import Link
 from tests.support.deployment import RedisServer, eventually
-
-COUNT = script("attend")
 
 
 async def test_replies_belong_to_their_commands(redis_server: RedisServer) -> None:
@@ -56,12 +55,12 @@ async def test_a_refused_command_concerns_no_other(redis_server: RedisServer) ->
 
 async def test_a_server_that_does_not_know_a_script_is_sent_it(redis_server: RedisServer) -> None:
     link = Link(redis_server.url, timeout=5.0)
-    await link.run(COUNT, 0, "g-one", 1000)
+    await link.run(GatewayHeartbeat("g-one"), "0")
 
     await link.call("SCRIPT", "FLUSH")
-    await link.run(COUNT, 0, "g-two", 1000)
+    await link.run(GatewayHeartbeat("g-two"), "0")
 
-    known = await link.call("SCRIPT", "EXISTS", COUNT.sha)
+    known = await link.call("SCRIPT", "EXISTS", script("gateway_heartbeat").sha)
     members = await link.call("ZCARD", "p2g:gateways")
     assert (known, members) == ([1], 2)
     await link.aclose()

@@ -22,7 +22,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from contract import keys
+from contract.lifetimes import ANSWER_LIFE
 from simulated_poe import Call, SimulatedPoe
 from tests.support.deployment import Child, Deployment, eventually, running_redis
 from tests.support.gateway_alone import CHAT, asking, spoken
@@ -248,4 +248,4 @@ def test_a_prompt_is_in_redis_only_and_not_for_long(remains: Remains) -> None:
     assert where(PROMPT, remains.seen) == []
     kept = [name for name in where(PROMPT, remains.redis) if name in remains.lives]
     assert kept
-    assert all(0 < remains.lives[name] <= keys.ANSWER_LIFE for name in kept), kept
+    assert all(0 < remains.lives[name] <= ANSWER_LIFE for name in kept), kept

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 
 from contract import keys, scripts
+from contract.calls.call import Call
+from contract.calls.worker import Append, Dispatch, Dispatched, Reclaim, WorkerHeartbeat
 from contract.messages import (
     Catalogue,
     Event,
@@ -26,12 +28,13 @@ from contract.messages import (
 )
 from runtime import tasks
 from tests.support.deployment import PATIENCE
-from worker.queue import mark
 
-LIFE_MS = 600_000
+LIFE = 600.0
+
+R = TypeVar("R")
 
 encode = msgspec.msgpack.encode
-_TOO_LATE = encode((Failed(FailureKind.QUEUE_TIMEOUT, "too late"),))
+_TOO_LATE = Failed(FailureKind.QUEUE_TIMEOUT, "too late")
 
 
 class Answering:
@@ -93,7 +96,7 @@ class ScriptedWorker:
         """The jobs that it was told to stop, by its control channel."""
         self._script = {
             name: redis.register_script(scripts.source(name))
-            for name in ("beat", "dispatch", "append")
+            for name in ("worker_heartbeat", "dispatch", "append", "reclaim")
         }
 
     async def beat(
@@ -101,7 +104,7 @@ class ScriptedWorker:
     ) -> None:
         """Be alive, with these tokens, and so many that may be well and are not owned."""
         report = WorkerReport(self.name, "test", tokens or TokenCounts(free=1), 0, capacity, others)
-        await self._script["beat"](args=[0, self.name, LIFE_MS, 0, encode(report)])
+        await self._run(WorkerHeartbeat(worker=self.name, lease_life=LIFE, report=report))
 
     async def take(self, script: Script | None = None) -> Answering:
         """Wait for the next job and take it; `script` is run on it."""
@@ -113,11 +116,12 @@ class ScriptedWorker:
         return taken[0]
 
     async def append(self, records: Iterable[Record]) -> list[int]:
-        args: list[Any] = [0, LIFE_MS]
-        for record in records:
-            args += [record.job, record.epoch, record.seq, mark(record), encode(record)]
-        verdicts: list[int] = await self._script["append"](args=args)
-        return verdicts
+        return await self._run(Append(tuple(records)))
+
+    async def reclaim(self) -> None:
+        """Free what dead workers and gateways have left."""
+        end = Failed(FailureKind.INTERRUPTED, "interrupted")
+        await self._run(Reclaim(max_deaths=2, interrupted=end, deadly=end, too_late=end))
 
     async def told_to_stop(self) -> str:
         """Wait until the control channel names a job."""
@@ -129,17 +133,15 @@ class ScriptedWorker:
         await self.redis.set(keys.CATALOGUE_VERSION, repr(catalogue.fetched))
 
     async def _dispatch(self, count: int) -> list[Answering]:
-        rows = await self._script["dispatch"](args=[0, self.name, count, LIFE_MS, _TOO_LATE])
-        return [Answering(self, _job_of(row), row[1]) for row in rows]
+        jobs = await self._run(Dispatch(worker=self.name, count=count, too_late=_TOO_LATE))
+        return [Answering(self, job.job, job.epoch) for job in jobs if isinstance(job, Dispatched)]
+
+    async def _run(self, call: Call[R]) -> R:
+        return call.read(await self._script[call.script](args=[0, *call.arguments()]))
 
     async def _listen(self, pubsub: Any) -> None:
         async for message in pubsub.listen():
             self.cancelled.put_nowait(message["data"].decode())
-
-
-def _job_of(row: Sequence[Any]) -> Job:
-    job = msgspec.msgpack.decode(row[0], type=Job)
-    return msgspec.structs.replace(job, id=row[-1].decode())
 
 
 @asynccontextmanager

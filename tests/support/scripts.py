@@ -1,4 +1,4 @@
-"""The scripts of the contract, called as gateways and workers call them, at an instant of ours."""
+"""The calls of the contract, made as gateways and workers make them, at an instant of ours."""
 
 from __future__ import annotations
 
@@ -7,12 +7,31 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from redis import Redis
 
 from contract import keys, scripts
+from contract.calls.call import Call
+from contract.calls.gateway import (
+    Admission,
+    Cancel,
+    Claim,
+    Enqueue,
+    GatewayHeartbeat,
+    Resumable,
+    Withdraw,
+)
+from contract.calls.tokens import Acquire, Extend, Release, TokenUpdate
+from contract.calls.worker import (
+    Append,
+    Dispatch,
+    NoteCall,
+    Reclaim,
+    Requeue,
+    WorkerHeartbeat,
+)
 from contract.messages import (
     Event,
     Failed,
@@ -21,9 +40,10 @@ from contract.messages import (
     Record,
     Started,
     Text,
+    TokenCounts,
+    WorkerReport,
     is_terminal,
 )
-from worker.queue import mark
 
 START = 1_700_000_000_000
 """What the clock says at first, in milliseconds."""
@@ -86,14 +106,18 @@ CLAIM_LIFE = 60_000
 
 IDEM = keys.idempotency("ann", "digest")
 
+R = TypeVar("R")
+
 _encode = msgspec.msgpack.encode
 
 
-def _terminal(message: str) -> bytes:
-    return _encode((Failed(FailureKind.INTERRUPTED, message),))
+TOO_LATE, INTERRUPTED, DEADLY = (
+    Failed(FailureKind.INTERRUPTED, message) for message in ("too late", "interrupted", "deadly")
+)
 
 
-TOO_LATE, INTERRUPTED, DEADLY = (_terminal(m) for m in ("too late", "interrupted", "deadly"))
+def _seconds(ms: int) -> float:
+    return ms / 1000
 
 
 @dataclass(frozen=True)
@@ -128,11 +152,15 @@ class Scripts:
             self.redis.eval(_AGE, 0, now - self._now)
         self._now = now
 
-    def _run(self, name: str, *args: Any) -> Any:
-        """Run a script, and see that what it has left will not be forgotten too soon."""
-        reply = self._script[name](args=[self.now, *args])
+    def run(self, call: Call[R]) -> R:
+        """Make a call."""
+        return call.read(self.reply(call))
+
+    def reply(self, call: Call[Any]) -> Any:
+        """Make a call, and see that what it has left will not be forgotten too soon."""
+        reply = self._script[call.script](args=[self.now, *call.arguments()])
         if self.redis.dbsize() <= MOST_LOOKED_AT:
-            assert self.redis.eval(_SHORT_LIVED, 0, self.now, SPARE) == [], name
+            assert self.redis.eval(_SHORT_LIVED, 0, self.now, SPARE) == [], call.script
         return reply
 
     def enqueue(
@@ -161,56 +189,68 @@ class Scripts:
 
         With a reader, the job may be resumed under the idempotency key `IDEM`.
         """
-        resumable = [reader, grace, KEPT, IDEM] if reader else []
         payload = _encode([job, client, model]) if payload is None else payload
-        reply = self._run(
-            *("enqueue", job, client, gateway, payload, wait, weight),
-            *(most, most_in_all, UNFINISHED_LIFE, unfinished, per_minute, not_after, choices),
-            *(len(payload) if size is None else size, most_bytes, most_bytes_in_all, *resumable),
+        terms = Admission(
+            wait=_seconds(wait),
+            weight=weight,
+            max_queued=most,
+            max_queued_total=most_in_all,
+            max_concurrent=None if unfinished == "" else int(unfinished),
+            rate_limit=None if per_minute == "" else int(per_minute),
+            max_stored=most_bytes,
+            max_stored_total=most_bytes_in_all,
         )
+        call = Enqueue(
+            job=job,
+            client=client,
+            gateway=gateway,
+            payload=payload if isinstance(payload, bytes) else payload.encode(),
+            terms=terms,
+            size=len(payload) if size is None else size,
+            choices=choices,
+            not_after=None if not_after == "" else _seconds(int(not_after)),
+            resumable=_resumable(reader, grace),
+            life=_seconds(UNFINISHED_LIFE - wait),
+        )
+        reply = self.reply(call)
         return [reply[0].decode(), *reply[1:]]
 
-    def attend(self, gateway: str = "g1", life: int = 15_000) -> None:
-        self._run("attend", gateway, life)
+    def heartbeat_of_gateway(self, gateway: str = "g1", life: int = 15_000) -> None:
+        self.run(GatewayHeartbeat(gateway, _seconds(life)))
 
     def withdraw(self, job: str, choices: int = 1, reader: str = "", gateway: str = "g1") -> int:
-        resumable = [gateway, reader, IDEM] if reader else []
-        reply: int = self._run("withdraw", job, choices, LIFE, *resumable)
-        return reply
+        resumable = _resumable(reader)
+        call = Withdraw(job=job, choices=choices, gateway=gateway, resumable=resumable)
+        return int(self.run(call))
 
     def dispatch(self, n: int = 1, worker: str = "w1", **room: int) -> list[Given]:
         """`room` says for how many jobs of a model there is a key that is fit."""
-        limits = [word for pair in room.items() for word in pair]
-        rows = self._run("dispatch", worker, n, LIFE, TOO_LATE, *limits)
+        rows = self.reply(Dispatch(worker=worker, count=n, room=room, too_late=TOO_LATE))
         return [
             Given(row[-1].decode(), *row[1:4], row[4].decode(), row[5], bool(row[6]), row[0])
             for row in rows
         ]
 
     def append(self, *records: Record) -> list[int]:
-        args: list[Any] = []
-        for record in records:
-            args += [record.job, record.epoch, record.seq, mark(record), _encode(record)]
-        verdicts: list[int] = self._run("append", LIFE, *args)
-        return verdicts
+        return self.run(Append(records))
 
     def claim(self, job: str, body: str = "body") -> str | None:
         """The job that has the idempotency key `IDEM`, if it is for this body."""
-        reply = self._run("claim", IDEM, body, job, 1_700_000_000, CLAIM_LIFE)
+        claim = Claim(key=IDEM, body=body, job=job, created=1_700_000_000)
+        reply = self.reply(claim)
         return reply[0].decode() if reply else None
 
     def cancel(self, job: str) -> str:
-        reply: str = self._run("cancel", job, LIFE).decode()
-        return reply
+        return self.run(Cancel(job=job))
 
     def leave(
         self, job: str, reader: str = "r1", *, gateway: str = "g1", at_once: bool = False
     ) -> str:
         """A reader of a job that may be resumed goes."""
-        reply: str = self._run("cancel", job, LIFE, gateway, reader, int(at_once), IDEM).decode()
-        return reply
+        resumable = _resumable(reader)
+        return self.run(Cancel(job=job, gateway=gateway, resumable=resumable, at_once=at_once))
 
-    def handback(
+    def requeue(
         self,
         given: Given,
         worker: str = "w1",
@@ -220,17 +260,30 @@ class Scripts:
         leave: bool = False,
         failures: int = 0,
     ) -> int:
-        reply: int = self._run(
-            *("handback", worker, given.id, given.epoch, delay, tried, LIFE),
-            *(worker if leave else "", failures, INTERRUPTED),
+        """`tried`: tokens, with commas between; "-": as was noted."""
+        call = Requeue(
+            worker=worker,
+            job=given.id,
+            epoch=given.epoch,
+            delay=_seconds(delay),
+            tried=None if tried == "-" else tried.split(","),
+            failures=failures,
+            to_others=leave,
+            interrupted=INTERRUPTED,
         )
-        return reply
+        return int(self.run(call))
 
     def reclaim(self, most_deaths: int = 2) -> list[str]:
-        dead = self._run("reclaim", most_deaths, LIFE, INTERRUPTED, DEADLY, TOO_LATE)
-        return [worker.decode() for worker in dead]
+        return self.run(
+            Reclaim(
+                max_deaths=most_deaths,
+                interrupted=INTERRUPTED,
+                deadly=DEADLY,
+                too_late=TOO_LATE,
+            )
+        )
 
-    def beat(
+    def heartbeat(
         self,
         worker: str = "w1",
         batches: Iterable[str] = (),
@@ -239,8 +292,14 @@ class Scripts:
         leaving: bool = False,
     ) -> dict[str, int]:
         """The batches that the worker holds now, with their fences."""
-        rows = self._run("beat", worker, life, int(leaving), b"report", *batches)
-        return {batch.decode(): fence for batch, fence in rows}
+        call = WorkerHeartbeat(
+            worker=worker,
+            lease_life=_seconds(life),
+            report=WorkerReport(worker, "test", TokenCounts(), 0),
+            batches=tuple(batches),
+            leaving=leaving,
+        )
+        return self.run(call)
 
     def acquire(
         self,
@@ -262,10 +321,24 @@ class Scripts:
         others: Iterable[str] = (),
     ) -> list[Any]:
         """`others` are the other tokens of the account."""
-        reply = self._run(
-            *("acquire", worker, batch, fence, token, account, grant),
-            *(rate, window, cool_down, most, guard, life, job, epoch, *others),
+        call = Acquire(
+            worker=worker,
+            batch=batch,
+            fence=fence,
+            token=token,
+            account=account,
+            grant=grant,
+            rate_limit=rate,
+            window=_seconds(window),
+            cool_down=_seconds(cool_down),
+            max_in_flight=most,
+            guard=_seconds(guard),
+            life=_seconds(life),
+            job=job,
+            epoch=epoch,
+            others=others,
         )
+        reply = self.reply(call)
         return [reply[0].decode(), *reply[1:]]
 
     def sent(self, grant: str, at: int, account: str = "a") -> None:
@@ -275,7 +348,7 @@ class Scripts:
     def extend(
         self, *grants: str, token: str = "t", account: str = "a", life: int = 60_000
     ) -> None:
-        self._run("extend", life, *(word for each in grants for word in (token, account, each)))
+        self.run(Extend([(token, account, grant) for grant in grants], _seconds(life)))
 
     def release(
         self,
@@ -290,14 +363,28 @@ class Scripts:
         unfit_model: str = "",
         unfit: int = 0,
     ) -> None:
-        self._run(
-            *("release", token, account, grant, int(unused), rest, park, "no points", "why"),
-            *(strikes, unfit_model, unfit),
+        update = TokenUpdate(
+            rest=_seconds(rest),
+            park=_seconds(park),
+            state="no points",
+            reason="why",
+            strikes=strikes,
+            unfit_model=unfit_model,
+            unfit=_seconds(unfit),
         )
+        self.run(Release(token=token, account=account, grant=grant, used=not unused, update=update))
 
-    def call(self, given: Given, step: str, *, tried: str = "", failures: int = 0) -> int:
-        reply: int = self._run("call", given.id, given.epoch, step, tried, failures)
-        return reply
+    def note_call(
+        self,
+        given: Given,
+        stage: Literal["sent", "answered", "failed"],
+        *,
+        tried: str = "",
+        failures: int = 0,
+    ) -> int:
+        """`tried`: tokens, with commas between."""
+        tokens = tried.split(",")
+        return int(self.run(NoteCall(given.id, given.epoch, stage, tokens, failures)))
 
     @contextmanager
     def heard(self, channel: str) -> Iterator[list[bytes]]:
@@ -356,6 +443,10 @@ class Scripts:
     def lasting_keys(self) -> set[str]:
         """Keys that do not expire by themselves."""
         return {key.decode() for key in self.redis.scan_iter() if self.redis.pttl(key) < 0}
+
+
+def _resumable(reader: str, grace: int = 60_000) -> Resumable | None:
+    return Resumable(IDEM, reader, _seconds(grace), _seconds(KEPT)) if reader else None
 
 
 def started(given: Given, seq: int = 1) -> Record:

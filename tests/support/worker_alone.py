@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 
 from contract import keys, scripts
+from contract.calls.call import Call
+from contract.calls.gateway import Admission, Cancel, Claim, Enqueue, Resumable
 from contract.config import ModelSettings
+from contract.lifetimes import ANSWER_LIFE
 from contract.messages import (
     Event,
     Failed,
@@ -38,7 +41,7 @@ LEASE_LIFE = 1.0
 
 NOTHING_ASKED = Options()
 
-_ANSWER_MS, _JOB_MS = 600_000, 86_400_000
+R = TypeVar("R")
 
 
 def token(secret: str, **limits: Any) -> PoeToken:
@@ -95,9 +98,10 @@ class Asking:
 
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
-        self._enqueue = redis.register_script(scripts.source("enqueue"))
-        self._claim = redis.register_script(scripts.source("claim"))
-        self._cancel = redis.register_script(scripts.source("cancel"))
+        self._script = {
+            name: redis.register_script(scripts.source(name))
+            for name in ("enqueue", "claim", "cancel")
+        }
         self._numbers = count()
 
     async def ask(
@@ -123,23 +127,29 @@ class Asking:
             stream=stream,
         )
         payload = msgspec.msgpack.encode(job)
-        await self._enqueue(
-            args=[
-                *(0, job.id, client, "g1", payload, round(wait * 1000)),
-                *(1, 1000, 10_000, _JOB_MS, "", "", "", 1, len(payload), 10**9, 10**9),
-                *(await self._claimed(job) if keyed else ()),
-            ]
+        await self._run(
+            Enqueue(
+                job=job.id,
+                client=client,
+                gateway="g1",
+                payload=payload,
+                size=len(payload),
+                terms=Admission(wait, 1, 1000, 10_000, None, None, 10**9, 10**9),
+                resumable=await self._claimed(job) if keyed else None,
+            )
         )
         return job.id
 
-    async def _claimed(self, job: Job) -> tuple[str | int, ...]:
+    async def _claimed(self, job: Job) -> Resumable:
         key = keys.idempotency(job.client, f"key of {job.id}")
-        await self._claim(args=[0, key, "digest", job.id, 0, 60_000])
-        return "reader", 60_000, _ANSWER_MS, key
+        await self._run(Claim(key=key, body="digest", job=job.id, created=0))
+        return Resumable(key, "reader", grace=60.0, keep=ANSWER_LIFE)
 
     async def cancel(self, job: str) -> str:
-        told: bytes = await self._cancel(args=[0, job, _ANSWER_MS])
-        return told.decode()
+        return await self._run(Cancel(job=job))
+
+    async def _run(self, call: Call[R]) -> R:
+        return call.read(await self._script[call.script](args=[0, *call.arguments()]))
 
     async def records(self, job: str) -> list[Record]:
         entries = await self.redis.xrange(keys.log(job))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contract.calls.tokens import TokenUpdate
 from worker.poe.faults import Fault, FaultKind
-from worker.policy.token_state import TokenUpdate
 
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
 """The rest of an account after a 429 that does not say how long, and the most it doubles to."""

@@ -13,10 +13,10 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from contract.calls.tokens import TokenState
 from contract.messages import TokenCounts
 from worker.config import PoeToken
 from worker.policy.readiness import NEVER, Readiness
-from worker.policy.token_state import TokenState
 
 WINDOW = 60.0
 """Seconds over which Poe counts the rate limit (dossier: requests per minute)."""

@@ -13,7 +13,7 @@ GUARD = 200
 
 @pytest.fixture(autouse=True)
 def _the_lease_is_ours(scripts: Scripts) -> None:
-    scripts.beat("w1", ["b"], life=10_000_000)
+    scripts.heartbeat("w1", ["b"], life=10_000_000)
 
 
 def _call(scripts: Scripts, grant: str, *, after: int = 0, **limits: Any) -> int:
@@ -50,7 +50,7 @@ def test_a_lapsed_lease_is_lost(scripts: Scripts) -> None:
 
 
 def test_a_lease_that_was_let_go_is_lost(scripts: Scripts) -> None:
-    scripts.beat("w1", ["b"], leaving=True)
+    scripts.heartbeat("w1", ["b"], leaving=True)
 
     assert scripts.acquire("g1") == ["lost"]
 
@@ -151,7 +151,7 @@ def test_a_call_whose_worker_has_vanished_is_in_flight_for_the_life_of_its_grant
 
 def test_a_call_is_in_flight_for_as_long_as_its_worker_says_so(scripts: Scripts) -> None:
     life = 20 * 3_600_000
-    scripts.beat("w1", ["b"], life=10 * life)
+    scripts.heartbeat("w1", ["b"], life=10 * life)
     scripts.acquire("g1", most=1, life=life)
 
     for _ in range(5):
@@ -257,8 +257,8 @@ def test_two_tokens_of_one_account_share_its_limits(
 def test_limits_outlive_the_worker_that_used_them_up(scripts: Scripts) -> None:
     scripts.acquire("g1", cool_down=3000, guard=GUARD)
     scripts.now += 100
-    scripts.beat("w1", ["b"], leaving=True)
-    (fence,) = scripts.beat("w2", ["b"]).values()
+    scripts.heartbeat("w1", ["b"], leaving=True)
+    (fence,) = scripts.heartbeat("w2", ["b"]).values()
 
     reply = scripts.acquire("g2", worker="w2", fence=fence, cool_down=3000, guard=GUARD)
 
@@ -316,11 +316,11 @@ def test_nothing_without_an_end_is_kept_of_a_call(scripts: Scripts) -> None:
     "given_away", [pytest.param(True, id="another worker's"), pytest.param(False, id="cancelled")]
 )
 def test_no_call_is_granted_for_a_job_that_is_gone(scripts: Scripts, given_away: bool) -> None:
-    scripts.beat("w1", ["b"])
+    scripts.heartbeat("w1", ["b"])
     scripts.enqueue("j1")
     (given,) = scripts.dispatch(1, "w1")
     if given_away:
-        scripts.handback(given)
+        scripts.requeue(given)
     else:
         scripts.cancel("j1")
 

@@ -59,7 +59,7 @@ def test_the_last_append_too_may_be_repeated(scripts: Scripts) -> None:
 def test_a_worker_that_no_longer_has_the_job_is_told_so(scripts: Scripts) -> None:
     (old,) = _given(scripts, "j1")
     scripts.append(started(old))
-    scripts.handback(old)
+    scripts.requeue(old)
     (new,) = scripts.dispatch(1, "w2")
     scripts.append(text(new, "new"))
 
@@ -89,7 +89,7 @@ def test_nothing_follows_the_end(scripts: Scripts) -> None:
 def test_nothing_is_appended_to_a_job_that_was_cancelled_on_its_way_back(scripts: Scripts) -> None:
     (given,) = _given(scripts, "j1")
     scripts.cancel("j1")
-    scripts.handback(given)
+    scripts.requeue(given)
 
     verdicts = scripts.append(started(given))
 
@@ -153,7 +153,7 @@ def test_the_worker_learns_that_its_client_has_left(scripts: Scripts) -> None:
 
 def test_one_stale_record_does_not_hold_up_the_others(scripts: Scripts) -> None:
     one, two, three = _given(scripts, "j1", "j2", "j3")
-    scripts.handback(two)
+    scripts.requeue(two)
 
     verdicts = scripts.append(text(one), text(two), text(three))
 

@@ -40,7 +40,7 @@ def test_the_worker_of_a_running_job_is_told(scripts: Scripts) -> None:
 
 def test_a_job_on_its_way_to_another_worker_is_dropped(scripts: Scripts) -> None:
     scripts.enqueue("j1")
-    scripts.handback(scripts.dispatch()[0])
+    scripts.requeue(scripts.dispatch()[0])
 
     told = scripts.cancel("j1")
 

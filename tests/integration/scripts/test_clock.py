@@ -8,6 +8,8 @@ import pytest
 from redis import Redis
 
 from contract import keys, scripts
+from contract.calls.clock import CheckClock
+from contract.calls.tokens import Acquire
 from tests.integration.scripts.conftest import shared_redis  # noqa: F401  # a fixture
 from tests.support.scripts import Scripts
 
@@ -28,7 +30,7 @@ class Server:
         return int(seconds * 1000 + micros // 1000)
 
     def look(self, now: str = "0", step: int = 0, steps: int = 0) -> list[Any]:
-        reply: list[Any] = self._clock(args=[now, step, steps])
+        reply: list[Any] = self._clock(args=[now, *CheckClock(step / 1000, steps).arguments()])
         return [*reply[:2], reply[2].decode(), *reply[3:]]
 
 
@@ -103,23 +105,39 @@ def test_what_one_has_seen_wrongly_is_no_evidence(server: Server) -> None:
 def test_a_cooldown_is_as_long_as_ever(scripts: Scripts, step: int) -> None:
     server = Server(scripts.redis)
     scripts.now = server.raw()
-    scripts.beat("w1", ["b"], life=3_600_000)
+    scripts.heartbeat("w1", ["b"], life=3_600_000)
     scripts.acquire("g1", cool_down=3000)
     scripts.sent("g1", scripts.now)
     server.set_clock(step)
     ask = scripts.redis.register_script(_ACQUIRE)
-    rest = ["w1", "b", 1, "t", "a", "g2", 100, 60_000, 3000, 100, 200, 60_000, "j", 1]
+    words = _SECOND_CALL.arguments()
 
-    early = ask(args=[_known(scripts.now + 2000), *rest])
-    due = ask(args=[_known(scripts.now + 3002), *rest])
+    early = ask(args=[_known(scripts.now + 2000), *words])
+    due = ask(args=[_known(scripts.now + 3002), *words])
 
     assert early[0] == b"wait"
     assert due[0] == b"granted"
 
 
+_SECOND_CALL = Acquire(
+    worker="w1",
+    batch="b",
+    fence=1,
+    token="t",
+    account="a",
+    grant="g2",
+    rate_limit=100,
+    window=60.0,
+    cool_down=3.0,
+    max_in_flight=100,
+    guard=0.2,
+    life=60.0,
+    job="j",
+    epoch=1,
+)
 _ACQUIRE = scripts.source("acquire")
 _SOURCE = (
-    scripts.source("attend")
+    scripts.source("gateway_heartbeat")
     .replace("return 1", "return clock(ARGV[1])")
     .replace("redis.call('ZADD'", "local _ = ({})[1] and redis.call('ZADD'")
 )

@@ -160,7 +160,7 @@ def test_a_job_that_redis_has_forgotten_leaves_no_trace(scripts: Scripts) -> Non
 def test_a_job_that_was_handed_back_goes_first(scripts: Scripts) -> None:
     _flood(scripts, "ann", 3)
     given = scripts.dispatch()[0]
-    scripts.handback(given, tried="t1,t2", failures=1)
+    scripts.requeue(given, tried="t1,t2", failures=1)
 
     taken = scripts.dispatch(2)
 
@@ -171,7 +171,7 @@ def test_a_job_that_was_handed_back_goes_first(scripts: Scripts) -> None:
 
 def test_a_job_that_was_left_to_others_is_theirs_for_two_seconds(scripts: Scripts) -> None:
     scripts.enqueue("j1")
-    scripts.handback(scripts.dispatch()[0], leave=True)
+    scripts.requeue(scripts.dispatch()[0], leave=True)
 
     at_once = scripts.dispatch(1, "w1")
     scripts.now += 1999
@@ -184,7 +184,7 @@ def test_a_job_that_was_left_to_others_is_theirs_for_two_seconds(scripts: Script
 
 def test_a_job_that_nobody_else_took_comes_back_after_two_seconds(scripts: Scripts) -> None:
     scripts.enqueue("j1")
-    scripts.handback(scripts.dispatch()[0], leave=True)
+    scripts.requeue(scripts.dispatch()[0], leave=True)
     scripts.now += 2000
 
     taken = scripts.dispatch(1, "w1")
@@ -196,7 +196,7 @@ def test_a_job_that_was_handed_back_with_a_pause_is_out_of_reach_meanwhile(
     scripts: Scripts,
 ) -> None:
     scripts.enqueue("j1")
-    scripts.handback(scripts.dispatch()[0], delay=500)
+    scripts.requeue(scripts.dispatch()[0], delay=500)
 
     during = scripts.dispatch(1, "w2")
     scripts.now += 500
@@ -208,7 +208,7 @@ def test_a_job_that_was_handed_back_with_a_pause_is_out_of_reach_meanwhile(
 
 def test_a_job_that_was_handed_back_and_then_waited_too_long_fails(scripts: Scripts) -> None:
     scripts.enqueue("j1", wait=1000)
-    scripts.handback(scripts.dispatch()[0])
+    scripts.requeue(scripts.dispatch()[0])
     scripts.now += 1000
 
     taken = scripts.dispatch(1)
@@ -224,13 +224,13 @@ def test_nothing_is_left_of_jobs_that_have_ended_but_what_is_meant_to_last(
     for client in ("ann", "bob"):
         for n in range(6):
             scripts.enqueue(f"{client}-{n}", client, wait=1000 if n == 5 else 60_000, per_minute=99)
-    scripts.beat("w1")
+    scripts.heartbeat("w1")
     scripts.cancel("ann-4")
     scripts.cancel("bob-4")
     first = scripts.dispatch(8)
     scripts.append(*[started(given) for given in first])
     scripts.append(*[text(given, seq=2) for given in first[:4]])
-    scripts.handback(first[7])
+    scripts.requeue(first[7])
     scripts.now += 1000
     again = scripts.dispatch(1)
     scripts.append(*[finished(given, 3) for given in first[:3]], finished(again[0]))

@@ -173,11 +173,11 @@ def test_what_outlives_its_job_is_swept_and_counted_no_longer(scripts: Scripts) 
     scripts.enqueue("fine", "bob", payload="x" * 30)
     scripts.append(finished(next(g for g in scripts.dispatch(2) if g.id == "fine")))
     scripts.now += UNFINISHED_LIFE - 1
-    scripts.attend()
+    scripts.heartbeat_of_gateway()
     before = scripts.bytes()
     scripts.now += 1
 
-    scripts.attend()
+    scripts.heartbeat_of_gateway()
 
     assert (before, scripts.bytes()) == ((70, 70), (0, 0))
     assert not scripts.redis.exists(keys.payload("lost"), keys.PAYLOADS)

@@ -14,7 +14,7 @@ from tests.support.scripts import Scripts, finished, text
 @pytest.fixture
 def full(scripts: Scripts) -> Iterator[Scripts]:
     """Two jobs are in it: `j1` at a worker, and `j2`, which waits."""
-    scripts.beat("w1", ["b"])
+    scripts.heartbeat("w1", ["b"])
     scripts.enqueue("j1")
     scripts.enqueue("j2")
     scripts.redis.config_set("maxmemory", "1")
@@ -38,7 +38,7 @@ def test_what_waits_is_run_to_its_end(full: Scripts) -> None:
     verdicts = full.append(text(given[0]), finished(given[0], 2))
 
     assert verdicts == [0, 0]
-    assert full.handback(given[1]) == 1
+    assert full.requeue(given[1]) == 1
 
 
 def test_what_is_cancelled_is_dropped(full: Scripts) -> None:
@@ -46,7 +46,7 @@ def test_what_is_cancelled_is_dropped(full: Scripts) -> None:
 
 
 def test_those_who_live_are_still_known_to(full: Scripts) -> None:
-    assert full.beat("w1", ["b"]) == {"b": 1}
+    assert full.heartbeat("w1", ["b"]) == {"b": 1}
 
 
 def test_what_the_dead_leave_behind_is_seen_to(full: Scripts) -> None:

@@ -185,7 +185,7 @@ class Jobs(RuleBasedStateMachine):
 
     @rule()
     def attend(self) -> None:
-        self.scripts.attend("another", life=1)
+        self.scripts.heartbeat_of_gateway("another", life=1)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -198,7 +198,7 @@ class Jobs(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(WORKERS), n=st.integers(1, 4))
     def dispatch(self, worker: str, n: int) -> None:
-        self.scripts.beat(worker, life=LIFE)
+        self.scripts.heartbeat(worker, life=LIFE)
         taken = self.scripts.dispatch(n, worker)
         assert len(taken) <= n
         for given in taken:
@@ -233,12 +233,12 @@ class Jobs(RuleBasedStateMachine):
         if any(name != "started" for name, _ in run.records):
             return
         self.runs.remove(run)
-        self.scripts.handback(run.given, run.worker, delay=delay, leave=leave)
+        self.scripts.requeue(run.given, run.worker, delay=delay, leave=leave)
         assert self.scripts.append(started(run.given, seq=len(run.records) + 1)) == [2]
 
     @rule(worker=st.sampled_from(WORKERS), leaving=st.booleans())
     def beat(self, worker: str, leaving: bool) -> None:
-        self.scripts.beat(worker, life=LIFE, leaving=leaving)
+        self.scripts.heartbeat(worker, life=LIFE, leaving=leaving)
 
     @rule(worker=st.sampled_from(WORKERS))
     def die(self, worker: str) -> None:
@@ -275,13 +275,13 @@ class Jobs(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end there is one worker, who finishes everything; then nothing is left."""
         self.scripts.now += 2 * LIFE
-        self.scripts.beat("last")
+        self.scripts.heartbeat("last")
         self.scripts.reclaim()
         while taken := self.scripts.dispatch(9, "last"):
             self.scripts.append(*[finished(given) for given in taken])
         self.all_is_well()
         assert set(self._look().states.values()) <= {"done"}
-        self.scripts.beat("last", leaving=True)
+        self.scripts.heartbeat("last", leaving=True)
         lasting = {keys.TOTALS, keys.DEAD}
         lasting |= {*map(keys.client, CLIENTS), *map(keys.jobs, CLIENTS)}
         assert self.scripts.lasting_keys() <= lasting

@@ -128,7 +128,7 @@ class Limits(RuleBasedStateMachine):
             self._beat(worker, leaving)
 
     def _beat(self, worker: str, leaving: bool = False) -> None:
-        fences = self.scripts.beat(worker, BATCHES, life=LEASE_LIFE, leaving=leaving)
+        fences = self.scripts.heartbeat(worker, BATCHES, life=LEASE_LIFE, leaving=leaving)
         self.workers[worker].fences = fences
         for call in self.calls:
             if call.worker == worker:
@@ -279,7 +279,7 @@ class Limits(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When all is quiet for long enough, every token can be had."""
         self.scripts.now += 2 * (self.limits.window + GRANT_LIFE)
-        fences = self.scripts.beat("last", BATCHES, life=LEASE_LIFE)
+        fences = self.scripts.heartbeat("last", BATCHES, life=LEASE_LIFE)
         for token, account in {"t1": "a1", "t3": "a2"}.items():
             assert self._ask(f"last-{token}", "last", token, fences[account])[0] == "granted"
         self.scripts.now = self.start

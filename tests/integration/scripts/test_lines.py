@@ -104,7 +104,7 @@ def test_a_hand_back_goes_before_its_own_clients_jobs_and_no_one_elses(scripts: 
     given = scripts.dispatch(10)
     _flood(scripts, "bob", 5)
     for each in given:
-        scripts.handback(each)
+        scripts.requeue(each)
 
     order = [_taken(scripts)[0] for _ in range(10)]
 
@@ -119,7 +119,7 @@ def test_a_hand_back_costs_its_client_no_turn(scripts: Scripts) -> None:
     for _ in range(20):
         (given,) = scripts.dispatch(1)
         if given.id.startswith("ann") and given.attempt == 1:
-            scripts.handback(given)
+            scripts.requeue(given)
             (given,) = scripts.dispatch(1)
         scripts.append(finished(given))
         order.append(given.id.partition(".")[0])
@@ -133,7 +133,7 @@ def test_a_job_that_is_handed_back_again_and_again_comes_ever_later(scripts: Scr
 
     for _ in range(1000):
         for given in scripts.dispatch(1):
-            scripts.handback(given)
+            scripts.requeue(given)
             times += 1
         scripts.now += 10
 

@@ -21,7 +21,7 @@ OTHER_NAMED: dict[str, Any] = {"token": "u", "account": "team"}
 
 @pytest.fixture(autouse=True)
 def _the_lease_is_ours(scripts: Scripts) -> None:
-    scripts.beat("w1", ["b"], life=10_000_000)
+    scripts.heartbeat("w1", ["b"], life=10_000_000)
 
 
 _numbers = itertools.count()

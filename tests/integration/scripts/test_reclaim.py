@@ -20,7 +20,7 @@ def _taken_by_one_who_dies(scripts: Scripts, job: str = "j1", worker: str = "w1"
     """The worker's last beat lapses exactly now."""
     if scripts.state(job) is None:
         scripts.enqueue(job, wait=600_000)
-    scripts.beat(worker, life=6000)
+    scripts.heartbeat(worker, life=6000)
     (given,) = scripts.dispatch(1, worker)
     scripts.now += 6000
     return given
@@ -123,7 +123,7 @@ def test_a_long_answer_is_no_dead_worker(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     (given,) = scripts.dispatch()
     for _ in range(100):
-        scripts.beat("w1", life=6000)
+        scripts.heartbeat("w1", life=6000)
         scripts.now += 5999
         assert scripts.reclaim() == []
 
@@ -132,11 +132,11 @@ def test_a_long_answer_is_no_dead_worker(scripts: Scripts) -> None:
 
 def test_a_worker_that_drains_keeps_its_jobs_while_it_beats(scripts: Scripts) -> None:
     scripts.enqueue("j1")
-    scripts.beat("w1")
+    scripts.heartbeat("w1")
     (given,) = scripts.dispatch()
     scripts.append(text(given))
     for _ in range(10):
-        scripts.beat("w1", life=6000, leaving=True)
+        scripts.heartbeat("w1", life=6000, leaving=True)
         scripts.now += 5999
         assert scripts.reclaim() == []
 
@@ -146,7 +146,7 @@ def test_a_worker_that_drains_keeps_its_jobs_while_it_beats(scripts: Scripts) ->
 def test_a_worker_that_dies_while_it_drains_is_dead(scripts: Scripts) -> None:
     given = _taken_by_one_who_dies(scripts)
     scripts.append(text(given))
-    scripts.beat("w1", life=6000, leaving=True)
+    scripts.heartbeat("w1", life=6000, leaving=True)
     scripts.now += 6000
 
     dead = scripts.reclaim()
@@ -165,7 +165,7 @@ def test_a_worker_that_dies_while_it_drains_is_dead(scripts: Scripts) -> None:
 def test_a_call_of_the_dead_is_in_flight_only_while_its_process_exists(
     scripts: Scripts, still_connected: bool, reply: str
 ) -> None:
-    scripts.beat("w1", ["b"], life=6000)
+    scripts.heartbeat("w1", ["b"], life=6000)
     scripts.enqueue("j1")
     scripts.dispatch(1, "w1")
     scripts.acquire("g1", most=1, job="j1")
@@ -175,7 +175,7 @@ def test_a_call_of_the_dead_is_in_flight_only_while_its_process_exists(
             subscription.subscribe(keys.control("w1"))
             subscription.get_message(timeout=5)
         scripts.reclaim()
-        (fence,) = scripts.beat("w2", ["b"]).values()
+        (fence,) = scripts.heartbeat("w2", ["b"]).values()
 
         answer = scripts.acquire("g2", worker="w2", fence=fence, most=1)
 
@@ -204,7 +204,7 @@ def test_what_the_dead_had_finished_is_left_alone(scripts: Scripts) -> None:
 
 def test_a_job_that_was_handed_back_and_found_no_token_in_time_ends(scripts: Scripts) -> None:
     scripts.enqueue("j1", wait=1000)
-    scripts.handback(scripts.dispatch()[0])
+    scripts.requeue(scripts.dispatch()[0])
     scripts.now += 999
     scripts.reclaim()
     before = _failed(scripts, "j1")
@@ -223,7 +223,7 @@ def test_a_dead_gateway_takes_its_clients_with_it(scripts: Scripts) -> None:
     scripts.enqueue("queued", gateway="dead")
     scripts.enqueue("ours", gateway="alive")
     scripts.redis.zadd(keys.GATEWAYS, {"dead": scripts.now, "alive": scripts.now + 1})
-    scripts.beat("w1")
+    scripts.heartbeat("w1")
 
     with scripts.heard(keys.control("w1")) as told:
         scripts.reclaim()
@@ -248,7 +248,7 @@ def test_a_gateway_whose_heartbeat_goes_on_keeps_its_clients(scripts: Scripts) -
 def test_no_consumer_is_left_of_workers_that_are_gone(scripts: Scripts) -> None:
     _taken_by_one_who_dies(scripts)
     scripts.reclaim()
-    scripts.beat("w2")
+    scripts.heartbeat("w2")
     (again,) = scripts.dispatch(1, "w2")
     while_it_runs = _consumers(scripts)
 

@@ -20,7 +20,7 @@ def test_what_waits_is_gone(scripts: Scripts) -> None:
 
 
 def test_what_a_worker_has_but_has_not_sent_yet_is_never_sent(scripts: Scripts) -> None:
-    scripts.beat("w1", ["b"])
+    scripts.heartbeat("w1", ["b"])
     scripts.enqueue("j1")
     given = scripts.dispatch()[0]
 
@@ -30,12 +30,12 @@ def test_what_a_worker_has_but_has_not_sent_yet_is_never_sent(scripts: Scripts) 
     assert gone == 1
     assert told == [b"j1"]
     assert scripts.acquire("g1", job="j1", epoch=given.epoch) == ["gone"]
-    assert scripts.call(given, "sent") == 0
+    assert scripts.note_call(given, "sent") == 0
 
 
 def test_what_may_be_on_its_way_to_poe_goes_on_with_all_its_choices(scripts: Scripts) -> None:
     scripts.enqueue("j1", choices=3)
-    scripts.call(scripts.dispatch(2)[1], "sent")
+    scripts.note_call(scripts.dispatch(2)[1], "sent")
 
     gone = scripts.withdraw("j1", 3)
 
@@ -58,8 +58,8 @@ def test_what_has_ended_meanwhile_has_ended_so(scripts: Scripts) -> None:
 def test_what_was_handed_back_waits_again(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     given = scripts.dispatch()[0]
-    scripts.call(given, "sent")
-    scripts.handback(given, tried="t")
+    scripts.note_call(given, "sent")
+    scripts.requeue(given, tried="t")
 
     assert scripts.withdraw("j1") == 1
     assert scripts.tally() == {}
@@ -83,7 +83,7 @@ def test_the_choices_of_what_may_have_cost_something_wait_on_behind_their_deadli
 ) -> None:
     scripts.enqueue("j1", choices=2, wait=1000)
     scripts.enqueue("j2", choices=2, wait=1000)
-    scripts.call(scripts.dispatch()[0], "sent")
+    scripts.note_call(scripts.dispatch()[0], "sent")
     scripts.now += 1000
 
     late = scripts.dispatch(9)
@@ -98,7 +98,7 @@ def test_what_was_handed_back_after_it_may_have_been_paid_for_waits_on(
 ) -> None:
     scripts.enqueue("j1", wait=1000)
     given = scripts.dispatch()[0]
-    scripts.handback(given, tried=tried)
+    scripts.requeue(given, tried=tried)
     scripts.now += 3000
 
     gone = scripts.withdraw("j1")

@@ -9,9 +9,9 @@ import pytest
 from contract import keys, scripts
 
 SCRIPTS = (
-    *("enqueue", "dispatch", "append", "cancel", "handback"),
-    *("reclaim", "beat", "acquire", "extend", "release", "attend", "clock", "states"),
-    *("claim", "withdraw"),
+    *("enqueue", "dispatch", "append", "cancel", "requeue"),
+    *("reclaim", "worker_heartbeat", "acquire", "extend", "release", "gateway_heartbeat", "clock"),
+    *("claim", "withdraw", "note_call", "token_states"),
 )
 
 KNOWN = {

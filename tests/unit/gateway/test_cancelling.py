@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
+from contract.calls.gateway import Admission
 from contract.messages import Job, Message
-from gateway.hub import MAX_DEPARTURES, Admission, Departure, Hub
+from gateway.hub import MAX_DEPARTURES, Departure, Hub
 
 JOB = Job("j", "ann", "Bot", (Message("user", "hi"),))
 TERMS = Admission(60, 1, 1, 1, None, None, 1000, 1000)

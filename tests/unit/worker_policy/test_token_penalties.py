@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.calls.tokens import TokenUpdate
 from worker.poe.faults import Fault, FaultKind
 from worker.policy import token_penalties
 from worker.policy.token_penalties import penalty_of
-from worker.policy.token_state import TokenUpdate
 
 
 def _note(

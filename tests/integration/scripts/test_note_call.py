@@ -1,4 +1,4 @@
-"""call.lua, and what reclaim and an orphan's handback make of it."""
+"""note_call.lua, and what reclaim and the requeue of an orphan make of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _given(scripts: Scripts, *, keyed: bool = False) -> Given:
     if keyed:
         scripts.claim("j1")
     scripts.enqueue("j1", wait=600_000, reader="r1" if keyed else "")
-    scripts.beat("w1", life=6000)
+    scripts.heartbeat("w1", life=6000)
     (given,) = scripts.dispatch(1, "w1")
     return given
 
@@ -35,8 +35,8 @@ def test_a_call_is_noted_step_by_step(scripts: Scripts) -> None:
     given = _given(scripts)
     seen = []
 
-    for step in ("sent", "answered", ""):
-        assert scripts.call(given, step, tried="t1,retried", failures=2) == 1
+    for step in ("sent", "answered", "failed"):
+        assert scripts.note_call(given, step, tried="t1,retried", failures=2) == 1
         seen.append(_field(scripts, "call"))
 
     assert seen == ["sent", "answered", ""]
@@ -46,7 +46,7 @@ def test_a_call_is_noted_step_by_step(scripts: Scripts) -> None:
 def test_only_what_was_sent_can_be_answered(scripts: Scripts) -> None:
     given = _given(scripts)
 
-    scripts.call(given, "answered")
+    scripts.note_call(given, "answered")
 
     assert _field(scripts, "call") == ""
 
@@ -55,7 +55,7 @@ def test_a_second_call_for_what_was_answered_does_not_hide_that(scripts: Scripts
     given = _given(scripts)
 
     for step in ("sent", "answered", "sent"):
-        scripts.call(given, step)
+        scripts.note_call(given, step)
 
     assert _field(scripts, "call") == "answered"
 
@@ -64,14 +64,14 @@ def test_nothing_is_sent_for_a_client_that_has_left(scripts: Scripts) -> None:
     given = _given(scripts)
     scripts.cancel("j1")
 
-    assert scripts.call(given, "sent") == 0
+    assert scripts.note_call(given, "sent") == 0
 
 
 def test_nothing_is_sent_by_a_worker_that_the_job_was_taken_from(scripts: Scripts) -> None:
     given = _given(scripts)
-    scripts.handback(given)
+    scripts.requeue(given)
 
-    assert scripts.call(given, "sent") == 0
+    assert scripts.note_call(given, "sent") == 0
     assert _field(scripts, "call") == ""
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_sent_for_a_job_that_redis_has_lost(scripts: Scripts) -> None
     given = _given(scripts)
     scripts.redis.flushall()
 
-    assert scripts.call(given, "sent") == 0
+    assert scripts.note_call(given, "sent") == 0
     assert not scripts.redis.exists(keys.job("j1"))
 
 
@@ -90,8 +90,8 @@ STEPS = [
     pytest.param(["sent"], True, False, id="sent, keyed"),
     pytest.param(["sent", "answered"], False, False, id="answered"),
     pytest.param(["sent", "answered"], True, False, id="answered, keyed"),
-    pytest.param(["sent", ""], True, True, id="refused, keyed"),
-    pytest.param(["sent", "answered", ""], True, True, id="error event, keyed"),
+    pytest.param(["sent", "failed"], True, True, id="refused, keyed"),
+    pytest.param(["sent", "answered", "failed"], True, True, id="error event, keyed"),
 ]
 
 
@@ -101,7 +101,7 @@ def test_what_a_dead_worker_leaves_runs_again_as_the_table_has_it(
 ) -> None:
     given = _given(scripts, keyed=keyed)
     for step in steps:
-        scripts.call(given, step)
+        scripts.note_call(given, step)
     scripts.now += 6000
 
     scripts.reclaim()
@@ -120,9 +120,9 @@ def test_a_job_that_its_worker_does_not_know_runs_again_as_the_table_has_it(
 ) -> None:
     given = _given(scripts, keyed=keyed)
     for step in steps:
-        scripts.call(given, step, tried="t1", failures=1)
+        scripts.note_call(given, step, tried="t1", failures=1)
 
-    scripts.handback(given, tried="-")
+    scripts.requeue(given, tried="-")
 
     taken = scripts.dispatch(1, "w2")
     assert [each.id for each in taken] == (["j1"] if again else [])
@@ -133,14 +133,14 @@ def test_a_job_that_its_worker_does_not_know_runs_again_as_the_table_has_it(
 
 def test_a_call_without_a_status_is_repeated_once_whoever_dies(scripts: Scripts) -> None:
     given = _given(scripts)
-    scripts.call(given, "sent")
-    scripts.call(given, "", tried="t1", failures=1)
-    scripts.call(given, "sent")
+    scripts.note_call(given, "sent")
+    scripts.note_call(given, "failed", tried="t1", failures=1)
+    scripts.note_call(given, "sent")
     scripts.now += 6000
     scripts.reclaim()
-    scripts.beat("w2", life=6000)
+    scripts.heartbeat("w2", life=6000)
     (second,) = scripts.dispatch(1, "w2")
-    scripts.call(second, "sent")
+    scripts.note_call(second, "sent")
     scripts.now += 6000
 
     scripts.reclaim(most_deaths=9)
@@ -152,9 +152,9 @@ def test_a_call_without_a_status_is_repeated_once_whoever_dies(scripts: Scripts)
 
 def test_a_handback_settles_the_call(scripts: Scripts) -> None:
     given = _given(scripts, keyed=True)
-    scripts.call(given, "sent")
-    scripts.handback(given)
-    scripts.beat("w1", life=6000)
+    scripts.note_call(given, "sent")
+    scripts.requeue(given)
+    scripts.heartbeat("w1", life=6000)
     (second,) = scripts.dispatch(1, "w1")
     scripts.now += 6000
 
@@ -175,7 +175,7 @@ def test_a_choice_that_costs_nothing_keeps_the_key_of_one_that_was_paid_for(
     scripts: Scripts,
 ) -> None:
     first, second = _two_choices(scripts)
-    scripts.call(first, "sent")
+    scripts.note_call(first, "sent")
     scripts.append(finished(first))
 
     scripts.append(refused(second))
@@ -185,7 +185,7 @@ def test_a_choice_that_costs_nothing_keeps_the_key_of_one_that_was_paid_for(
 
 def test_choices_that_cost_nothing_free_their_key(scripts: Scripts) -> None:
     for given in _two_choices(scripts):
-        scripts.call(given, "sent")
+        scripts.note_call(given, "sent")
         scripts.append(refused(given))
 
     assert scripts.claim("another") == "another"
@@ -195,9 +195,9 @@ def test_a_choice_that_is_cancelled_keeps_the_key_of_one_that_was_paid_for(
     scripts: Scripts,
 ) -> None:
     first, second = _two_choices(scripts)
-    scripts.call(first, "sent")
+    scripts.note_call(first, "sent")
     scripts.append(finished(first))
-    scripts.call(second, "sent")
+    scripts.note_call(second, "sent")
 
     scripts.leave("j1-1", at_once=True)
     scripts.append(refused(second))

@@ -1,8 +1,8 @@
-"""states.lua: what is known of tokens, told without those of which nothing is."""
+"""token_states.lua: what is known of tokens, told without those of which nothing is."""
 
 from __future__ import annotations
 
-from contract import scripts as sources
+from contract.calls.tokens import TokenState, TokenStates
 from tests.support.scripts import Scripts
 
 
@@ -11,8 +11,10 @@ def test_only_those_of_which_something_is_known_are_told(scripts: Scripts) -> No
     scripts.release("g2", token="unfit", unfit_model="Short", unfit=1000)
     scripts.release("g3", token="unfit", unfit_model="Long", unfit=9000)
     scripts.now += 2000
-    states = scripts.redis.register_script(sources.source("states"))
 
-    told = states(args=[scripts.now, "nothing", "parked", "unfit"])
+    told = scripts.run(TokenStates(("nothing", "parked", "unfit")))
 
-    assert told == [[2, 3000, b"no points", 2, []], [3, 0, b"", 0, [b"Long", 7000]]]
+    assert told == {
+        "parked": TokenState(3.0, "no points", 2, {}),
+        "unfit": TokenState(0.0, "", 0, {"Long": 7.0}),
+    }

@@ -1,4 +1,4 @@
-"""beat.lua: batches of tokens find their owners."""
+"""worker_heartbeat.lua: batches of tokens find their owners."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _settle(scripts: Scripts, workers: list[str], batches: list[str]) -> dict[st
     for _ in range(4):
         scripts.now += STEP
         for worker in workers:
-            held[worker] = scripts.beat(worker, batches, life=LIFE)
+            held[worker] = scripts.heartbeat(worker, batches, life=LIFE)
     return held
 
 
@@ -92,8 +92,8 @@ def test_a_newcomer_gets_its_share(scripts: Scripts) -> None:
 def test_one_that_leaves_lets_everything_go_at_once(scripts: Scripts) -> None:
     _settle(scripts, ["w0", "w1"], _batches(4))
 
-    left = scripts.beat("w1", _batches(4), life=LIFE, leaving=True)
-    held = scripts.beat("w0", _batches(4), life=LIFE)
+    left = scripts.heartbeat("w1", _batches(4), life=LIFE, leaving=True)
+    held = scripts.heartbeat("w0", _batches(4), life=LIFE)
 
     assert left == {}
     assert sorted(held) == _batches(4)
@@ -103,13 +103,13 @@ def test_one_that_leaves_lets_everything_go_at_once(scripts: Scripts) -> None:
 
 def test_one_that_leaves_with_jobs_is_still_among_the_living(scripts: Scripts) -> None:
     scripts.enqueue("j1")
-    scripts.beat("w0", _batches(1))
+    scripts.heartbeat("w0", _batches(1))
     scripts.dispatch(1, "w0")
 
-    scripts.beat("w0", _batches(1), life=LIFE, leaving=True)
+    scripts.heartbeat("w0", _batches(1), life=LIFE, leaving=True)
 
     assert scripts.redis.zscore("p2g:workers", "w0") == START + LIFE
-    assert scripts.beat("w1", _batches(1)) == {"b0000": 2}
+    assert scripts.heartbeat("w1", _batches(1)) == {"b0000": 2}
 
 
 def test_the_share_of_the_dead_goes_to_the_living_when_their_leases_lapse(
@@ -118,10 +118,10 @@ def test_the_share_of_the_dead_goes_to_the_living_when_their_leases_lapse(
     _settle(scripts, ["w0", "w1"], _batches(4))
     lapses = scripts.now + LIFE
     scripts.now = lapses - 1
-    early = scripts.beat("w0", _batches(4), life=LIFE)
+    early = scripts.heartbeat("w0", _batches(4), life=LIFE)
     scripts.now = lapses
 
-    late = scripts.beat("w0", _batches(4), life=LIFE)
+    late = scripts.heartbeat("w0", _batches(4), life=LIFE)
 
     assert len(early) == 2
     assert sorted(late) == _batches(4)
@@ -129,7 +129,7 @@ def test_the_share_of_the_dead_goes_to_the_living_when_their_leases_lapse(
 
 def _beats_until_taken_over(scripts: Scripts, dead_since: int) -> int:
     """Let w0 beat every 100 ms; return when it has w1's batches too, since w1's last beat."""
-    while len(scripts.beat("w0", _batches(4), life=LIFE)) < 4:
+    while len(scripts.heartbeat("w0", _batches(4), life=LIFE)) < 4:
         scripts.now += 100
     return scripts.now - dead_since
 
@@ -162,22 +162,22 @@ def test_who_has_lost_its_subscription_and_still_beats_lives(scripts: Scripts) -
     for _ in range(200):
         scripts.now += 100
         if scripts.now % STEP == 0:
-            scripts.beat("w1", _batches(4), life=LIFE)
+            scripts.heartbeat("w1", _batches(4), life=LIFE)
 
-        assert len(scripts.beat("w0", _batches(4), life=LIFE)) == 2
+        assert len(scripts.heartbeat("w0", _batches(4), life=LIFE)) == 2
 
 
 def test_who_is_late_and_subscribes_again_lives(scripts: Scripts) -> None:
     # As all do after a failover of Redis: whoever beats first finds nobody else.
     _settle(scripts, ["w0", "w1"], _batches(4))
     scripts.now += LIFE - 2000
-    scripts.beat("w0", _batches(4), life=LIFE)
+    scripts.heartbeat("w0", _batches(4), life=LIFE)
     scripts.now += 1499
-    before = scripts.beat("w0", _batches(4), life=LIFE)
+    before = scripts.heartbeat("w0", _batches(4), life=LIFE)
 
     with _connected(scripts, ["w1"]):
         scripts.now += 1
-        after = scripts.beat("w0", _batches(4), life=LIFE)
+        after = scripts.heartbeat("w0", _batches(4), life=LIFE)
 
     assert (len(before), len(after)) == (2, 2)
     assert not scripts.redis.exists("p2g:missed:w1")
@@ -195,12 +195,12 @@ def test_one_that_was_taken_for_dead_finds_its_place_again(scripts: Scripts) -> 
 
 
 def test_a_new_owner_has_a_higher_fence(scripts: Scripts) -> None:
-    before = scripts.beat("w0", ["b"], life=LIFE)
-    renewed = scripts.beat("w0", ["b"], life=LIFE)
+    before = scripts.heartbeat("w0", ["b"], life=LIFE)
+    renewed = scripts.heartbeat("w0", ["b"], life=LIFE)
     scripts.now += LIFE
 
-    after = scripts.beat("w1", ["b"], life=LIFE)
-    back = scripts.beat("w0", ["b"], life=LIFE)
+    after = scripts.heartbeat("w1", ["b"], life=LIFE)
+    back = scripts.heartbeat("w0", ["b"], life=LIFE)
 
     assert (before, renewed) == ({"b": 1}, {"b": 1})
     assert after == {"b": 2}
@@ -208,10 +208,10 @@ def test_a_new_owner_has_a_higher_fence(scripts: Scripts) -> None:
 
 
 def test_one_that_takes_back_its_own_lapsed_batch_has_a_higher_fence(scripts: Scripts) -> None:
-    scripts.beat("w0", ["b"], life=LIFE)
+    scripts.heartbeat("w0", ["b"], life=LIFE)
     scripts.now += LIFE
 
-    held = scripts.beat("w0", ["b"], life=LIFE)
+    held = scripts.heartbeat("w0", ["b"], life=LIFE)
 
     assert held == {"b": 2}
 
@@ -237,7 +237,7 @@ def test_each_batch_is_shared_among_those_that_know_it(
     for _ in range(4):
         scripts.now += STEP
         for worker, known in zip(workers, lists, strict=True):
-            held[worker] = scripts.beat(worker, known, life=LIFE)
+            held[worker] = scripts.heartbeat(worker, known, life=LIFE)
 
     # Then
     _assert_each_has_one_owner(held, sorted(set("".join(lists))))
@@ -250,11 +250,11 @@ def test_what_only_the_dead_knew_is_owned_by_nobody_and_the_rest_is_taken_over(
 ) -> None:
     for _ in range(4):
         scripts.now += STEP
-        scripts.beat("w0", "abc", life=LIFE)
-        scripts.beat("w1", "cde", life=LIFE)
+        scripts.heartbeat("w0", "abc", life=LIFE)
+        scripts.heartbeat("w1", "cde", life=LIFE)
 
     scripts.now += LIFE
-    held = scripts.beat("w0", "abc", life=LIFE)
+    held = scripts.heartbeat("w0", "abc", life=LIFE)
 
     assert sorted(held) == ["a", "b", "c"]
 
@@ -263,7 +263,7 @@ def test_one_of_the_version_before_is_taken_to_know_what_we_do(scripts: Scripts)
     for _ in range(4):
         scripts.now += STEP
         for worker in ("w0", "w1"):
-            held = scripts.beat(worker, "abcd", life=LIFE)
+            held = scripts.heartbeat(worker, "abcd", life=LIFE)
             scripts.redis.delete(f"p2g:knows:{worker}")
 
     assert len(held) == 2
@@ -292,7 +292,7 @@ def _come_and_go(scripts: Scripts, data: st.DataObject, count: int) -> None:
         worker = data.draw(st.sampled_from(workers))
         leaving = data.draw(st.sampled_from([False, False, False, True]))
         old = believes.get(worker, (0, {}))
-        fences = scripts.beat(worker, batches, life=LIFE, leaving=leaving)
+        fences = scripts.heartbeat(worker, batches, life=LIFE, leaving=leaving)
         believes[worker] = (scripts.now + LIFE, fences)
 
         for batch, fence in fences.items():

@@ -1,4 +1,4 @@
-"""handback.lua: a worker gives back what it cannot run."""
+"""requeue.lua: a worker gives back what it cannot run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def test_the_job_is_fenced_at_once(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     given = scripts.dispatch()[0]
 
-    returned = scripts.handback(given)
+    returned = scripts.requeue(given)
 
     assert returned == 1
     assert scripts.append(started(given)) == [2]
@@ -21,7 +21,7 @@ def test_the_job_is_fenced_at_once(scripts: Scripts) -> None:
 def test_the_job_is_neither_running_nor_waiting_in_the_stream(scripts: Scripts) -> None:
     scripts.enqueue("j1")
 
-    scripts.handback(scripts.dispatch()[0])
+    scripts.requeue(scripts.dispatch()[0])
 
     assert scripts.state("j1") == "again"
     assert (scripts.tally(), scripts.waiting()) == ({"open": 1}, 0)
@@ -32,10 +32,10 @@ def test_the_job_is_neither_running_nor_waiting_in_the_stream(scripts: Scripts) 
 def test_a_job_that_is_another_workers_cannot_be_handed_back(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     old = scripts.dispatch(1, "w1")[0]
-    scripts.handback(old, "w1")
+    scripts.requeue(old, "w1")
     scripts.dispatch(1, "w2")
 
-    returned = scripts.handback(old, "w1")
+    returned = scripts.requeue(old, "w1")
 
     assert returned == 0
     assert scripts.state("j1") == "running"
@@ -46,7 +46,7 @@ def test_handing_back_twice_counts_once(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     given = scripts.dispatch()[0]
 
-    returned = [scripts.handback(given), scripts.handback(given)]
+    returned = [scripts.requeue(given), scripts.requeue(given)]
 
     assert returned == [1, 0]
     assert scripts.tally() == {"open": 1}
@@ -57,7 +57,7 @@ def test_a_job_that_nobody_waits_for_any_more_ends_here(scripts: Scripts) -> Non
     given = scripts.dispatch()[0]
     scripts.cancel("j1")
 
-    returned = scripts.handback(given)
+    returned = scripts.requeue(given)
 
     assert returned == 0
     assert scripts.state("j1") == "done"
@@ -70,7 +70,7 @@ def test_a_finished_job_cannot_be_handed_back(scripts: Scripts) -> None:
     given = scripts.dispatch()[0]
     scripts.append(finished(given))
 
-    returned = scripts.handback(given)
+    returned = scripts.requeue(given)
 
     assert returned == 0
     assert scripts.dispatch(1, "w2") == []
@@ -84,7 +84,7 @@ def test_each_attempt_has_an_epoch_of_its_own(scripts: Scripts, rounds: int) -> 
         (given,) = scripts.dispatch()
         scripts.append(started(given))
         attempts.append(given)
-        scripts.handback(given)
+        scripts.requeue(given)
 
     (last,) = scripts.dispatch()
     scripts.append(text(last), finished(last, 2))
@@ -100,7 +100,7 @@ def test_a_job_with_output_whose_end_was_lost_is_ended(scripts: Scripts) -> None
     given = scripts.dispatch()[0]
     scripts.append(text(given))
 
-    assert scripts.handback(given) == 0
+    assert scripts.requeue(given) == 0
 
     assert scripts.state("j1") == "done"
     assert [type(end).__name__ for end in scripts.ends("j1")] == ["Failed"]

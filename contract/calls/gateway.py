@@ -1,0 +1,222 @@
+"""The calls of a gateway: a job's way in, and its readers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from contract.calls.call import Call, Word, milliseconds
+from contract.lifetimes import ANSWER_LIFE, CLAIM_LIFE, GATEWAY_LIFE, JOB_LIFE
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """On what terms a job may join the queue."""
+
+    wait: float
+    """Seconds for which it may wait."""
+    weight: float
+    max_queued: int
+    """The most jobs of the client that wait."""
+    max_queued_total: int
+    max_concurrent: int | None
+    """The most unfinished jobs of the client. None: any number."""
+    rate_limit: int | None
+    """The most jobs of the client in any 60 seconds. None: any number."""
+    max_stored: int
+    """The most bytes of the client's requests that are stored, each until it is answered."""
+    max_stored_total: int
+
+
+class Resumable(msgspec.Struct, frozen=True):
+    """One reader of a job that may be resumed, because it has an idempotency key."""
+
+    key: str
+    """The idempotency key's name in Redis."""
+    reader: str
+    """The request that reads, unique within its gateway."""
+    grace: float
+    """Seconds for which the job goes on without readers."""
+    keep: float
+    """Seconds for which its answer can be had after its end."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """The job that answers the requests with an idempotency key."""
+
+    job: str
+    created: int
+    """Unix time in seconds."""
+
+
+class Claim(Call[Claimed | Literal["unclaimed", "another body"]], frozen=True, kw_only=True):
+    """Ask which job answers the requests with this idempotency key.
+
+    The first to ask gets `job`, unless that is empty: then nobody does.
+    """
+
+    script: ClassVar[str] = "claim"
+
+    key: str
+    """The idempotency key's name in Redis."""
+    body: str
+    """The digest of the request's body."""
+    job: str
+    created: int
+    """Unix time in seconds."""
+    life: float = CLAIM_LIFE
+
+    def arguments(self) -> list[Word]:
+        return [self.key, self.body, self.job, self.created, milliseconds(self.life)]
+
+    def read(self, reply: Any) -> Claimed | Literal["unclaimed", "another body"]:
+        if not reply:
+            return "another body"
+        return Claimed(reply[0].decode(), int(reply[1])) if reply[0] else "unclaimed"
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A request's place in the queue."""
+
+    seq: int
+    """The number of its last choice among all jobs that its client ever sent."""
+    place: int
+    """How many of the client's jobs wait in its stream, up to this one."""
+    asks_left: int | None = None
+    """How many more requests the client may make now. None: any number."""
+    asks_reset: float = 0.0
+    """Seconds until that is one more."""
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Why a request is not queued; it has cost nothing."""
+
+    reason: Literal["full", "heavy", "busy", "limited", "late", "forgotten"]
+    """`full`: too many jobs wait; `heavy`: too many bytes are stored; `busy`: the client has too
+    many unfinished jobs; `limited`: it asks too often; `late`: its gateway has given up;
+    `forgotten`: its idempotency key leads to this job no longer."""
+    number: int = 0
+    """Jobs that wait or are unfinished, bytes that are stored, or ms until the client may ask."""
+
+
+class Enqueue(Call[Ticket | Rejection | None], frozen=True, kw_only=True):
+    """Queue a request, a job for each of its choices, or join its readers: all or none.
+
+    With an empty payload it only asks. The reply None means that the request would be taken.
+    """
+
+    script: ClassVar[str] = "enqueue"
+
+    job: str
+    """The first choice's id."""
+    client: str
+    gateway: str
+    payload: bytes
+    terms: Admission
+    size: int
+    """The payload's bytes, also where it is left out."""
+    choices: int = 1
+    not_after: float | None = None
+    """The instant of Redis's clock, in seconds, after which nothing is queued. None: any time."""
+    resumable: Resumable | None = None
+    life: float = JOB_LIFE
+
+    def arguments(self) -> list[Word]:
+        terms = self.terms
+        words: list[Word] = [
+            self.job,
+            self.client,
+            self.gateway,
+            self.payload,
+            milliseconds(terms.wait),
+            terms.weight,
+            terms.max_queued,
+            terms.max_queued_total,
+            milliseconds(terms.wait + self.life),
+            "" if terms.max_concurrent is None else terms.max_concurrent,
+            "" if terms.rate_limit is None else terms.rate_limit,
+            "" if self.not_after is None else milliseconds(self.not_after),
+            self.choices,
+            self.size,
+            terms.max_stored,
+            terms.max_stored_total,
+        ]
+        if reader := self.resumable:
+            grace, keep = milliseconds(reader.grace), milliseconds(reader.keep)
+            words += [reader.reader, grace, keep, reader.key]
+        return words
+
+    def read(self, reply: Any) -> Ticket | Rejection | None:
+        verdict, *numbers = reply
+        match verdict:
+            case b"queued":
+                seq, place, *asks = numbers
+                return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+            case b"welcome":
+                return None
+            case _:
+                return Rejection(verdict.decode(), *numbers)
+
+
+class Withdraw(Call[bool], frozen=True, kw_only=True):
+    """End a request that waits, unless it may have to be paid for. Returns whether it has ended."""
+
+    script: ClassVar[str] = "withdraw"
+
+    job: str
+    """The first choice's id."""
+    choices: int
+    gateway: str
+    resumable: Resumable | None = None
+    answer_life: float = ANSWER_LIFE
+
+    def arguments(self) -> list[Word]:
+        words: list[Word] = [self.job, self.choices, milliseconds(self.answer_life)]
+        if reader := self.resumable:
+            words += [self.gateway, reader.reader, reader.key]
+        return words
+
+    def read(self, reply: Any) -> bool:
+        return bool(reply)
+
+
+class Cancel(Call[Literal["dropped", "told", "gone", "kept"]], frozen=True, kw_only=True):
+    """A reader of a job's answer has left: end the job, unless others read it.
+
+    One that may be resumed goes on for its grace first, if not `at_once`. Returns what became of
+    the job: it was `dropped` before a worker had it, its worker was `told`, it was `gone`, or it is
+    `kept`.
+    """
+
+    script: ClassVar[str] = "cancel"
+
+    job: str
+    gateway: str = ""
+    resumable: Resumable | None = None
+    at_once: bool = True
+    answer_life: float = ANSWER_LIFE
+
+    def arguments(self) -> list[Word]:
+        words: list[Word] = [self.job, milliseconds(self.answer_life)]
+        if reader := self.resumable:
+            words += [self.gateway, reader.reader, int(self.at_once), reader.key]
+        return words
+
+    def read(self, reply: Any) -> Literal["dropped", "told", "gone", "kept"]:
+        outcome: Literal["dropped", "told", "gone", "kept"] = reply.decode()
+        return outcome
+
+
+class GatewayHeartbeat(Call[None], frozen=True):
+    """Count as alive for `life` seconds more."""
+
+    script: ClassVar[str] = "gateway_heartbeat"
+
+    gateway: str
+    life: float = GATEWAY_LIFE
+
+    def arguments(self) -> list[Word]:
+        return [self.gateway, milliseconds(self.life)]
+
+    def read(self, reply: Any) -> None:
+        """There is nothing to read."""
