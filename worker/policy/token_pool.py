@@ -52,6 +52,22 @@ class _Account:
     claims: int = 0
     """Calls that are due the next starts, before any other."""
     starts: deque[float] = field(default_factory=deque)
+    unsent: list[float] = field(default_factory=list)
+    """Those of the starts whose calls have not left yet."""
+
+    def start(self, now: float) -> None:
+        self.starts.append(now)
+        self.unsent.append(now)
+        if len(self.starts) > self.rate_limit:
+            self.starts.popleft()
+
+    def take_back(self) -> None:
+        """Undo the last start whose call has not left: calls that come later may have."""
+        at = self.unsent.pop()
+        for index in range(len(self.starts) - 1, -1, -1):
+            if self.starts[index] == at:
+                del self.starts[index]
+                return
 
     def ready_at(self, *, claimed: bool = False) -> float:
         if (self.claims and not claimed) or self.in_flight >= self.max_in_flight:
@@ -172,25 +188,23 @@ class TokenPool:
     def _start(self, token: PoeToken, now: float) -> None:
         account = self._accounts[token.account]
         account.in_flight += 1
-        account.starts.append(now)
-        if len(account.starts) > account.rate_limit:
-            account.starts.popleft()
+        account.start(now)
         self._sort_in_all(token)
 
     def sent(self, token: PoeToken, now: float) -> None:
         """The call went out only now: its cooldown begins here."""
         self._health[token.id].last_used = now
-        starts = self._accounts[token.account].starts
-        if starts:
-            starts[-1] = max(starts[-1], now)
+        account = self._accounts[token.account]
+        account.take_back()
+        account.start(now)
+        account.unsent.pop()
         self._sort_in_all(token)
 
     def cancel(self, token: PoeToken) -> None:
         """Give back a token whose call was never made."""
         account = self._accounts[token.account]
         account.in_flight -= 1
-        if account.starts:
-            account.starts.pop()
+        account.take_back()
         self._sort_in_all(token)
 
     def refuse(self, token: PoeToken, until: float) -> None:

@@ -119,6 +119,21 @@ def test_the_rate_is_counted_over_any_window() -> None:
     assert then == Wait(ready + 10)
 
 
+def test_an_early_call_that_is_given_up_late_takes_back_no_later_start() -> None:
+    pool = TokenPool([token("a", "one", cool_down=2.0), token("b", "one", cool_down=2.0)])
+    pool.own({"one"})
+    early = pool.acquire(1000.0)
+    late = pool.acquire(1002.05)
+    assert isinstance(early, PoeToken)
+    assert isinstance(late, PoeToken)
+    pool.sent(late, 1002.05)
+    pool.release(late)
+
+    pool.cancel(early)
+
+    assert isinstance(pool.acquire(1002.05), Wait)
+
+
 def test_no_more_calls_are_in_flight_than_may_be() -> None:
     a = token("a", max_in_flight=2)
     pool = _pool(a)
