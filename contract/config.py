@@ -67,11 +67,15 @@ class ConfigError(Exception):
     """What an operator has to change, and where. Holds no secret."""
 
 
+UpstreamName = Literal["bot", "openai"]
+"""The upstreams of a worker, each a folder there. The first is asked where no other one suits."""
+
+
 class ModelSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """How one model is asked, and how its answers are told."""
 
-    protocol: Literal["auto", "bot", "openai"] = "auto"
-    """Which of the upstream's interfaces it is asked over."""
+    protocol: Literal["auto", UpstreamName] = "auto"
+    """Which upstream it is asked over."""
     reasoning: Literal["separate", "inline", "drop"] = "separate"
     """Whether its thoughts come beside its answer, within it, or not at all."""
     tool_emulation: bool = False

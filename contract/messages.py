@@ -99,10 +99,13 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
     completion_tokens: int
 
 
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
 class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
     """The answer is complete."""
 
-    reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+    reason: FinishReason = "stop"
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
@@ -235,6 +238,13 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     format: Format | None = None
     extra: dict[str, Any] = {}
     """Fields of the request that OpenAI does not know: parameters of the model's own."""
+
+    @property
+    def callable_tools(self) -> tuple[Tool, ...]:
+        """The tools that the choice leaves."""
+        if self.tool_choice == "none":
+            return ()
+        return tuple(tool for tool in self.tools if self.tool_name in ("", tool.name))
 
 
 class Job(msgspec.Struct, frozen=True, array_like=True):

@@ -21,10 +21,10 @@ from worker.poe.attachments import Attachment
 from worker.poe.client import Gate, PoeClient
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.limits import RateLimits
+from worker.poe.upstream import Ask, Upstream
 from worker.policy import token_penalties
 from worker.policy.leases import Leases
 from worker.policy.readiness import NEVER
-from worker.policy.route import Kind
 from worker.policy.token_penalties import penalty_of
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
@@ -103,7 +103,7 @@ class Calls:
         epoch: int,
         token: PoeToken,
         *,
-        kind: Kind,
+        upstream: Upstream,
         model: Model | None,
         simulate_roles: Literal[0, 1, 2],
         on_start: Callable[[], None],
@@ -119,7 +119,7 @@ class Calls:
         """
         began = time.monotonic()
         # Before the grant, which is for a moment; uploads may take minutes.
-        attachments = await self._attachments(job, token, began) if kind is Kind.BOT else {}
+        attachments = await self._attachments(job, token, began) if upstream.needs_uploads else {}
         grant = f"{job.id}:{token_hex(4)}"
         granted = await self._granted(token, (job.id, epoch), grant)
         sent = False
@@ -148,7 +148,8 @@ class Calls:
         try:
             on_start()
             answer = self._poe.answer(
-                job,
+                upstream,
+                Ask(job, model, simulate_roles, attachments),
                 token.secret,
                 gate=Gate(
                     before_send=may_note,
@@ -156,10 +157,6 @@ class Calls:
                     on_sent=on_sent,
                 ),
                 on_reach=come_to,
-                kind=kind,
-                model=model,
-                simulate_roles=simulate_roles,
-                attachments=attachments,
             )
             await answer.read(on_events, passed_on)
             note = self._heed(answer.limits, token)

@@ -33,18 +33,19 @@ from worker.checker import Checker
 from worker.config import PoeToken
 from worker.emitter import Emitter, Outbox
 from worker.models import Models
-from worker.openai.request import LEAST_MAX_TOKENS
 from worker.poe.answer import Flow
 from worker.poe.client import NotSent
 from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame, to_failure
 from worker.poe.parameters import thinks
+from worker.poe.upstream import Upstream
 from worker.policy.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, runs_again
-from worker.policy.route import Kind, emulates_tools, fails_over, route
+from worker.policy.route import emulates_tools, fallback, route
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
 from worker.shaping import Mismatch, Shaping, correction, instructed
 from worker.shaping.checks import Check
 from worker.shaping.pipeline import Steps
+from worker.upstreams import UPSTREAMS
 
 _log = logging.getLogger("worker.run")
 
@@ -56,8 +57,6 @@ LONGEST_PAUSE = 1.0
 
 LONGEST_SLEEP = 5.0
 """Seconds for which a job waits here before its next attempt; for longer it goes back."""
-
-_KINDS = frozenset(kind.value for kind in Kind)
 
 _LEFT = Failed(FailureKind.CANCELLED, "The client has left.")
 _DRAINED = Failed(
@@ -108,7 +107,7 @@ class JobRun:
     All go with the job to the next worker, which so makes none of these calls again."""
     model: Model | None = field(init=False)
     setting: ModelSettings = field(init=False)
-    kind: Kind = field(init=False)
+    upstream: Upstream = field(init=False)
     mismatch: Mismatch | None = field(init=False, default=None)
     """The answer that was not what was asked for, so that it is asked for once more."""
     unchecked: tuple[Steps, Check] | None = field(init=False, default=None)
@@ -139,9 +138,7 @@ class JobRun:
         self.tried = set(self.taken.tried)
         self.model = self.worker.models.find(self.taken.job.model)
         self.setting = self.worker.setting(self.taken.job.model, self.model)
-        self.kind = route(self.taken.job, self.model, self.setting)
-        if self.kind.value in self.tried:
-            self.kind = self.kind.other
+        self.upstream = route(self.taken.job, self.model, self.setting, self.tried)
         self.attempt = self.taken.attempt - 1
         self.upstream_failures = self.taken.failures
         # Who asked for a correction has had an answer.
@@ -174,7 +171,7 @@ class JobRun:
                 "job": self.taken.job.id,
                 "model": self.taken.job.model,
                 "token": self.token.label if self.token else None,
-                "kind": self.kind.value,
+                "upstream": self.upstream.name,
                 "attempt": self.attempt,
                 "queue_wait": round(self.taken.waited, 3),
                 "duration": round(time.monotonic() - began, 3),
@@ -263,7 +260,7 @@ class JobRun:
                     job,
                     self.taken.epoch,
                     token,
-                    kind=self.kind,
+                    upstream=self.upstream,
                     model=self.model,
                     simulate_roles=self.worker.simulate_roles,
                     on_start=self._on_start,
@@ -287,11 +284,9 @@ class JobRun:
         """Word the job for the next call, and make ready for the answer."""
         try:
             self.reach = Reach.UNSENT
-            job, options = self.taken.job, self.taken.job.options
-            emulate = emulates_tools(job, self.kind, self.model, self.setting)
-            if self.kind is Kind.OPENAI and (options.max_tokens or 0) >= LEAST_MAX_TOKENS:
-                # Poe counts the tokens itself there, and better than we can guess them.
-                options = msgspec.structs.replace(options, max_tokens=None)
+            job = self.taken.job
+            emulate = emulates_tools(job, self.upstream, self.model, self.setting)
+            options = self.upstream.unkept(job.options)
             self.shaping = Shaping(options, emulate_tools=emulate, thinks=thinks(self.model))
             if emulate:
                 # It writes all calls of the past anew, of which there may be very many.
@@ -363,16 +358,15 @@ class JobRun:
         return False
 
     def _fails_over(self, fault: Fault) -> bool:
-        """Change to the other kind of upstream if that may help; tell whether it may."""
-        over = (
-            fault.reach < Reach.BEGUN
-            and self.tried.isdisjoint(_KINDS)
-            and fails_over(self.kind, fault, self.taken.job, self.model, self.setting)
-        )
-        if over:
-            self.tried.add(self.kind.value)
-            self.kind = self.kind.other
-        return over
+        """Change to another upstream if that may help; return whether it may."""
+        if fault.reach is Reach.BEGUN or not self.tried.isdisjoint(UPSTREAMS):
+            return False
+        other = fallback(self.upstream, fault, self.taken.job, self.model, self.setting)
+        if other is None:
+            return False
+        self.tried.add(self.upstream.name)
+        self.upstream = other
+        return True
 
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
@@ -402,7 +396,7 @@ class JobRun:
     def _past(self) -> Past:
         return Past(
             upstream_failures=self.upstream_failures,
-            tokens_tried=len(self.tried - _KINDS - ONCE),
+            tokens_tried=len(self.tried - UPSTREAMS.keys() - ONCE),
             had=ONCE & self.tried,
             keyed=self.taken.keyed,
         )

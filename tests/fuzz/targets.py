@@ -41,7 +41,7 @@ from worker.bot.reader import BotReader
 from worker.bot.request import query_of
 from worker.config import worker_config
 from worker.openai.reader import ChatReader
-from worker.openai.request import request_of
+from worker.openai.request import body_of
 from worker.poe.attachments import (
     Attachment,
     attachment,
@@ -54,6 +54,7 @@ from worker.poe.catalogue import read_catalogue
 from worker.poe.errors import from_error_event, from_status
 from worker.poe.faults import Fault, FaultKind, to_failure
 from worker.poe.sse import EventDecoder, ServerSentEvent
+from worker.poe.upstream import Ask
 
 CANARY = "p-canary-0123456789"
 """Stands for a secret in the inputs of `config`."""
@@ -138,12 +139,12 @@ def request(data: bytes) -> None:
     job = Job("job", "client", asked.model, asked.messages, asked.options, stream=asked.stream)
     read = _crossed(job, Job)
     assert read == job
-    for translate in (query_of, request_of):
+    for translate in (query_of, body_of):
         for simulate_roles in (0, 1, 2):
             try:
                 attached = {part: _attachment(part) for part in attachments_in(read.messages)}
-                more = {"attachments": attached} if translate is query_of else {}
-                msgspec.json.encode(translate(read, simulate_roles=simulate_roles, **more))
+                ask = Ask(read, simulate_roles=simulate_roles, attachments=attached)
+                msgspec.json.encode(translate(ask))
             except Fault as fault:
                 assert fault.kind is FaultKind.BAD_REQUEST
 

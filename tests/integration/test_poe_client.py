@@ -15,11 +15,13 @@ import pytest
 
 from contract.messages import Event, Failed, Finished, Job, Message, Replaced, Text
 from simulated_poe import SimulatedPoe
+from worker.bot import UPSTREAM as BOT
 from worker.poe.answer import Answer, Flow
 from worker.poe.client import Gate, NotSent, PoeClient
 from worker.poe.errors import LONGEST_MESSAGE
 from worker.poe.faults import Fault, FaultKind, Reach, to_failure
 from worker.poe.limits import RateLimits
+from worker.poe.upstream import Ask
 
 SECRET = "poe-key-of-a-friend"
 JOB = Job("j1", "c1", "GPT-4o", (Message("user", "Hi"),))
@@ -157,7 +159,7 @@ def client(
 
 
 def ask(poe: PoeClient, job: Job = JOB, secret: str = SECRET) -> Answer:
-    return poe.answer(job, secret, gate=gate())
+    return poe.answer(BOT, Ask(job), secret, gate=gate())
 
 
 async def collect(answer: Answer) -> list[Event]:
@@ -218,7 +220,7 @@ async def test_asks_a_bot_and_brings_its_answer() -> None:
     job = Job("j1", "c1", "Bot/é?#", (Message("user", "Hi"),))
     async with raw_poe(script) as raw, client(raw.url + "/") as poe:
         passing = gate(lambda: not requests, lambda: sent.append(len(requests)))
-        answer = poe.answer(job, SECRET, gate=passing)
+        answer = poe.answer(BOT, Ask(job), SECRET, gate=passing)
         events = await collect(answer)
 
     head, _, body = requests[0].partition(b"\r\n\r\n")
@@ -508,7 +510,7 @@ async def test_a_fault_tells_how_far_the_call_had_come(answer: bytes, reach: Rea
 
     async with raw_poe(says(answer)) as raw, client(raw.url) as poe:
         with pytest.raises(Fault) as raised:
-            await collect(poe.answer(JOB, SECRET, gate=gate(), on_reach=told.append))
+            await collect(poe.answer(BOT, Ask(JOB), SECRET, gate=gate(), on_reach=told.append))
 
     assert raised.value.reach is reach
     assert told == sorted(told)
@@ -523,7 +525,10 @@ async def test_not_a_byte_leaves_unless_it_may_be_noted_first() -> None:
         with pytest.raises(NotSent):
             await collect(
                 poe.answer(
-                    JOB, SECRET, gate=Gate(before_send, lambda: True, lambda: pytest.fail("sent"))
+                    BOT,
+                    Ask(JOB),
+                    SECRET,
+                    gate=Gate(before_send, lambda: True, lambda: pytest.fail("sent")),
                 )
             )
 
@@ -540,7 +545,8 @@ async def test_a_note_that_takes_longer_than_the_grant_stops_the_call() -> None:
         with pytest.raises(NotSent):
             await collect(
                 poe.answer(
-                    JOB,
+                    BOT,
+                    Ask(JOB),
                     SECRET,
                     gate=Gate(before_send, lambda: granted, lambda: pytest.fail("sent")),
                 )
@@ -592,7 +598,7 @@ async def test_not_a_byte_leaves_when_the_grant_is_gone(size: int) -> None:
         return False
 
     async with raw_poe(script) as raw, client(raw.url) as poe:
-        answer = poe.answer(job, SECRET, gate=gate(may_send, lambda: pytest.fail("sent")))
+        answer = poe.answer(BOT, Ask(job), SECRET, gate=gate(may_send, lambda: pytest.fail("sent")))
         with pytest.raises(NotSent):
             await collect(answer)
         await asyncio.gather(*raw.tasks)
@@ -614,7 +620,9 @@ async def test_not_a_byte_leaves_over_a_used_connection_either() -> None:
         await collect(ask(poe))
         with pytest.raises(NotSent):
             await collect(
-                poe.answer(JOB, SECRET, gate=gate(lambda: False, lambda: pytest.fail("sent")))
+                poe.answer(
+                    BOT, Ask(JOB), SECRET, gate=gate(lambda: False, lambda: pytest.fail("sent"))
+                )
             )
         await asyncio.gather(*raw.tasks)
 
@@ -640,7 +648,7 @@ async def test_between_the_look_at_the_grant_and_the_sending_nothing_else_can_ha
 
     with server:
         async with client(f"http://127.0.0.1:{server.getsockname()[1]}") as poe:
-            answer = poe.answer(JOB, SECRET, gate=gate(may_send))
+            answer = poe.answer(BOT, Ask(JOB), SECRET, gate=gate(may_send))
             with pytest.raises(Fault):
                 await collect(answer)
         peer[0].close()
@@ -666,7 +674,7 @@ async def test_the_grant_is_not_looked_at_before_there_is_a_connection() -> None
             "https://poe.invalid", max_connections=1, proxy=raw.url, connect_timeout=0.1
         ) as poe,
     ):
-        answer = poe.answer(JOB, SECRET, gate=gate(may_send))
+        answer = poe.answer(BOT, Ask(JOB), SECRET, gate=gate(may_send))
         with pytest.raises(Fault) as caught:
             await collect(answer)
 

@@ -39,7 +39,7 @@ _decode_text = msgspec.json.Decoder(_TextData).decode
 class BotReader(AnswerReader):
     """A bot's answer."""
 
-    def __init__(self, max_text: int = MAX_TEXT, tools: Collection[str] = ()) -> None:
+    def __init__(self, tools: Collection[str] = (), max_text: int = MAX_TEXT) -> None:
         super().__init__(tools)
         self._max_text = max_text
         self._transcript = Transcript(max_text)

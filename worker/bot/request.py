@@ -7,25 +7,23 @@ that do not are answered all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from contract.messages import Job, MediaPart, Message, Model, Options, Tool
+from contract.messages import MediaPart, Message, Model, Options, Tool
 from worker.bot.rounds import Call, Result, Rounds, rounds_of
 from worker.poe.attachments import Attachment
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.parameters import parameters_of
 from worker.poe.roles import flattened, text_of
+from worker.poe.upstream import Ask
 
 PROTOCOL_VERSION = "1.2"
 
 _ROLES = {"system": "system", "user": "user", "assistant": "bot", "tool": "user"}
 _SKIP_SYSTEM_PROMPT = "skip_system_prompt"
 """Poe's field for a bot that shall add as little to the conversation as it can."""
-
-NO_ATTACHMENTS: Mapping[MediaPart, Attachment] = MappingProxyType({})
 
 
 class ProtocolMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,27 +69,20 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_results: tuple[Result, ...] = ()
 
 
-def query_of(
-    job: Job,
-    simulate_roles: Literal[0, 1, 2] = 0,
-    *,
-    model: Model | None = None,
-    attachments: Mapping[MediaPart, Attachment] = NO_ATTACHMENTS,
-) -> Query:
+def query_of(ask: Ask) -> Query:
     """Translate a job.
-
-    `simulate_roles` is the setting of that name. `model` is the catalogue's entry, if it has one.
-    `attachments` has every part of the messages that is no text.
 
     Raises Fault(BAD_REQUEST) for a conversation without messages, to which Poe's own server
     library answers with an IndexError, and for a field of Poe's own with a value of no use.
     """
+    job, model, attachments = ask.job, ask.model, ask.attachments
     if not job.messages:
         raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
     options = job.options
-    tools = tuple(_function(tool) for tool in _tools(options))
+    # Poe knows no `tool_choice`: that a certain tool must be called is said by offering no other.
+    tools = tuple(_function(tool) for tool in options.callable_tools)
     rounds = _rounds(job.messages, native=bool(tools))
-    messages = flattened(rounds.messages, simulate_roles)
+    messages = flattened(rounds.messages, ask.simulate_roles)
     parameters, bearer = _parameters(options, model), _last_of_the_user(messages)
     return Query(
         version=PROTOCOL_VERSION,
@@ -111,19 +102,6 @@ def query_of(
         tool_calls=rounds.calls,
         tool_results=rounds.results,
     )
-
-
-def _tools(options: Options) -> tuple[Tool, ...]:
-    """Choose the tools to offer, since Poe knows no `tool_choice`.
-
-    That some tool must be called cannot be said at all; that it must be a certain one, by
-    offering no other.
-    """
-    if options.tool_choice == "none":
-        return ()
-    if options.tool_name:
-        return tuple(tool for tool in options.tools if tool.name == options.tool_name)
-    return options.tools
 
 
 def _function(tool: Tool) -> FunctionTool:

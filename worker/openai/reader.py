@@ -38,7 +38,7 @@ _MOST_ODD = 32
 class ChatReader(AnswerReader):
     """An answer of Poe's OpenAI API."""
 
-    def __init__(self, max_size: int = MAX_SIZE, tools: Collection[str] = ()) -> None:
+    def __init__(self, tools: Collection[str] = (), max_size: int = MAX_SIZE) -> None:
         super().__init__(tools)
         self._max_size = max_size
         self._size = 0

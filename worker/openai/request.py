@@ -7,12 +7,13 @@ user, the penalties and more. None of those is sent. What the model declares is;
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from contract.messages import Job, MediaPart, Message, Model, Options, Part, TextPart, Tool
+from contract.messages import MediaPart, Message, Options, Part, TextPart, Tool
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.parameters import parameters_of
 from worker.poe.roles import flattened
+from worker.poe.upstream import Ask
 
 MAX_STOPS = 4
 """Stop sequences that Poe takes; none of them may be white space."""
@@ -21,24 +22,19 @@ LEAST_MAX_TOKENS = 16
 """The least `max_tokens` that Poe takes for OpenAI's models; who asked for less cuts the rest."""
 
 
-def request_of(
-    job: Job,
-    model: Model | None = None,
-    *,
-    simulate_roles: Literal[0, 1, 2] = 0,
-    stream: bool = True,
-) -> dict[str, Any]:
-    """Translate a job; `model` is the catalogue's entry, if it has one.
+def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
+    """Translate a job.
 
     Raises Fault(BAD_REQUEST) for a conversation without messages, or a parameter of the model's
     own with a value that it does not admit.
     """
+    job, model = ask.job, ask.model
     if not job.messages:
         raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
     own = {} if model is None else parameters_of(job.options, model)
     body = {
         "model": job.model,
-        "messages": [_message(each) for each in flattened(job.messages, simulate_roles)],
+        "messages": [_message(each) for each in flattened(job.messages, ask.simulate_roles)],
         "stream": stream,
         **_standard(job.options),
         **own,

@@ -52,7 +52,7 @@ class Answer:
     def __init__(
         self,
         connections: Connections,
-        request: Callable[[], httpx.Request],
+        request: httpx.Request,
         stream: AnswerReader,
         secret: str,
         *,
@@ -115,7 +115,7 @@ class Answer:
         try:
             with translated(self._secret, lambda: self.reach > Reach.UNSENT):
                 self._connection = await self._connections.send(
-                    self._request(),
+                    self._request,
                     self,
                     connect_timeout=self._connect_timeout,
                     gate=Gate(self._gate.before_send, self._gate.may_send, self._sending),

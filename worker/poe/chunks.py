@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 
-from contract.messages import Usage
+from contract.messages import FinishReason, Usage
 from worker.poe.lenient_json import count_of, object_of, objects_of, string_of
 from worker.poe.partial_call import Fragment
-
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 _REASONS: dict[str, FinishReason] = {
     "length": "length",

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Literal, Self
-from urllib.parse import quote
+from typing import Self
 
 import httpx
-import msgspec
 
-from contract.messages import Job, MediaPart, Model
-from worker.bot.reader import BotReader
-from worker.bot.request import NO_ATTACHMENTS, query_of
-from worker.openai.reader import ChatReader
-from worker.openai.request import request_of
+from contract.messages import Model
 from worker.poe.answer import Answer
-from worker.poe.attachments import Attachment
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.faults import Fault, FaultKind, Reach
@@ -27,7 +19,7 @@ from worker.poe.http1 import Connections, Gate, NotSent
 from worker.poe.http_errors import translated
 from worker.poe.transport import Transport
 from worker.poe.uploads import File, Link, UploadedFile, upload, upload_url
-from worker.policy.route import CHAT, Kind, is_media
+from worker.poe.upstream import Ask, Upstream
 
 __all__ = ["Answer", "Gate", "NotSent", "PoeClient"]
 
@@ -95,49 +87,36 @@ class PoeClient:
 
     def answer(
         self,
-        job: Job,
+        upstream: Upstream,
+        ask: Ask,
         secret: str,
         *,
         gate: Gate,
         on_reach: Callable[[Reach], None] = lambda _: None,
-        kind: Kind = Kind.BOT,
-        model: Model | None = None,
-        simulate_roles: Literal[0, 1, 2] = 0,
-        attachments: Mapping[MediaPart, Attachment] = NO_ATTACHMENTS,
     ) -> Answer:
-        """Prepare to ask over this kind of interface; `Answer` says what happens then.
-
-        `model` is the catalogue's entry, if it has one. `attachments` are for the bot protocol.
+        """Prepare to ask over this upstream; `Answer` says what happens then.
 
         `gate` is passed with the connection open and nothing written; if it is open, the request
         leaves with nothing in between. `on_reach` is told, each time, how far the call has come.
+        Raises Fault for what cannot be asked.
         """
-        tools = [tool.name for tool in job.options.tools]
-        if kind is Kind.BOT:
-            return Answer(
-                self._connections,
-                partial(self._query, job, model, secret, simulate_roles, attachments),
-                BotReader(tools=tools),
-                secret,
-                gate=gate,
-                on_reach=on_reach,
-                connect_timeout=self._connect_timeout,
-                timeout=self._timeout,
-                answer_timeout=self._answer_timeout,
+        with translated(secret, lambda: False):
+            request = upstream.request(ask)
+            headers = _authorization(secret) | {"Content-Type": "application/json"}
+            post = self._http.build_request(
+                "POST", self._base_url + request.path, content=request.body, headers=headers
             )
-        # Poe advises to take what is no text as a whole.
-        stream = not is_media(model)
         return Answer(
             self._connections,
-            partial(self._chat, job, model, secret, simulate_roles, stream),
-            ChatReader(tools=tools),
+            post,
+            upstream.reader([tool.name for tool in ask.job.options.tools]),
             secret,
             gate=gate,
             on_reach=on_reach,
             connect_timeout=self._connect_timeout,
+            timeout=max(self._timeout, LONGEST_WHOLE * request.is_whole),
             answer_timeout=self._answer_timeout,
-            timeout=self._timeout if stream else max(self._timeout, LONGEST_WHOLE),
-            takes_json=True,
+            takes_json=upstream.takes_json,
         )
 
     async def upload(self, source: File | Link, secret: str) -> UploadedFile:
@@ -155,42 +134,6 @@ class PoeClient:
     async def models(self) -> tuple[Model, ...]:
         """Return the catalogue, which needs no key. Raises Fault."""
         return read_catalogue(await self._get("/v1/models"))
-
-    def _query(
-        self,
-        job: Job,
-        model: Model | None,
-        secret: str,
-        simulate_roles: Literal[0, 1, 2],
-        attachments: Mapping[MediaPart, Attachment],
-    ) -> httpx.Request:
-        if job.model in ("", ".", ".."):
-            # As parts of a path these name another resource.
-            raise Fault(FaultKind.MODEL_NOT_FOUND, sent=False)
-        return self._http.build_request(
-            "POST",
-            f"{self._base_url}/bot/{quote(job.model, safe='')}",
-            content=msgspec.json.encode(
-                query_of(job, simulate_roles, model=model, attachments=attachments)
-            ),
-            headers=_authorization(secret) | {"Content-Type": "application/json"},
-        )
-
-    def _chat(
-        self,
-        job: Job,
-        model: Model | None,
-        secret: str,
-        simulate_roles: Literal[0, 1, 2],
-        stream: bool,
-    ) -> httpx.Request:
-        body = request_of(job, model, simulate_roles=simulate_roles, stream=stream)
-        return self._http.build_request(
-            "POST",
-            self._base_url + CHAT,
-            content=msgspec.json.encode(body),
-            headers=_authorization(secret) | {"Content-Type": "application/json"},
-        )
 
     async def _get(self, path: str, secret: str = "") -> bytes:
         with translated(secret):

@@ -11,8 +11,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-from contract.messages import Event
-from worker.poe.chunks import Chunk, FinishReason
+from contract.messages import Event, FinishReason
+from worker.poe.chunks import Chunk
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.lenient_json import UNREADABLE, parse
 from worker.poe.sse import ServerSentEvent

@@ -16,18 +16,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from secrets import token_hex
-from typing import Literal
 
 import msgspec
 
-from contract.messages import Event, Finished, Options, Replaced, Text, Tool, ToolCallDelta
+from contract.messages import (
+    Event,
+    Finished,
+    FinishReason,
+    Options,
+    Replaced,
+    Text,
+    Tool,
+    ToolCallDelta,
+)
 from worker.shaping import grammar
 from worker.shaping.checks import AreStrict, Ask, Called, Verdict
 from worker.shaping.grammar import Call, Unreadable
 from worker.shaping.mismatch import Mismatch
 from worker.shaping.reasoning import overlap
-
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 _MARKS = ("<tool_call ", "<tool_calls>", "</tool_calls>")
 _MARK = re.compile(r"<tool_calls?(?=[\s/>])")
@@ -236,7 +242,7 @@ class ToolEmulation:
     """
 
     def __init__(self, options: Options, new_id: Callable[[], str] = new_call_id) -> None:
-        self._tools = {tool.name: tool for tool in callable_tools(options)}
+        self._tools = {tool.name: tool for tool in options.callable_tools}
         self._one_call = options.parallel_tool_calls is False
         self._required = options.tool_choice == "required"
         self._new_id = new_id
@@ -309,10 +315,3 @@ class ToolEmulation:
             if call.name not in self._tools:
                 return f"There is no tool {call.name[:_MAX_NAME]!r} that may be called."
         return ""
-
-
-def callable_tools(options: Options) -> tuple[Tool, ...]:
-    """Return the tools that the choice leaves."""
-    if options.tool_choice == "none":
-        return ()
-    return tuple(tool for tool in options.tools if options.tool_name in ("", tool.name))

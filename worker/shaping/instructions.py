@@ -13,7 +13,6 @@ import msgspec
 
 from contract.messages import Format, Job, Message, Options, Part, TextPart, Tool
 from worker.shaping import grammar
-from worker.shaping.emulation import callable_tools
 from worker.shaping.mismatch import Mismatch
 from worker.shaping.reasoning import without_thoughts
 
@@ -65,7 +64,7 @@ def instructed(job: Job, *, emulate_tools: bool) -> Job:
         options = msgspec.structs.replace(
             options, tools=(), tool_choice="", tool_name="", parallel_tool_calls=None
         )
-    tools = callable_tools(job.options) if emulate_tools else ()
+    tools = job.options.callable_tools if emulate_tools else ()
     words = [_describe_tools(tools, job.options)] if tools else []
     if job.options.format is not None:
         words.append(_describe_format(job.options.format, bool(tools or options.tools)))

@@ -20,6 +20,7 @@ from contract.messages import (
 from worker.bot.request import query_of
 from worker.poe.attachments import Attachment
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.upstream import Ask
 
 SYSTEM = Message("system", "Be brief.")
 USER = Message("user", "Hi")
@@ -34,13 +35,13 @@ def body(
     attachments: dict[MediaPart, Attachment] | None = None,
 ) -> Any:
     job = Job("j1", "c1", "GPT-4o", messages, options or Options())
-    query = query_of(job, simulate_roles, model=model, attachments=attachments or {})
+    query = query_of(Ask(job, model, simulate_roles, attachments or {}))
     return msgspec.json.decode(msgspec.json.encode(query))
 
 
 def said(*messages: Message, simulate_roles: Literal[0, 1, 2] = 0) -> list[tuple[str, str]]:
     job = Job("j1", "c1", "GPT-4o", messages)
-    return [(m.role, m.content) for m in query_of(job, simulate_roles).query]
+    return [(m.role, m.content) for m in query_of(Ask(job, simulate_roles=simulate_roles)).query]
 
 
 def test_sends_what_was_asked_for_and_no_nulls() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -17,8 +17,9 @@ from contract.messages import (
     Tool,
     ToolCall,
 )
-from worker.openai.request import request_of
+from worker.openai.request import body_of
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.upstream import Ask
 
 HI = (Message("user", "Hi"),)
 PLAIN = Options()
@@ -41,8 +42,18 @@ def job(*messages: Message, options: Options = PLAIN) -> Job:
     return Job("j", "c", "Bot", messages or HI, options)
 
 
+def body_for(
+    job: Job,
+    model: Model | None = None,
+    *,
+    simulate_roles: Literal[0, 1, 2] = 0,
+    stream: bool = True,
+) -> dict[str, Any]:
+    return body_of(Ask(job, model, simulate_roles), stream=stream)
+
+
 def test_a_plain_question_is_asked_as_a_stream_with_token_counts() -> None:
-    assert request_of(job()) == {
+    assert body_for(job()) == {
         "model": "Bot",
         "messages": [{"role": "user", "content": "Hi"}],
         "stream": True,
@@ -51,7 +62,7 @@ def test_a_plain_question_is_asked_as_a_stream_with_token_counts() -> None:
 
 
 def test_a_whole_answer_is_asked_for_without_a_streams_options() -> None:
-    assert request_of(job(), stream=False) == {
+    assert body_for(job(), stream=False) == {
         "model": "Bot",
         "messages": [{"role": "user", "content": "Hi"}],
         "stream": False,
@@ -60,7 +71,7 @@ def test_a_whole_answer_is_asked_for_without_a_streams_options() -> None:
 
 @pytest.mark.parametrize("model", [None, Model("bot", 0, "")])
 def test_what_poe_supports_is_sent_and_nothing_that_it_ignores(model: Model | None) -> None:
-    body = request_of(job(options=EVERYTHING), model)
+    body = body_for(job(options=EVERYTHING), model)
 
     assert {name: body[name] for name in body if name not in ("model", "messages")} == {
         "stream": True,
@@ -88,7 +99,7 @@ def test_what_poe_supports_is_sent_and_nothing_that_it_ignores(model: Model | No
 def test_what_the_model_declares_is_sent_at_the_top_level() -> None:
     model = Model("bot", 0, "", parameters={"aspect": {}, "output_effort": {"enum": ["max"]}})
 
-    body = request_of(job(options=EVERYTHING), model)
+    body = body_for(job(options=EVERYTHING), model)
 
     assert body["aspect"] == "16:9"
     assert body["output_effort"] == "max"
@@ -98,33 +109,33 @@ def test_what_the_model_declares_is_sent_at_the_top_level() -> None:
 def test_the_length_of_an_answer_is_told_once() -> None:
     model = Model("bot", 0, "", parameters={"max_output_tokens": {"maximum": 50}})
 
-    body = request_of(job(options=EVERYTHING), model)
+    body = body_for(job(options=EVERYTHING), model)
 
     assert body["max_output_tokens"] == 50
     assert "max_tokens" not in body
 
 
 def test_less_tokens_than_poe_takes_are_not_asked_for() -> None:
-    assert request_of(job(options=Options(max_tokens=5)))["max_tokens"] == 16
+    assert body_for(job(options=Options(max_tokens=5)))["max_tokens"] == 16
 
 
 def test_one_tool_may_be_demanded_by_its_name() -> None:
     options = Options(tools=(Tool("look"),), tool_choice="required", tool_name="look")
 
-    choice = request_of(job(options=options))["tool_choice"]
+    choice = body_for(job(options=options))["tool_choice"]
 
     assert choice == {"type": "function", "function": {"name": "look"}}
 
 
 def test_a_choice_among_no_tools_is_not_sent() -> None:
-    body = request_of(job(options=Options(tool_choice="none", parallel_tool_calls=True)))
+    body = body_for(job(options=Options(tool_choice="none", parallel_tool_calls=True)))
 
     assert body.keys() == {"model", "messages", "stream", "stream_options"}
 
 
 def test_a_round_of_tool_calls_stays_what_it_is() -> None:
     calls = (ToolCall("c1", "look", "{}"), ToolCall("c2", "look", '{"at": 1}'))
-    body = request_of(
+    body = body_for(
         job(
             Message("system", "Be brief."),
             Message("user", "Look!", name="ann"),
@@ -156,7 +167,7 @@ def test_parts_are_sent_in_their_order() -> None:
         MediaPart("file", "data:application/pdf;base64,cc", name="a.pdf"),
     )
 
-    (message,) = request_of(job(Message("user", content)))["messages"]
+    (message,) = body_for(job(Message("user", content)))["messages"]
 
     assert message["content"] == [
         {"type": "text", "text": "What is this?"},
@@ -178,7 +189,7 @@ def test_roles_are_flattened_where_that_is_set_and_pictures_kept() -> None:
         Message("assistant", "A cat."),
     )
 
-    (message,) = request_of(asked, simulate_roles=1)["messages"]
+    (message,) = body_for(asked, simulate_roles=1)["messages"]
 
     assert message["role"] == "user"
     assert message["content"] == [
@@ -194,13 +205,13 @@ def test_roles_are_flattened_where_that_is_set_and_pictures_kept() -> None:
 def test_headings_are_left_out_where_they_are_not_needed() -> None:
     asked = job(Message("system", "Be brief."), Message("user", "Hi"))
 
-    (message,) = request_of(asked, simulate_roles=2)["messages"]
+    (message,) = body_for(asked, simulate_roles=2)["messages"]
 
     assert message == {"role": "user", "content": "Be brief.\nHi\n"}
 
 
 def test_a_conversation_without_messages_is_refused() -> None:
     with pytest.raises(Fault) as refused:
-        request_of(Job("j", "c", "Bot", ()))
+        body_for(Job("j", "c", "Bot", ()))
 
     assert refused.value.kind is FaultKind.BAD_REQUEST

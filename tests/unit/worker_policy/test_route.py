@@ -1,4 +1,4 @@
-"""Which of Poe's interfaces a job goes to."""
+"""Which upstream a job goes to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from contract.config import ModelSettings
 from contract.messages import Job, MediaPart, Message, Model, Options, TextPart, Tool
 from worker.poe.faults import Fault, FaultKind
-from worker.policy.route import Kind, emulates_tools, fails_over, route
+from worker.policy.route import emulates_tools, fallback, route
+from worker.upstreams import UPSTREAMS
 
 CHAT = ("/v1/responses", "/v1/chat/completions")
 PLAIN = Options()
@@ -36,48 +37,48 @@ def media(kind: Any, url: str) -> MediaPart:
 
 
 @pytest.mark.parametrize(
-    ("asked", "model", "setting", "kind"),
+    ("asked", "model", "setting", "upstream"),
     [
-        pytest.param(job(), LISTED, AUTO, Kind.OPENAI, id="a listed model"),
-        pytest.param(job(TOOLS), LISTED, AUTO, Kind.OPENAI, id="tools"),
-        pytest.param(job(stream=True), LISTED, AUTO, Kind.OPENAI, id="a stream"),
-        pytest.param(job(), UNKNOWN, AUTO, Kind.BOT, id="an unknown model"),
-        pytest.param(job(), UNLISTED, AUTO, Kind.BOT, id="a model without endpoints"),
-        pytest.param(job(TOOLS), UNLISTED, AUTO, Kind.BOT, id="tools without endpoints"),
-        pytest.param(job(stream=True), PAINTER, AUTO, Kind.BOT, id="pictures, streamed"),
-        pytest.param(job(), PAINTER, AUTO, Kind.OPENAI, id="pictures, whole"),
-        pytest.param(job(TOOLS), TOOLLESS, EMULATED, Kind.BOT, id="tools to be emulated"),
-        pytest.param(job(), TOOLLESS, EMULATED, Kind.OPENAI, id="no tools to be emulated"),
-        pytest.param(job(TOOLS), LISTED, EMULATED, Kind.OPENAI, id="tools of its own"),
+        pytest.param(job(), LISTED, AUTO, "openai", id="a listed model"),
+        pytest.param(job(TOOLS), LISTED, AUTO, "openai", id="tools"),
+        pytest.param(job(stream=True), LISTED, AUTO, "openai", id="a stream"),
+        pytest.param(job(), UNKNOWN, AUTO, "bot", id="an unknown model"),
+        pytest.param(job(), UNLISTED, AUTO, "bot", id="a model without endpoints"),
+        pytest.param(job(TOOLS), UNLISTED, AUTO, "bot", id="tools without endpoints"),
+        pytest.param(job(stream=True), PAINTER, AUTO, "bot", id="pictures, streamed"),
+        pytest.param(job(), PAINTER, AUTO, "openai", id="pictures, whole"),
+        pytest.param(job(TOOLS), TOOLLESS, EMULATED, "bot", id="tools to be emulated"),
+        pytest.param(job(), TOOLLESS, EMULATED, "openai", id="no tools to be emulated"),
+        pytest.param(job(TOOLS), LISTED, EMULATED, "openai", id="tools of its own"),
         pytest.param(
             job(Options(), media("file", "https://x/a.pdf")),
             LISTED,
             AUTO,
-            Kind.BOT,
+            "bot",
             id="a file by its address",
         ),
         pytest.param(
             job(Options(), media("file", "DATA:application/pdf;base64,aa")),
             LISTED,
             AUTO,
-            Kind.OPENAI,
+            "openai",
             id="a file in the request",
         ),
         pytest.param(
             job(Options(), media("image", "https://x/a.png")),
             LISTED,
             AUTO,
-            Kind.OPENAI,
+            "openai",
             id="an image by its address",
         ),
-        pytest.param(job(), LISTED, BOT, Kind.BOT, id="the bot protocol by configuration"),
-        pytest.param(job(), UNKNOWN, OPENAI, Kind.OPENAI, id="the other by configuration"),
+        pytest.param(job(), LISTED, BOT, "bot", id="the bot protocol by configuration"),
+        pytest.param(job(), UNKNOWN, OPENAI, "openai", id="the other by configuration"),
     ],
 )
 def test_a_job_goes_to_the_interface_that_suits_it(
-    asked: Job, model: Model | None, setting: ModelSettings, kind: Kind
+    asked: Job, model: Model | None, setting: ModelSettings, upstream: str
 ) -> None:
-    assert route(asked, model, setting) is kind
+    assert route(asked, model, setting).name == upstream
 
 
 NOT_FOUND = Fault(FaultKind.MODEL_NOT_FOUND)
@@ -88,26 +89,26 @@ WRONG = Fault(FaultKind.BAD_REQUEST, "n must be 1")
 
 
 @pytest.mark.parametrize(
-    ("kind", "fault", "asked", "model", "setting", "over"),
+    ("upstream", "fault", "asked", "model", "setting", "over"),
     [
-        pytest.param(Kind.OPENAI, NOT_FOUND, job(), LISTED, AUTO, True, id="not found there"),
-        pytest.param(Kind.OPENAI, STRICT, job(), LISTED, AUTO, True, id="too strict"),
-        pytest.param(Kind.OPENAI, UNSUPPORTED, job(), LISTED, AUTO, True, id="not supported"),
-        pytest.param(Kind.OPENAI, NO_ACCESS, job(), LISTED, AUTO, True, id="no API access"),
-        pytest.param(Kind.OPENAI, WRONG, job(), LISTED, AUTO, False, id="wrong anywhere"),
+        pytest.param("openai", NOT_FOUND, job(), LISTED, AUTO, True, id="not found there"),
+        pytest.param("openai", STRICT, job(), LISTED, AUTO, True, id="too strict"),
+        pytest.param("openai", UNSUPPORTED, job(), LISTED, AUTO, True, id="not supported"),
+        pytest.param("openai", NO_ACCESS, job(), LISTED, AUTO, True, id="no API access"),
+        pytest.param("openai", WRONG, job(), LISTED, AUTO, False, id="wrong anywhere"),
         pytest.param(
-            Kind.OPENAI, Fault(FaultKind.UPSTREAM_DOWN), job(), LISTED, AUTO, False, id="down"
+            "openai", Fault(FaultKind.UPSTREAM_DOWN), job(), LISTED, AUTO, False, id="down"
         ),
         pytest.param(
-            Kind.OPENAI, NOT_FOUND, job(REQUIRED), LISTED, AUTO, False, id="a tool must be called"
+            "openai", NOT_FOUND, job(REQUIRED), LISTED, AUTO, False, id="a tool must be called"
         ),
-        pytest.param(Kind.OPENAI, NOT_FOUND, job(TOOLS), LISTED, AUTO, True, id="tools may be"),
-        pytest.param(Kind.OPENAI, NOT_FOUND, job(), LISTED, OPENAI, False, id="configured"),
-        pytest.param(Kind.BOT, NO_ACCESS, job(), UNLISTED, AUTO, True, id="a bot without API"),
-        pytest.param(Kind.BOT, NOT_FOUND, job(), UNKNOWN, AUTO, False, id="no such bot"),
-        pytest.param(Kind.BOT, NO_ACCESS, job(), UNLISTED, BOT, False, id="bot configured"),
+        pytest.param("openai", NOT_FOUND, job(TOOLS), LISTED, AUTO, True, id="tools may be"),
+        pytest.param("openai", NOT_FOUND, job(), LISTED, OPENAI, False, id="configured"),
+        pytest.param("bot", NO_ACCESS, job(), UNLISTED, AUTO, True, id="a bot without API"),
+        pytest.param("bot", NOT_FOUND, job(), UNKNOWN, AUTO, False, id="no such bot"),
+        pytest.param("bot", NO_ACCESS, job(), UNLISTED, BOT, False, id="bot configured"),
         pytest.param(
-            Kind.BOT,
+            "bot",
             NO_ACCESS,
             job(Options(extra={"aspect": "1:1"})),
             UNKNOWN,
@@ -116,7 +117,7 @@ WRONG = Fault(FaultKind.BAD_REQUEST, "n must be 1")
             id="parameters that only a bot takes",
         ),
         pytest.param(
-            Kind.BOT,
+            "bot",
             Fault(FaultKind.BAD_REQUEST, "An attachment is not supported.", sent=False),
             job(),
             UNLISTED,
@@ -127,24 +128,32 @@ WRONG = Fault(FaultKind.BAD_REQUEST, "n must be 1")
     ],
 )
 def test_the_other_interface_is_tried_only_where_it_may_help(
-    kind: Kind, fault: Fault, asked: Job, model: Model | None, setting: ModelSettings, *, over: bool
+    upstream: str,
+    fault: Fault,
+    asked: Job,
+    model: Model | None,
+    setting: ModelSettings,
+    *,
+    over: bool,
 ) -> None:
-    assert fails_over(kind, fault, asked, model, setting) is over
+    other = fallback(UPSTREAMS[upstream], fault, asked, model, setting)
+
+    assert (other is not None) is over
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "model", "setting", "emulated"),
+    ("options", "upstream", "model", "setting", "emulated"),
     [
-        pytest.param(TOOLS, Kind.BOT, TOOLLESS, EMULATED, True, id="none of its own"),
-        pytest.param(TOOLS, Kind.BOT, UNKNOWN, EMULATED, True, id="unknown, but configured"),
-        pytest.param(TOOLS, Kind.BOT, UNLISTED, EMULATED, False, id="tools of its own"),
-        pytest.param(TOOLS, Kind.BOT, UNKNOWN, AUTO, False, id="unknown"),
-        pytest.param(TOOLS, Kind.OPENAI, LISTED, EMULATED, False, id="the other interface"),
-        pytest.param(TOOLS, Kind.BOT, TOOLLESS, BOT, False, id="sent as configured"),
-        pytest.param(Options(), Kind.BOT, TOOLLESS, EMULATED, False, id="no tools asked for"),
+        pytest.param(TOOLS, "bot", TOOLLESS, EMULATED, True, id="none of its own"),
+        pytest.param(TOOLS, "bot", UNKNOWN, EMULATED, True, id="unknown, but configured"),
+        pytest.param(TOOLS, "bot", UNLISTED, EMULATED, False, id="tools of its own"),
+        pytest.param(TOOLS, "bot", UNKNOWN, AUTO, False, id="unknown"),
+        pytest.param(TOOLS, "openai", LISTED, EMULATED, False, id="the other interface"),
+        pytest.param(TOOLS, "bot", TOOLLESS, BOT, False, id="sent as configured"),
+        pytest.param(Options(), "bot", TOOLLESS, EMULATED, False, id="no tools asked for"),
         pytest.param(
             Options(tools=(Tool("look"),), tool_choice="none"),
-            Kind.BOT,
+            "bot",
             TOOLLESS,
             AUTO,
             False,
@@ -153,15 +162,15 @@ def test_the_other_interface_is_tried_only_where_it_may_help(
     ],
 )
 def test_tools_are_emulated_only_where_that_is_configured_and_needed(
-    options: Options, kind: Kind, model: Model | None, setting: ModelSettings, emulated: bool
+    options: Options, upstream: str, model: Model | None, setting: ModelSettings, emulated: bool
 ) -> None:
-    assert emulates_tools(job(options), kind, model, setting) is emulated
+    assert emulates_tools(job(options), UPSTREAMS[upstream], model, setting) is emulated
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_tools_for_a_model_that_has_none_are_refused_with_the_way_out(kind: Kind) -> None:
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_tools_for_a_model_that_has_none_are_refused_with_the_way_out(upstream: str) -> None:
     with pytest.raises(Fault, match="toolEmulation") as refused:
-        emulates_tools(job(TOOLS), kind, TOOLLESS, AUTO)
+        emulates_tools(job(TOOLS), UPSTREAMS[upstream], TOOLLESS, AUTO)
 
     assert refused.value.kind is FaultKind.BAD_REQUEST
     assert not refused.value.sent
