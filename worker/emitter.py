@@ -74,7 +74,7 @@ class Outbox:
         """Whether so much waits for Redis that no more may be read from Poe."""
         return len(self._pending) > MAX_PENDING_EVENTS and not self.ended
 
-    async def room(self) -> None:
+    async def drained(self) -> None:
         """Return when it is not full."""
         while self.is_full:
             self._changed.clear()

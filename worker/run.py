@@ -8,55 +8,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import msgspec
 
 from contract.calls.worker import Dispatched
 from contract.config import ModelSettings
-from contract.messages import (
-    Event,
-    Failed,
-    FailureKind,
-    Job,
-    Model,
-    Started,
-    is_output,
-    is_terminal,
-)
+from contract.messages import Failed, FailureKind, Job, Model, Started
 from store.faults import RedisFault
 from worker.calls import Calls, Unavailable
 from worker.checker import Checker
 from worker.config import PoeToken
+from worker.delivery import Delivery
 from worker.emitter import Emitter, Outbox
 from worker.models import Models
-from worker.poe.answer import Flow
 from worker.poe.client import NotSent
-from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame, to_failure
+from worker.poe.faults import Fault, Reach
 from worker.poe.parameters import thinks
-from worker.poe.upstream import Upstream
-from worker.policy.retry import CORRECTED, ONCE, UNHEARD, Past, Step, decide, runs_again
+from worker.policy.history import History
+from worker.policy.retry import CORRECTED, Step, decide, runs_again
 from worker.policy.route import emulates_tools, fallback, route
+from worker.policy.run_state import Phase, RunState, Stop
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
-from worker.shaping import Mismatch, Shaping, correction, instructed
-from worker.shaping.checks import Check
-from worker.shaping.pipeline import Steps
-from worker.upstreams import UPSTREAMS
+from worker.shaping import Shaping, correction, instructed
 
 _log = logging.getLogger("worker.run")
 
 FAULT_PAUSE = 0.5
-"""Seconds before a job is handed back again, after Redis has failed."""
+"""Seconds before a job is requeued again, after Redis has failed."""
 
 LONGEST_PAUSE = 1.0
-"""Seconds for which a job may be out of everybody's reach until a token of ours is ready."""
+"""Seconds for which a requeued job may be out of everybody's reach until a token of ours is
+ready."""
 
 LONGEST_SLEEP = 5.0
-"""Seconds for which a job waits here before its next attempt; for longer it goes back."""
+"""Seconds for which a job waits here before its next attempt; for longer it is requeued."""
 
 _LEFT = Failed(FailureKind.CANCELLED, "The client has left.")
 _DRAINED = Failed(
@@ -81,7 +69,7 @@ class Worker(Protocol):
         """What is configured for a model, by any of the upstream's names for it."""
 
     async def learn_of_others(self) -> None:
-        """Learn what workers that own them know of the tokens that we do not."""
+        """Learn what the workers that own them know of the tokens that we do not."""
 
 
 class Requeue(Exception):
@@ -93,143 +81,109 @@ class Requeue(Exception):
         self.to_others = to_others
 
 
-@dataclass
 class JobRun:
     """One job on this worker."""
 
-    worker: Worker
-    taken: Dispatched
-    outbox: Outbox = field(init=False)
-    tried: set[str] = field(init=False)
-    """What has failed the job: tokens in their own right, kinds of upstream, and what it has had
-    of `ONCE`.
+    def __init__(self, worker: Worker, dispatched: Dispatched) -> None:
+        job = dispatched.job
+        self.task: asyncio.Task[None] | None = None
+        self._worker = worker
+        self._dispatched = dispatched
+        self._job = job
+        self._state = RunState()
+        self._history = History(dispatched.tried, dispatched.failures, keyed=dispatched.keyed)
+        self._model = worker.models.find(job.model)
+        self._setting = worker.setting(job.model, self._model)
+        self._upstream = route(job, self._model, self._setting, self._history.tried)
+        self._outbox = Outbox(worker.emitter, job.id, dispatched.epoch, self._on_stop)
+        self._delivery = Delivery(self._outbox, self._state, worker.checker)
+        self._token: PoeToken | None = None
+        self._attempt = dispatched.attempt - 1
+        self._reach = Reach.UNSENT
+        """How far the present call has come."""
 
-    All go with the job to the next worker, which so makes none of these calls again."""
-    model: Model | None = field(init=False)
-    setting: ModelSettings = field(init=False)
-    upstream: Upstream = field(init=False)
-    mismatch: Mismatch | None = field(init=False, default=None)
-    """The answer that was not what was asked for, so that it is asked for once more."""
-    unchecked: tuple[Steps, Check] | None = field(init=False, default=None)
-    """The shaping of the answer's end, and the check that it waits for."""
-    shaping: Shaping = field(init=False)
-    """What is made of the events of the present call."""
-    task: asyncio.Task[None] | None = None
-    token: PoeToken | None = None
-    attempt: int = 0
-    begun: bool = False
-    """Something of the answer is on its way to the client."""
-    reach: Reach = Reach.UNSENT
-    """How far the present call has come."""
-    spent: bool = False
-    """Poe may have charged for a call of this job."""
-    stale: bool = False
-    """The job is another worker's now."""
-    draining: bool = False
-    """The worker must stop, and this job with it."""
-    ended: bool = False
-    """Its last event, or the job itself, is on its way; nothing may follow."""
-    running: bool = False
-    stopped: bool = False
-    upstream_failures: int = 0
-
-    def __post_init__(self) -> None:
-        self.outbox = Outbox(self.worker.emitter, self.taken.job.id, self.taken.epoch, self.stop)
-        self.tried = set(self.taken.tried)
-        self.model = self.worker.models.find(self.taken.job.model)
-        self.setting = self.worker.setting(self.taken.job.model, self.model)
-        self.upstream = route(self.taken.job, self.model, self.setting, self.tried)
-        self.attempt = self.taken.attempt - 1
-        self.upstream_failures = self.taken.failures
-        # Who asked for a correction has had an answer.
-        self.spent = CORRECTED in self.tried
-
-    def stop(self, stale: bool = False) -> None:
-        """Stop: the client has left, or, if `stale`, the job was given to another worker."""
-        self.stale = self.stale or stale
-        self._cancel()
-
-    def drain(self) -> None:
-        """Stop because the worker does."""
-        self.draining = True
-        self._cancel()
-
-    def _cancel(self) -> None:
-        self.stopped = True
-        # A task that is cancelled before its first step never gets to see it.
-        if self.task is not None and self.running and not self.ended:
+    def stop(self, reason: Stop) -> None:
+        """Stop the run, as soon as it can be."""
+        if self._state.request_stop(reason) and self.task is not None:
             self.task.cancel()
+
+    def _on_stop(self, reassigned: bool) -> None:
+        self.stop(Stop.REASSIGNED if reassigned else Stop.CLIENT_LEFT)
 
     async def run(self, token: PoeToken) -> None:
         """See the job through, first with `token`, which the pool has acquired for it."""
-        self.running = True
+        self._state.reach(Phase.ASKING)
         began = time.monotonic()
-        outcome = await self._run(token)
+        outcome = await self._outcome(token)
         _log.info(
             "attempt",
             extra={
-                "job": self.taken.job.id,
-                "model": self.taken.job.model,
-                "token": self.token.label if self.token else None,
-                "upstream": self.upstream.name,
-                "attempt": self.attempt,
-                "queue_wait": round(self.taken.waited, 3),
+                "job": self._job.id,
+                "model": self._job.model,
+                "token": self._token.label if self._token else None,
+                "upstream": self._upstream.name,
+                "attempt": self._attempt,
+                "queue_wait": round(self._dispatched.waited, 3),
                 "duration": round(time.monotonic() - began, 3),
                 "outcome": outcome,
             },
         )
 
-    async def _run(self, token: PoeToken) -> str:
-        end: Event | None = None
+    async def _outcome(self, token: PoeToken) -> str:
+        failed: Failed | None = None
         try:
             await self._until_answered(await self._suitable(token))
             # The stream's own last event has ended the job.
-        except Requeue as back:
-            return await self._requeue(back)
+        except Requeue as requeue:
+            return await self._requeue(requeue)
         except asyncio.CancelledError:
-            if self.draining and not self.stale and runs_again(self.reach, self._past()):
-                if self.reach is Reach.SENT:
-                    self.tried.add(UNHEARD)
+            if self._state.stop is Stop.DRAIN and runs_again(self._reach, self._history.past):
+                self._history.note_given_up(self._reach)
                 return await self._requeue(Requeue())
-            end = _DRAINED if self.draining else _LEFT
+            failed = _DRAINED if self._state.stop is Stop.DRAIN else _LEFT
         except Fault as fault:
-            end = to_failure(fault, output=self.spent)
+            failed = self._history.failure(fault)
         except Exception:
-            _log.exception("a job failed by our own fault", extra={"job": self.taken.job.id})
-            called = self.attempt >= self.taken.attempt
-            end = msgspec.structs.replace(_OUR_FAULT, charged=self.spent or called)
-        if self.stale:
+            _log.exception("a job failed by our own fault", extra={"job": self._job.id})
+            failed = self._our_fault()
+        if self._state.stop is Stop.REASSIGNED:
             return "stale"
-        if end is not None and not self.ended:
-            self._put([*(self.shaping.flush() if self.begun else ()), end])
-        await self.outbox.closed()
-        return end.kind if isinstance(end, Failed) else "ok"
+        if failed is not None:
+            self._delivery.end(failed)
+        await self._outbox.closed()
+        return failed.kind if failed else "ok"
 
-    async def _requeue(self, back: Requeue) -> str:
-        self.ended = True
+    def _our_fault(self) -> Failed:
+        has_called = self._attempt >= self._dispatched.attempt
+        charged = self._history.may_be_charged or has_called
+        return msgspec.structs.replace(_OUR_FAULT, charged=charged)
+
+    async def _requeue(self, requeue: Requeue) -> str:
+        self._state.reach(Phase.ENDED)
         while True:
             try:
-                await self.worker.queue.requeue(
-                    self.taken.job.id,
-                    self.outbox.epoch,
-                    pause=back.pause,
-                    tried=self.tried,
-                    failures=self.upstream_failures,
-                    to_others=back.to_others,
+                await self._worker.queue.requeue(
+                    self._job.id,
+                    self._dispatched.epoch,
+                    pause=requeue.pause,
+                    tried=self._history.tried,
+                    failures=self._history.upstream_failures,
+                    to_others=requeue.to_others,
                 )
             except RedisFault as fault:
-                _log.warning("could not hand a job back yet: %s", fault)
+                _log.warning("cannot requeue a job yet: %s", fault)
                 await asyncio.sleep(FAULT_PAUSE)
             else:
-                return "handed back"
+                return "requeued"
 
     async def _suitable(self, token: PoeToken) -> PoeToken:
         """Exchange a token that cannot serve this job for one that may."""
-        now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
-        if self.stopped:
+        pool = self._worker.pool
+        if self._state.stop is not None:
             pool.cancel(token)
             raise asyncio.CancelledError
-        if token.id not in self.tried and pool.suits(token, model, now):
+        is_untried = token.id not in self._history.tried
+        if is_untried and pool.suits(token, self._job.model, time.monotonic()):
             return token
         try:
             if await self._is_hopeless():
@@ -243,34 +197,30 @@ class JobRun:
 
     async def _is_hopeless(self) -> bool:
         """Return whether no token of any worker is left that may serve this job."""
-        model, pool = self.taken.job.model, self.worker.pool
-        if pool.untried(time.monotonic(), model=model, tried=self.tried, owned_only=True):
+        if self._has_untried(owned_only=True):
             return False
         # Before others get it: they may know already that theirs cannot serve it either.
         with suppress(*RedisFault):
-            await self.worker.learn_of_others()
-        return not pool.untried(time.monotonic(), model=model, tried=self.tried)
+            await self._worker.learn_of_others()
+        return not self._has_untried()
+
+    def _has_untried(self, *, owned_only: bool = False) -> bool:
+        return self._worker.pool.untried(
+            time.monotonic(),
+            model=self._job.model,
+            tried=self._history.tried,
+            owned_only=owned_only,
+        )
 
     async def _until_answered(self, token: PoeToken) -> None:
         while True:
-            self.token = token
+            self._token = token
             job = await self._prepared(token)
             try:
-                await self.worker.calls.make(
-                    job,
-                    self.taken.epoch,
-                    token,
-                    upstream=self.upstream,
-                    model=self.model,
-                    simulate_roles=self.worker.simulate_roles,
-                    on_start=self._on_start,
-                    on_reach=self._on_reach,
-                    on_events=self._on_events,
-                    passed_on=self.outbox.room,
-                )
-                await self._finish_checks()
+                await self._call(job, token)
+                await self._delivery.finish_checks()
             except (Unavailable, NotSent, *RedisFault):
-                if self.begun:
+                if self._state.phase > Phase.ASKING:
                     raise
                 raise Requeue from None
             except Fault as fault:
@@ -280,111 +230,72 @@ class JobRun:
                     return
                 token = self._untried_token()
 
+    async def _call(self, job: Job, token: PoeToken) -> None:
+        await self._worker.calls.make(
+            job,
+            self._dispatched.epoch,
+            token,
+            upstream=self._upstream,
+            model=self._model,
+            simulate_roles=self._worker.simulate_roles,
+            on_start=self._on_start,
+            on_reach=self._on_reach,
+            on_events=self._delivery.take,
+            passed_on=self._outbox.drained,
+        )
+
     async def _prepared(self, token: PoeToken) -> Job:
         """Word the job for the next call, and make ready for the answer."""
         try:
-            self.reach = Reach.UNSENT
-            job = self.taken.job
-            emulate = emulates_tools(job, self.upstream, self.model, self.setting)
-            options = self.upstream.unkept(job.options)
-            self.shaping = Shaping(options, emulate_tools=emulate, thinks=thinks(self.model))
-            if emulate:
-                # It writes all calls of the past anew, of which there may be very many.
-                job = await asyncio.to_thread(instructed, job, emulate_tools=True)
-            else:
-                job = instructed(job, emulate_tools=False)
-            return correction(job, self.mismatch) if self.mismatch else job
+            self._reach = Reach.UNSENT
+            emulate = emulates_tools(self._job, self._upstream, self._model, self._setting)
+            options = self._upstream.unkept(self._job.options)
+            shaping = Shaping(options, emulate_tools=emulate, thinks=thinks(self._model))
+            self._delivery.begin(shaping, is_last_try=self._history.is_corrected)
+            job = await self._instructed(emulate_tools=emulate)
+            mismatch = self._delivery.mismatch
+            return correction(job, mismatch) if mismatch else job
         except BaseException:
-            self.worker.pool.cancel(token)
+            self._worker.pool.cancel(token)
             raise
 
+    async def _instructed(self, *, emulate_tools: bool) -> Job:
+        if emulate_tools:
+            # It writes all calls of the past anew, of which there may be very many.
+            return await asyncio.to_thread(instructed, self._job, emulate_tools=True)
+        return instructed(self._job, emulate_tools=False)
+
     def _on_start(self) -> None:
-        taken, label = self.taken, self.token.label if self.token else ""
-        self.attempt += 1
-        self.outbox.put(
-            (Started(self.worker.name, self.attempt, taken.job.model, label, taken.waited),)
-        )
+        self._attempt += 1
+        label, waited = self._token.label if self._token else "", self._dispatched.waited
+        started = Started(self._worker.name, self._attempt, self._job.model, label, waited)
+        self._delivery.put((started,))
 
     def _on_reach(self, reach: Reach) -> None:
-        self.reach = reach
-        self.spent = self.spent or reach >= Reach.ANSWERED
-
-    def _on_events(self, events: list[Event]) -> Flow:
-        """Take what came; return whether the call is to go on."""
-        if self.begun and self.shaping.passes(events):
-            self.outbox.put(events)
-            return Flow.WAIT if self.outbox.is_full else Flow.MORE
-        steps = self.shaping.shape(events)
-        try:
-            # Whatever asks for a check asks at the answer's end, which can wait for the verdict.
-            self.unchecked = steps, next(steps)
-        except StopIteration as done:
-            self._put(done.value)
-            if not self.ended:
-                return Flow.WAIT if self.outbox.is_full else Flow.MORE
-        except Mismatch as mismatch:
-            self._note_mismatch(mismatch)
-        return Flow.ENOUGH
-
-    async def _finish_checks(self) -> None:
-        """Have the answer's end checked, if it asked for that."""
-        if self.unchecked is None:
-            return
-        (steps, check), self.unchecked = self.unchecked, None
-        try:
-            self._put(await self.worker.checker.finish(steps, check))
-        except Mismatch as mismatch:
-            self._note_mismatch(mismatch)
-
-    def _note_mismatch(self, mismatch: Mismatch) -> None:
-        self.mismatch = mismatch
-        # An answer in a wrong form gets one more try, if the client has seen nothing of it.
-        if self.begun or CORRECTED in self.tried or mismatch.is_final:
-            self._put(mismatch.end)
-
-    def _put(self, events: Sequence[Event]) -> None:
-        self.begun = self.begun or any(is_output(event) for event in events)
-        self.ended = self.ended or any(is_terminal(event) for event in events)
-        if events:
-            self.outbox.put(events)
+        self._reach = reach
+        self._history.note_reach(reach)
 
     def _is_answered(self) -> bool:
-        """Tell whether nothing more is to be asked."""
-        if self.ended:
+        """Return whether nothing more is to be asked."""
+        if self._state.phase is Phase.ENDED:
             return True
-        if self.mismatch is None:
+        if self._delivery.mismatch is None:
             raise RuntimeError("the answer has no end")
-        self.tried.add(CORRECTED)
+        self._history.note(CORRECTED)
         return False
-
-    def _fails_over(self, fault: Fault) -> bool:
-        """Change to another upstream if that may help; return whether it may."""
-        if fault.reach is Reach.BEGUN or not self.tried.isdisjoint(UPSTREAMS):
-            return False
-        other = fallback(self.upstream, fault, self.taken.job, self.model, self.setting)
-        if other is None:
-            return False
-        self.tried.add(self.upstream.name)
-        self.upstream = other
-        return True
 
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
-        self.spent = to_failure(fault, output=self.spent).charged
-        if self._fails_over(fault):
+        self._history.note_cost(fault)
+        if self._changes_upstream(fault):
             await self._settle()
             return self._untried_token()
-        blamed = blame(fault.kind)
-        if blamed is Blame.UPSTREAM:
-            self.upstream_failures += 1
-        # A rate-limited account rests for a while, and may then serve this very job.
-        elif fault.kind is not FaultKind.RATE_LIMITED or fault.in_band:
-            self.tried.add(token.id)
-        decision = decide(fault, self._past())
+        self._history.note_fault(fault, token.id)
+        decision = decide(fault, self._history.past)
         if decision.step is Step.FAIL:
             raise fault
         if decision.once:
-            self.tried.add(decision.once)
+            self._history.note(decision.once)
         await self._settle()
         if decision.pause > LONGEST_SLEEP:
             raise Requeue(pause=decision.pause)
@@ -393,30 +304,34 @@ class JobRun:
             raise fault
         return self._untried_token()
 
-    def _past(self) -> Past:
-        return Past(
-            upstream_failures=self.upstream_failures,
-            tokens_tried=len(self.tried - UPSTREAMS.keys() - ONCE),
-            had=ONCE & self.tried,
-            keyed=self.taken.keyed,
-        )
+    def _changes_upstream(self, fault: Fault) -> bool:
+        """Change to another upstream if that may help; return whether it may."""
+        if fault.reach is Reach.BEGUN or not self._history.may_change_upstream:
+            return False
+        other = fallback(self._upstream, fault, self._job, self._model, self._setting)
+        if other is None:
+            return False
+        self._history.note(self._upstream.name)
+        self._upstream = other
+        return True
 
     async def _settle(self) -> None:
         """Note that the job may be asked again, and what has failed it, should this worker die."""
-        self.reach = Reach.UNSENT
+        self._reach = Reach.UNSENT
+        history = self._history
         try:
-            await self.worker.queue.settle(
-                self.taken.job.id, self.outbox.epoch, self.tried, self.upstream_failures
+            await self._worker.queue.settle(
+                self._job.id, self._dispatched.epoch, history.tried, history.upstream_failures
             )
         except RedisFault:
             raise Requeue from None
 
     def _untried_token(self) -> PoeToken:
-        now, model, pool = time.monotonic(), self.taken.job.model, self.worker.pool
-        found = pool.acquire(now, model=model, tried=self.tried)
+        now, pool = time.monotonic(), self._worker.pool
+        found = pool.acquire(now, model=self._job.model, tried=self._history.tried)
         if isinstance(found, PoeToken):
             return found
-        here = pool.untried(now, model=model, tried=self.tried, owned_only=True)
+        is_here = self._has_untried(owned_only=True)
         # A free token that does not suit this job would bring it back here at once.
-        pause = min(found.until - now, LONGEST_PAUSE) if here and pool.is_any_free(now) else 0.0
-        raise Requeue(pause=pause, to_others=not here)
+        pause = min(found.until - now, LONGEST_PAUSE) if is_here and pool.is_any_free(now) else 0.0
+        raise Requeue(pause=pause, to_others=not is_here)

@@ -27,6 +27,7 @@ from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
 from worker.policy import token_penalties
 from worker.policy.leases import Leases
+from worker.policy.run_state import Stop
 from worker.policy.token_pool import TokenPool, Wait
 from worker.queue import BELL_WAIT, Queue
 from worker.run import JobRun
@@ -105,7 +106,7 @@ class Service:
         """Drain, and end what runs now."""
         self._hurried = True
         for run in list(self._runs.values()):
-            run.drain()
+            run.stop(Stop.DRAIN)
         self.drain()
 
     async def run(self) -> None:
@@ -254,7 +255,7 @@ class Service:
         while self._runs and not self._hurried and time.monotonic() < give_up:
             await self._until_some_ended(1.0)
         for run in list(self._runs.values()):
-            run.drain()
+            run.stop(Stop.DRAIN)
         give_up = time.monotonic() + LAST_WORDS
         while self._runs and time.monotonic() < give_up:
             await self._until_some_ended(1.0)
@@ -324,13 +325,13 @@ class Service:
         owned = await self.queue.owned()
         for job, run in runs:
             if job not in owned:
-                run.stop(stale=True)
+                run.stop(Stop.REASSIGNED)
 
     async def _cut_the_uncounted(self) -> None:
         """End calls before Redis stops counting them: their slots would be given away."""
         if time.monotonic() - self._last_beat > GRANT_LIFE - GRANT_RESERVE:
             for run in list(self._runs.values()):
-                run.drain()
+                run.stop(Stop.DRAIN)
 
     def _report(self) -> WorkerReport:
         now = time.monotonic()
@@ -353,10 +354,10 @@ class Service:
         async with self.queue.cancellations() as ids:
             for job in await self.queue.cancelled(self._runs):
                 if run := self._runs.get(job):
-                    run.stop()
+                    run.stop(Stop.CLIENT_LEFT)
             async for job in ids:
                 if run := self._runs.get(job):
-                    run.stop()
+                    run.stop(Stop.CLIENT_LEFT)
 
     async def _return_orphans(self) -> None:
         """Hand back jobs that were dispatched to us in a reply that never came."""

@@ -18,6 +18,7 @@ from simulated_poe import Call, SimulatedPoe
 from tests.support.deployment import Child, Deployment, RedisServer, eventually
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 from worker.config import PoeToken
+from worker.policy.run_state import Stop
 from worker.run import JobRun
 
 NOW = 0.0
@@ -312,7 +313,7 @@ async def test_a_client_that_leaves_the_moment_its_job_is_taken_blocks_no_token(
         assert lent == only
         run = JobRun(worker, taken)
         run.task = asyncio.create_task(run.run(only))
-        run.stop()
+        run.stop(Stop.CLIENT_LEFT)
         await run.task
         after = await asking.answer(await asking.ask("Echo", "after"))
 

@@ -237,9 +237,9 @@ async def test_a_run_waits_when_too_much_is_pending() -> None:
         outbox.put([Text("first")])
         await eventually(lambda: log.writes == 1)
         outbox.put([Usage(0, n) for n in range(MAX_PENDING_EVENTS)])
-        await asyncio.wait_for(outbox.room(), 5)
+        await asyncio.wait_for(outbox.drained(), 5)
         outbox.put([Usage(0, 0)])
-        waiting = asyncio.create_task(outbox.room())
+        waiting = asyncio.create_task(outbox.drained())
         for _ in range(10):
             await asyncio.sleep(0)
         too_early = waiting.done()
@@ -259,7 +259,7 @@ async def test_a_run_whose_job_is_lost_does_not_wait_for_room() -> None:
         outbox.put([Text("first")])
         await eventually(lambda: log.writes == 1)
         outbox.put([Usage(0, n) for n in range(MAX_PENDING_EVENTS + 1)])
-        waiting = asyncio.create_task(outbox.room())
+        waiting = asyncio.create_task(outbox.drained())
         await asyncio.sleep(0)
         log.open.set()
 
