@@ -17,26 +17,7 @@ from __future__ import annotations
 import enum
 import re
 
-_LABELS = (
-    "Thinking",
-    "Searching",
-    "Searching the web",
-    "Generating",
-    "Generating image",
-    "Generating video",
-    "Generating audio",
-)
-_COUNTER = r" ?\((?:\d{1,6}(?:\.\d)?[hms] ?){1,3} ?elapsed\)"
-_DOTS = r" ?(?:\.{3}|…)"
-
-_WHOLE = re.compile(rf"\s*(?:{'|'.join(_LABELS)})(?:{_DOTS})?({_COUNTER})?\s*")
-_LONGEST_LABEL = max(map(len, _LABELS))
-_LONGEST = 120
-"""Characters of a placeholder with its counter; the longest seen has 35."""
-
-# What may stand behind a label while a placeholder is still arriving. It admits a little more
-# than that, which costs nothing: text that waits is not lost.
-_BEGUN_REST = re.compile(r" ?[.…]{0,3} ?(?:\([\d.hms elapsd]{0,40}\)?)?\s*")
+from worker.poe.status_lines import BARE_HEADING, COUNTED_LAST_LINE, LABELS, LONGEST, STATUS_LINE
 
 # Dots, perhaps with a count, a percentage, or a count in brackets that are no link's.
 _UNFINISHED = re.compile(
@@ -51,11 +32,6 @@ _NO_LETTER = re.compile(
     r"(?<!\d)\d++\s*+(?:(?:[hms]|sec|min|сек|мин|[счм])\b|秒[钟鐘]?|分[钟鐘间間]?|초|분)"
     r"|\belapsed\b|[\W\d_]"
 )
-
-_COUNTED_LAST_LINE = re.compile(rf"(?:\A|(?<=\n))[^\n]{{0,80}}{_COUNTER}\s*\Z")
-
-# Bounded, for a bot may send any number of line breaks at once.
-_HEADING = re.compile(rf"\s*Thinking{_DOTS}(?:{_COUNTER})?[^\S\n]{{0,8}}\n\s{{0,40}}>")
 
 
 class Certainty(enum.IntEnum):
@@ -74,35 +50,23 @@ class Certainty(enum.IntEnum):
 
 def judge(text: str, *, replaced: bool, alone: bool) -> Certainty:
     """Weigh a text by its form and by how it came."""
-    match = _WHOLE.fullmatch(text)
+    match = STATUS_LINE.fullmatch(text)
     # A bare "Thinking" is a word; only dots or a counter make it a placeholder.
-    if match is None or text.strip() in _LABELS:
+    if match is None or text.strip() in LABELS:
         return Certainty.WORDS
     if replaced or match[1]:
         return Certainty.SURE
     return Certainty.BY_ITSELF if alone else Certainty.LIKELY
 
 
-def may_become_one(text: str) -> bool:
-    """Tell whether `text` is a placeholder or the beginning of one."""
-    if len(text) > _LONGEST:
-        return False
-    text = text.lstrip()
-    if len(text) <= _LONGEST_LABEL and any(label.startswith(text) for label in _LABELS):
-        return True
-    return any(
-        text.startswith(label) and _BEGUN_REST.fullmatch(text, len(label)) for label in _LABELS
-    )
-
-
 def heads_thoughts(text: str) -> bool:
     """Tell whether what looks like a placeholder is the heading of a quote: of thoughts."""
-    return _HEADING.match(text) is not None
+    return BARE_HEADING.match(text) is not None
 
 
 def looks_unfinished(text: str) -> bool:
     """Return whether these are a few words that say that more is to come, in any language."""
-    return len(text) <= _LONGEST and "\n" not in text.strip() and bool(_UNFINISHED.search(text))
+    return len(text) <= LONGEST and "\n" not in text.strip() and bool(_UNFINISHED.search(text))
 
 
 def judge_replacement(text: str, before: str, in_a_row: int) -> tuple[int, Certainty]:
@@ -132,7 +96,7 @@ def goes_on(text: str, before: str) -> bool:
 
 
 def _is_variation(text: str, before: str) -> bool:
-    if max(len(text), len(before)) > _LONGEST or "\n" in text.strip() or not before.strip():
+    if max(len(text), len(before)) > LONGEST or "\n" in text.strip() or not before.strip():
         return False
     if text.strip() == before.strip():
         return looks_unfinished(text)
@@ -164,6 +128,6 @@ def last_line_begins(text: str) -> int:
     if judge(text, replaced=True, alone=True):
         return 0
     # The pattern is anchored at its end, so only the end is searched.
-    start = max(0, len(text.rstrip()) - _LONGEST)
-    match = _COUNTED_LAST_LINE.search(text, start)
+    start = max(0, len(text.rstrip()) - LONGEST)
+    match = COUNTED_LAST_LINE.search(text, start)
     return match.start() if match else len(text)

@@ -22,9 +22,9 @@ from worker.bot.placeholders import (
     judge,
     judge_replacement,
     looks_unfinished,
-    may_become_one,
 )
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.status_lines import may_become_status_line
 
 MAX_TEXT = 8 * 1024 * 1024
 """Characters of one answer. Poe bounds a bot's answer to 100,000; models that stream for
@@ -68,7 +68,7 @@ class Transcript:
             return self._append_to_held(text)
         if self._void:
             return self._settle(text)
-        if self._size == 0 and (may_become_one(text) or looks_unfinished(text)):
+        if self._size == 0 and (may_become_status_line(text) or looks_unfinished(text)):
             self._replaced, self._in_a_row = text, int(looks_unfinished(text))
             return self._hold(text, judge(text, replaced=False, alone=True))
         return self._show(text)
@@ -108,7 +108,7 @@ class Transcript:
 
     def _append_to_held(self, text: str) -> list[Event]:
         both = self._held + text
-        if self._size == 0 and may_become_one(both):
+        if self._size == 0 and may_become_status_line(both):
             replaced = self._certainty is Certainty.SURE
             self._replaced = both
             return self._hold(both, judge(both, replaced=replaced, alone=False))

@@ -30,16 +30,12 @@ import re
 from collections.abc import Callable
 
 from contract.messages import Event, Finished, Reasoning, Replaced, Text
+from worker.poe.status_lines import BARE_HEADING, STARRED_HEADING, may_become_heading
 from worker.shaping.think_tags import OPENING, TaggedThoughts, may_open
 
-_COUNTER = r"(?: \((?:\d{1,6}[hms] ?){1,3} ?elapsed\))?"
-_DOTS = r"(?:\.{3}|…)"
-# Bounded throughout, so that what waits for a decision is, too.
-_TO_QUOTE = r"[^\S\n]{0,8}\n\s{0,40}>"
-
-_STARRED = re.compile(rf"\s{{0,40}}\*Thinking{_DOTS}{_COUNTER}\*{_COUNTER}{_TO_QUOTE}")
-_BARE = re.compile(rf"\s{{0,40}}Thinking{_DOTS}{_COUNTER}{_TO_QUOTE}")
-_TO_WORD = re.compile(r"\s{0,40}")
+_LONGEST_MARGIN = 40
+_TO_WORD = re.compile(rf"\s{{0,{_LONGEST_MARGIN}}}")
+_WORD = re.compile(r"\s{0,40}")
 
 # Every beginning of the above, and a little more: that costs nothing, since text that waits is
 # not lost.
@@ -105,7 +101,9 @@ class Splitter:
     # did: if not, it waits for more text.
 
     def _open(self) -> bool:
-        if match := _STARRED.match(self._held) or (self._thinks and _BARE.match(self._held)):
+        if match := STARRED_HEADING.match(self._held) or (
+            self._thinks and BARE_HEADING.match(self._held)
+        ):
             return self._become(self._quote, match.end())
         if tag := OPENING.match(self._held, _word_in(self._held)):
             self._tagged = TaggedThoughts()
@@ -113,12 +111,12 @@ class Splitter:
         return not self._may_open() and self._become(self._say)
 
     def _may_open(self) -> bool:
-        text = self._held.lstrip()
-        if len(self._held) - len(text) > _LONGEST_MARGIN:
-            return False
-        if "*Thinking".startswith(text) or _BEGUN_STARRED.fullmatch(text) or may_open(text):
+        if may_become_heading(self._held, starred=True):
             return True
-        return self._thinks and bool("Thinking".startswith(text) or _BEGUN_BARE.fullmatch(text))
+        if self._thinks and may_become_heading(self._held, starred=False):
+            return True
+        tag = self._held.lstrip()
+        return len(self._held) - len(tag) <= _LONGEST_MARGIN and may_open(tag)
 
     def _quote(self) -> bool:
         if self._begun:

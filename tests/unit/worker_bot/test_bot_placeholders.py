@@ -11,8 +11,8 @@ from worker.bot.placeholders import (
     heads_thoughts,
     judge,
     last_line_begins,
-    may_become_one,
 )
+from worker.poe.status_lines import may_become_status_line
 
 PLACEHOLDERS = [
     "Thinking...",
@@ -67,19 +67,19 @@ def test_how_it_came_says_how_sure_it_is(text: str, alone: bool, certainty: Cert
 
 @pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_every_beginning_of_a_placeholder_may_become_one(text: str) -> None:
-    assert all(may_become_one(text[:end]) for end in range(len(text) + 1))
+    assert all(may_become_status_line(text[:end]) for end in range(len(text) + 1))
 
 
 @pytest.mark.parametrize(
     "text", ["Hello", "Think of", "Thinking a", "Generating images", "Searchingly", "thinking..."]
 )
 def test_words_are_let_go_at_the_first_letter_that_differs(text: str) -> None:
-    assert not may_become_one(text)
+    assert not may_become_status_line(text)
 
 
 @given(st.text(alphabet="Thinkg .…(s)1\n", min_size=121))
 def test_nothing_long_may_become_one(text: str) -> None:
-    assert not may_become_one(text)
+    assert not may_become_status_line(text)
 
 
 @pytest.mark.parametrize(
