@@ -1,4 +1,4 @@
-"""Characters that input methods and word processors write in the place of ASCII's."""
+"""Characters that input methods and word processors write in the place of ASCII's, or unseen."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def first_lookalike(text: str) -> str:
 def _meant(character: str) -> str:
     if character.isascii():
         return ""
+    if unicodedata.category(character) == "Cf":
+        return f"there is an invisible U+{ord(character):04X}, which does not belong there"
     # The full-width forms of ASCII, U+FF01 to U+FF5E, and spaces of other widths.
     folded = unicodedata.normalize("NFKC", character)
     plain = _PLAIN.get(character) or (folded if len(folded) == 1 and folded.isascii() else "")

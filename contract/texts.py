@@ -50,12 +50,15 @@ def unquoted(text: str) -> str:
 def listed(text: str) -> list[object]:
     """Return the entries of a list: with commas, on lines, or as JSON.
 
-    JSON whose quotes a shell has taken away, as in `[a,b]`, is read too. Entries may be tables.
+    JSON whose quotes a shell has taken away, as in `[a,b]`, is read too. Entries may be tables;
+    one may stand alone, without brackets.
     Raises ValueError for a list or a quote that does not end.
     """
     text = _opened(_without_comments(text))
     if text[1:].lstrip().startswith("[") and text[0] == text[-1] and text[0] in _QUOTES:
         text = text[1:-1].strip()
+    if text.startswith("{"):
+        text = f"[{text}]"
     return _from_brackets(text) if text.startswith("[") else _split(text)
 
 

@@ -10,7 +10,7 @@ from contract.config import ConfigError, read_settings, write_settings
 from poe2gpt import flags
 from poe2gpt.become import become_gateway, become_worker
 from poe2gpt.programs import module
-from poe2gpt.settings import forgotten_host, settings
+from poe2gpt.settings import check_key_log, forgotten_host, settings
 from poe2gpt.terminal import Trouble, say
 
 
@@ -46,6 +46,7 @@ def _hide(arguments: Sequence[str]) -> None:
 def _run(arguments: Sequence[str]) -> int:
     asked = flags.parse(arguments)
     read, file = settings(asked, os.environ)
+    check_key_log(os.environ)
     for warning in forgotten_host(os.environ, read) if asked.command != "worker" else ():
         say(f"warning: {warning}")
     # What the rest needs takes half a second to import.

@@ -62,6 +62,15 @@ def forgotten_host(environment: Mapping[str, str], settings: Settings) -> list[s
     return [f"HOST is not heeded; if {told} is where to listen, set POE2GPT_HOST"]
 
 
+def check_key_log(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError if SSLKEYLOGFILE, which Python's TLS heeds, names no file to write to."""
+    try:
+        if path := environment.get("SSLKEYLOGFILE"):
+            Path(path).open("a", encoding="ascii").close()
+    except OSError as error:
+        raise ConfigError(f"`SSLKEYLOGFILE`: cannot be written: {error.strerror}") from None
+
+
 def _config_path(flags: Flags, environment: Mapping[str, str]) -> Path | None:
     if named := flags.config or _read("POE2GPT_CONFIG", environment, str):
         return Path(str(named))

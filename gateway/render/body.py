@@ -71,11 +71,11 @@ def utf8(body: bytes) -> bytes:
 
     Raises ApiError (400) for a body that is empty, or no UTF-8.
     """
-    if not body.strip():
-        raise invalid_request("The request's body is empty; it must be a JSON object.")
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _not_json("it is UTF-16; send UTF-8")
     body = body.removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        raise invalid_request("The request's body is empty; it must be a JSON object.")
     try:
         body.decode()  # msgspec does not look into the strings that it skips
     except UnicodeDecodeError as error:

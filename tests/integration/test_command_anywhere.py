@@ -125,6 +125,7 @@ async def test_a_check_goes_the_workers_way(
         pytest.param({}, ["--poe-url", "https://..x"], 1, "cannot be", id="a name that is none"),
         pytest.param({"TMPDIR": "/nowhere", "XDG_STATE_HOME": "/dev/null"}, [], 1, "", id="dirs"),
         pytest.param({"PYTHONIOENCODING": "ascii"}, [], 1, "", id="another encoding"),
+        pytest.param({"SSLKEYLOGFILE": "/"}, [], 2, "`SSLKEYLOGFILE`: cannot", id="a log of keys"),
     ],
 )
 def test_nothing_that_surrounds_it_makes_a_traceback(  # noqa: PLR0917  # a table's columns

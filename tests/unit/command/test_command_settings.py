@@ -79,6 +79,15 @@ def test_an_entry_of_a_list_in_a_variable_may_be_a_table() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ['{"token": "a", "account": "x"}', '\'{"token":"a","account":"x"}\'']
+)
+def test_a_table_in_a_variable_may_stand_alone(text: str) -> None:
+    merged, _ = settings(parse([]), {"POE_TOKENS": text})
+
+    assert merged.values == {"tokens": [{"token": "a", "account": "x"}]}
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("POE_TOKENS", '"s3cret', "`POE_TOKENS`: a quote at its beginning or end"),
@@ -87,7 +96,7 @@ def test_an_entry_of_a_list_in_a_variable_may_be_a_table() -> None:
         ("ACCESS_TOKENS", "s3cret\udcff", "`ACCESS_TOKENS`: is not UTF-8"),
         ("ACCESS_TOKENS", "s3cret，b", "there is ， (U+FF0C) where , belongs"),
         ("ACCESS_TOKENS", "s3cret b", "`ACCESS_TOKENS`: `accessTokens[0]`: a secret is ASCII"),
-        ("ACCESS_TOKENS", "a\u200bs3cret", "but character 2 is U+200B"),
+        ("ACCESS_TOKENS", "a\u200bs3cret", "there is an invisible U+200B"),
         ("ACCESS_TOKENS", "[[1]]", "`ACCESS_TOKENS`: `accessTokens[0]`: expected"),
         ("PORT", "http", "`PORT` = 'http': expected a whole number"),
         ("PORT", "tcp://10.0.0.1:80", "`PORT` = "),

@@ -153,6 +153,7 @@ def test_a_directory_in_the_place_of_the_file_is_an_error(tmp_path: Path) -> Non
             "c.toml:2: not TOML at column 11: Invalid value; there",
         ),
         ('tokens = ["a"，"b"]', "there is ， (U+FF0C) where , belongs"),
+        ('\u200btokens = ["a"]', "there is an invisible U+200B"),
         ("port ＝ 3700", "there is ＝ (U+FF1D) where = belongs"),
         ("port：3700", "there is ： (U+FF1A) where : belongs"),
         ('【bot】\n"a" = "b"', "there is 【 (U+3010) where [ belongs"),

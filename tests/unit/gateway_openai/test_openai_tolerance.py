@@ -188,6 +188,8 @@ def test_null_elements_are_no_elements() -> None:
         pytest.param('{“model”:"x"}'.encode(), 'where " belongs', id="typographic quotes"),
         pytest.param('{"model"："x"}'.encode(), "where : belongs", id="a full-width colon"),
         pytest.param('{"model":"x"，"n":1}'.encode(), "where , belongs", id="a full-width comma"),
+        pytest.param('\u200b{"model":"x"}'.encode(), "invisible U+200B", id="an invisible space"),
+        pytest.param(b"\xef\xbb\xbf\r\n", "is empty", id="a mark of byte order alone"),
         pytest.param(chat().decode().encode("utf-16"), "UTF-16", id="UTF-16"),
     ],
 )
