@@ -8,10 +8,10 @@ PYTHON = $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		&& echo $$python && break; done)
 
-.PHONY: help demo run test clients soak chaos fuzz bench check fix lock clean
+.PHONY: help demo run test clients soak chaos fuzz bench bench-quick bench-parts check fix lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/runtime  ## the whole service beside a simulated Poe: no key, no Docker, no Redis
 	@exec $(BIN)/poe2gpt demo
@@ -34,7 +34,14 @@ chaos: .venv/dev  ## a thousand requests while workers, gateways and Redis are k
 fuzz: .venv/dev  ## whatever strangers may send, for MINUTES=5
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),5)
 
-bench: .venv/dev  ## what the scripts of the hot path cost Redis, how soon Poe hears of who has left, what hostile bodies cost, how starts and idling grow with the tokens
+bench: .venv/dev .venv-bench/ready bench/node/node_modules/.package-lock.json  ## the gateway beside others, half an hour: a table, docs/performance.json and .svg
+	@$(BIN)/python -m bench.compare --sizes --json docs/performance.json
+	@.venv-bench/bin/python -m bench.chart docs/performance.json docs/performance.svg
+
+bench-quick: .venv/dev  ## a minute of it, with the peers that are installed
+	@$(BIN)/python -m bench.compare --quick
+
+bench-parts: .venv/dev  ## what the scripts of the hot path cost Redis, how soon Poe hears of who has left, what hostile bodies cost, how starts and idling grow with the tokens
 	@$(BIN)/python -m bench.scripts
 	@$(BIN)/python -m bench.cancel
 	@$(BIN)/python -m bench.bodies
@@ -64,7 +71,7 @@ lock: .venv/bin/python  ## what pyproject.toml asks for, into requirements/; LOC
 	printf 'editables\nhatchling\n' | $$compile - -c requirements/dev.txt -o requirements/build.txt
 
 clean:  ## back to a fresh clone
-	rm -rf .venv .venv-clients $(NODE)/node_modules .*_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .venv-clients .venv-bench $(NODE)/node_modules bench/node/node_modules .*_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -94,4 +101,16 @@ clean:  ## back to a fresh clone
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	npm --prefix $(NODE) ci --no-audit --no-fund
+	@touch $@
+
+# Apart from .venv: the peers of `make bench` need a gigabyte, and other versions.
+.venv-bench/ready: requirements/bench.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later with venv was found." >&2; exit 1; }
+	$(PYTHON) -m venv .venv-bench
+	@echo "installing into .venv-bench, some minutes"
+	.venv-bench/bin/pip install -q --require-hashes -r $<
+	@touch $@
+
+bench/node/node_modules/.package-lock.json: bench/node/package-lock.json
+	npm --prefix bench/node ci --no-audit --no-fund
 	@touch $@

@@ -24,11 +24,22 @@ from statistics import median
 import uvloop
 
 from bench import peers, processes, upstream
-from bench.load import Answer, Target, streams, wholes
+from bench.load import Answer, Target, held, streams, wholes
 from bench.peers import Missing, Peer
 from bench.upstream import Load
+from runtime import open_files
 
 SHORT = Load(1)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a deployment of ours is."""
+
+    name: str
+    tokens: int = 200
+    workers: int = 1
+
 
 Figures = dict[str, float]
 """What one round measured, by name; the unit ends the name."""
@@ -73,14 +84,41 @@ class Row:
         return whole | (parts if len(parts) > 1 else {})
 
 
-ROWS = (
+@dataclass(frozen=True)
+class Held(Row):
+    """Streams that are open, and silent: what counts is the memory that each takes."""
+
+    async def measure(self, peer: Peer) -> Figures:
+        before = {part: processes.resident(pids) for part, pids in peer.parts.items()}
+        open_now: dict[str, int] = {}
+
+        def look() -> float:
+            open_now.update({p: processes.resident(pids) for p, pids in peer.parts.items()})
+            return 0.0
+
+        answers, _ = await held(peer.target, self.load, self.count, look)
+        for answer in answers:
+            answer.check(self.load)
+        each = {p: (open_now[p] - before[p]) / self.count / 1024 for p in before}
+        parts = {f"{part} KB": kib for part, kib in each.items()} if len(each) > 1 else {}
+        return {"memory KB a stream": sum(each.values()), **parts, "dropped": 0.0}
+
+
+ROWS: tuple[Row, ...] = (
     Row("20 paced streams", Load(100, 20), 20, quick=False),
     Row("100 paced streams", Load(100, 20), 100),
     Row("256 paced streams", Load(50, 20), 256),
     Row("64 streams, unpaced", Load(2000), 64),
     Row("short answers, 64 clients", SHORT, 64, stream=False),
     Row("short answers, 1 client", SHORT, 1, stream=False, quick=False),
+    Held("3000 quiet streams", Load(quiet=15), 3000, quick=False),
 )
+
+SIZES = (
+    *(Size(f"{tokens} tokens", tokens=tokens) for tokens in (10, 200, 2_000, 10_000)),
+    *(Size(f"{workers} workers", workers=workers) for workers in (1, 2, 4)),
+)
+"""Ours at other sizes, each measured with the short answers of 64 clients and of one."""
 
 
 def _seen(answers: list[Answer]) -> Figures:
@@ -131,10 +169,29 @@ async def compare(names: list[str], rows: list[Row], rounds: int) -> tuple[Table
     return _table(raw), missing
 
 
+async def sizes(rounds: int) -> Table:
+    """Return what short answers cost as our deployment grows: it should be flat."""
+    rows = [row for row in ROWS if row.load == SHORT]
+    raw: dict[str, dict[str, list[Figures]]] = {row.name + ", by size": {} for row in rows}
+    with tempfile.TemporaryDirectory(prefix="p2g-bench-") as directory:
+        place = Path(directory)
+        async with upstream.running(place, [SHORT]) as url:
+            for size in SIZES:
+                _say(size.name)
+                ours = peers.ours(place, url, [SHORT], tokens=size.tokens, workers=size.workers)
+                async with ours as peer:
+                    await _warm(peer, rows)
+                    for row in rows:
+                        figures = [await row.measure(peer) for _ in range(rounds)]
+                        raw[row.name + ", by size"][size.name] = figures
+    return _table(raw)
+
+
 async def _warm(peer: Peer, rows: list[Row]) -> None:
     for row in rows:
-        for answer in await streams(peer.target, row.load, 4):
-            answer.check(row.load)
+        if not row.load.quiet:
+            for answer in await streams(peer.target, row.load, 4):
+                answer.check(row.load)
 
 
 def _table(raw: dict[str, dict[str, list[Figures]]]) -> Table:
@@ -195,13 +252,17 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(peers.ALL), help="peers, such as poe2gpt,nginx")
     parser.add_argument("--rows", default="", help="only rows whose names contain this")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of every row")
+    parser.add_argument("--sizes", action="store_true", help="also ours at other sizes")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     asked = parser.parse_args()
     if reason := upstream.why_missing():
         parser.exit(1, f"cannot measure: {reason}\n")
     rows = [row for row in ROWS if asked.rows in row.name and (row.quick or not asked.quick)]
     rounds = asked.rounds or (1 if asked.quick else 5)
+    open_files.allow_many()
     table, missing = uvloop.run(compare(asked.only.split(","), rows, rounds))
+    if asked.sizes:
+        table |= uvloop.run(sizes(rounds))
     print(render(table))
     for name, why in missing.items():
         print(f"\n{name} was left out: {why}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from urllib.parse import urlsplit
@@ -94,6 +95,8 @@ class Connection(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self) -> None:
+        self.has_begun = False
+        """Whether the first word of an answer has come."""
         self._answer: Answer | None = None
         self._over: asyncio.Future[None] | None = None
         self._tail = b""
@@ -119,6 +122,7 @@ class Connection(asyncio.Protocol):
         if answer is None:
             return
         answer.reads.append((time.monotonic(), data))
+        self.has_begun = self.has_begun or b"w000001" in data
         if self._is_last(data, answer):
             answer.ended = time.monotonic()
             self._answer = None
@@ -165,6 +169,32 @@ async def streams(target: Target, load: Load, count: int) -> list[Answer]:
     for connection in connections:
         connection.close()
     return answers
+
+
+async def held(
+    target: Target, load: Load, count: int, once_open: Callable[[], float]
+) -> tuple[list[Answer], float]:
+    """Ask `count` times, streamed; when all have begun and are silent, call `once_open`.
+
+    Returns the answers, and what the call returned. Connections are opened a hundred at a time.
+    """
+    request, asking, connections = target.request(load, stream=True), [], []
+    for start in range(0, count, 100):
+        batch = await connect(target, min(100, count - start))
+        asking += [asyncio.create_task(each.ask(request, True)) for each in batch]
+        connections += batch
+        await _until_begun(batch)
+    seen = once_open()
+    answers = await asyncio.gather(*asking)
+    for connection in connections:
+        connection.close()
+    return answers, seen
+
+
+async def _until_begun(connections: list[Connection]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not all(each.has_begun for each in connections):  # noqa: ASYNC110  # tens of reads
+            await asyncio.sleep(0.01)
 
 
 async def wholes(target: Target, load: Load, clients: int, seconds: float) -> list[Answer]:

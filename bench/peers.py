@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -29,7 +28,7 @@ LIMITS = "rateLimit = 10000\ncoolDown = 0\nmaxInFlight = 1000"
 """Of our own config only the account's limits differ from the defaults: else they would be what is
 measured."""
 
-VENV = Path(os.environ.get("BENCH_VENV", ".venv-bench"))
+VENV = Path(__file__).parent.parent / ".venv-bench"
 """Where `make bench` installs the peers of PyPI."""
 NODE = Path(__file__).with_name("node")
 """Where it installs that of npm."""

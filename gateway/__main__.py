@@ -26,7 +26,10 @@ from runtime import logs, open_files, signals
 _log = logging.getLogger("gateway")
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted, and requests that may be under way."""
+"""Connections that may wait to be accepted."""
+
+MAX_REQUESTS = 16_384
+"""Requests that may be under way, of which each open stream is one."""
 
 HEADER_TIMEOUT_MS = 100_000
 """Also how long a connection may idle between two requests: the pools of Rust clients use one
@@ -108,7 +111,7 @@ def _server(app: App, address: str, port: int) -> Server:
         http=HTTPModes.http1,
         websockets=False,
         backlog=BACKLOG,
-        backpressure=BACKLOG,
+        backpressure=MAX_REQUESTS,
         http1_settings=HTTP1Settings(
             header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES * 4
         ),

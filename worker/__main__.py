@@ -17,6 +17,9 @@ from worker.service import Service, new_name
 
 _log = logging.getLogger("worker")
 
+MAX_CALLS = 16_000
+"""Connections to Poe at a time, whatever the tokens allow."""
+
 
 def main() -> None:
     """Work until SIGTERM, then finish what runs."""
@@ -60,7 +63,7 @@ async def _work(config: WorkerConfig) -> None:
 
 def _connections(config: WorkerConfig) -> int:
     """As many as may be in flight when this is the only worker, and a few for its own questions."""
-    return min(sum(token.max_in_flight for token in config.tokens), 4000) + 16
+    return min(sum(token.max_in_flight for token in config.tokens), MAX_CALLS) + 16
 
 
 if __name__ == "__main__":

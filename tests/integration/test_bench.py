@@ -1,0 +1,53 @@
+"""The comparison with others runs, and checks what it measures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import upstream
+from bench.compare import render
+from bench.load import Answer, WrongAnswer
+from bench.upstream import Load
+from tests.support.deployment import spawn
+
+pytestmark = pytest.mark.skipif(
+    upstream.why_missing() is not None, reason=str(upstream.why_missing())
+)
+
+
+async def test_a_quick_comparison_tells_the_cost_of_each_part(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+
+    child = await spawn(
+        tmp_path / "bench.log",
+        *(sys.executable, "-m", "bench.compare", "--quick", "--only", "poe2gpt,nginx"),
+        *("--rows", "64 streams, unpaced", "--json", str(figures)),
+    )
+    status = await child.process.wait()
+
+    output = child.output()
+    assert status == 0, output
+    for part in ("gateway us a chunk", "worker us a chunk", "Redis us a chunk", "nginx proxy_pass"):
+        assert part in output
+    assert figures.exists()
+
+
+def test_an_answer_that_lacks_a_word_ends_the_comparison() -> None:
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    event = b'data: {"choices":[{"delta":{"content":"w000001 "}}]}\n\ndata: [DONE]\n\n'
+    answer = Answer(0.0, stream=True)
+    answer.reads.append((1.0, head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(event), event)))
+
+    answer.check(Load(1))
+
+    with pytest.raises(WrongAnswer):
+        answer.check(Load(2))
+
+
+def test_a_table_tells_the_median_and_the_extremes() -> None:
+    table = {"a row": {"a peer": {"CPU us a chunk": [1.0, 2.0, 4.0]}}}
+
+    assert "CPU us a chunk 2 [1-4]" in render(table)
