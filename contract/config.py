@@ -71,13 +71,16 @@ UpstreamName = Literal["bot", "openai"]
 """The upstreams of a worker, each a folder there. The first is asked where no other one suits."""
 
 
+ReasoningMode = Literal["separate", "inline", "drop"]
+"""Whether a model's thoughts come beside its answer, within it, or not at all."""
+
+
 class ModelSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """How one model is asked, and how its answers are told."""
 
     protocol: Literal["auto", UpstreamName] = "auto"
     """Which upstream it is asked over."""
-    reasoning: Literal["separate", "inline", "drop"] = "separate"
-    """Whether its thoughts come beside its answer, within it, or not at all."""
+    reasoning: ReasoningMode = "separate"
     tool_emulation: bool = False
     """Whether tools are described to it in words, should it know no others."""
 

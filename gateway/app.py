@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import ipaddress
 import logging
 import time
@@ -15,28 +14,36 @@ import msgspec
 
 from gateway.auth import authenticate, digest_of, key_of
 from gateway.config import AccessToken, GatewayConfig
+from gateway.dialect import Dialect, Endpoint, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
-from gateway.exchange.exchange import CHAT, COMPLETIONS, IMAGES, Chat, Route
+from gateway.exchange.backpressure import Backpressure
+from gateway.exchange.exchanges import Exchanges
+from gateway.exchange.services import Services
 from gateway.guesses import Guesses
-from gateway.http import HTTPProtocol, Request, model_in, route_of
+from gateway.http import HTTPProtocol, Request
 from gateway.hub import Hub, within
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.models import ModelTable
-from gateway.openai.errors import (
-    ApiError,
+from gateway.openai.dialect import OPENAI
+from gateway.problems import (
+    Problem,
     foreign_host,
     foreign_origin,
     internal_error,
     method_not_allowed,
     too_many_wrong_keys,
-    unknown_route,
+    unknown_path,
 )
-from gateway.queue.fleet import Fleet, StartRate
+from gateway.queue.fleet import Fleet, FleetView
+from gateway.routes import Routes, route_of
 from gateway.uploads import Uploads
 from runtime import tasks
 from store.faults import RedisFault
 
 _log = logging.getLogger("gateway")
+
+DIALECTS: tuple[Dialect, ...] = (OPENAI,)
+"""The APIs that clients may speak. The first words what goes wrong where none is meant."""
 
 TICK = 1.0
 """Seconds between two looks around."""
@@ -53,7 +60,8 @@ KEY_CHECK = "/_key"
 PROBES = ("/healthz", "/readyz")
 """What anyone may ask, from anywhere."""
 
-_Handler = Callable[[Request], Awaitable[None]]
+_Handler = Callable[[Request, str], Awaitable[None]]
+"""Answers a request, given the rest of its path below the route."""
 
 
 class App:
@@ -64,36 +72,21 @@ class App:
         self._hub = hub
         self._version = version
         self._draining = False
-        self._fleet = Fleet(at=0.0)
-        self._created = int(time.time())
         self._guesses = Guesses()
         self._trusted = tuple(ipaddress.ip_network(each) for each in config.trusted_proxies)
         self._uploads = Uploads(config.max_body * 1024 * 1024)
-        self.rate = StartRate()
-        self.metrics = Metrics(hub.gateway)
-        self.models = self._model_table()
-        self._chat = Chat(self, config, hub)
-        self._routes: dict[str, dict[str, _Handler]] = {
-            "/": {"GET": self._welcome},
-            "/models": {"GET": self._list_models},
-            "/chat/completions": {"POST": self._answering(CHAT)},
-            "/completions": {"POST": self._answering(COMPLETIONS)},
-            "/images/generations": {"POST": self._answering(IMAGES)},
-            "/healthz": {"GET": self._healthz},
-            "/readyz": {"GET": self._readyz},
-            "/metrics": {"GET": self._metrics},
-            KEY_CHECK: {"GET": self._check_key},
-        }
-
-    @property
-    def fleet(self) -> Fleet:
-        """The last look at everyone else."""
-        return self._fleet
+        self._fleet = FleetView()
+        self._models = ModelTable(config.bot, config.any_bot, None, int(time.time()))
+        self._metrics = Metrics(hub.gateway)
+        services = Services(config, hub, self._fleet, self._models, Backpressure(config.port))
+        self._exchanges = Exchanges(services, self._metrics.count)
+        self._metrics.active.set_function(lambda: self._exchanges.active)
+        self._routes = self._all_routes()
 
     @property
     def active(self) -> int:
         """Accepted requests that are not answered yet."""
-        return self._chat.active
+        return self._exchanges.active
 
     def drain(self) -> None:
         """Tell load balancers to send nothing more."""
@@ -101,7 +94,7 @@ class App:
 
     def interrupt(self) -> None:
         """End what is still under way with an error."""
-        self._chat.interrupt()
+        self._exchanges.interrupt()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[set[asyncio.Task[None]]]:
@@ -112,41 +105,55 @@ class App:
                 yield {subscription, ticking}
             finally:
                 await tasks.end([ticking])
-                await self._chat.close()
+                await self._exchanges.close()
 
     async def __rsgi__(self, scope: Any, protocol: HTTPProtocol) -> None:
         """Answer one request."""
         request = Request(scope, protocol, self._uploads, self._trusted)
+        dialect = self._routes.dialect_of(route_of(request.path))
+        request.exposed = dialect.exposed
         try:
             await self._answer(request)
-        except ApiError as error:
-            request.respond_error(error)
+        except Problem as problem:
+            _refuse(request, dialect, problem)
         except Exception:
             _log.exception("a request failed by our own fault", extra={"request": request.id})
-            request.respond_error(internal_error())
+            if not request.is_streaming:
+                _refuse(request, dialect, internal_error())
         finally:
             request.close()
-            self.metrics.responses.labels(request.status).inc()
+            self._metrics.responses.labels(request.status).inc()
+
+    def _all_routes(self) -> Routes[_Handler]:
+        routes: Routes[_Handler] = Routes(DIALECTS)
+        routes.add("GET", "/", self._welcome)
+        routes.add("GET", "/healthz", self._healthz)
+        routes.add("GET", "/readyz", self._readyz)
+        routes.add("GET", "/metrics", self._prometheus)
+        routes.add("GET", KEY_CHECK, self._check_key)
+        for dialect in DIALECTS:
+            for endpoint in dialect.endpoints:
+                routes.add("POST", endpoint.path, self._answering(dialect, endpoint), dialect)
+            for page in dialect.pages:
+                routes.add("GET", page.path, self._showing(page), dialect)
+        return routes
 
     async def _answer(self, request: Request) -> None:
-        route = route_of(request.path)
-        if not self._config.access_tokens and route not in PROBES:
+        path = route_of(request.path)
+        if not self._config.access_tokens and path not in PROBES:
             self._protect(request)
         if request.method == "OPTIONS":
             return request.preflight()
-        methods = self._routes.get(route)
-        # `/models/chat/completions` names no model: it is a base URL that ends in /models.
-        if methods is None and (model := model_in(route)) and f"/{model}" not in self._routes:
-            methods = {"GET": self._show_model}
-        if methods is None:
-            raise unknown_route(request.method, request.path)
+        route, rest = self._routes.find(path)
+        if route is None:
+            raise unknown_path(request.method, request.path)
         method = "GET" if request.method == "HEAD" else request.method
-        if method not in methods:
-            raise method_not_allowed(request.method, ", ".join([*methods, "OPTIONS"]))
-        return await methods[method](request)
+        if method not in route.handlers:
+            raise method_not_allowed(request.method, route.allow)
+        return await route.handlers[method](request, rest)
 
     def _protect(self, request: Request) -> None:
-        """Refuse what a web page may have sent. Raises ApiError (403)."""
+        """Refuse what a web page may have sent. Raises Problem."""
         allowed, host = self._config.allowed_hosts, request.host
         exposed = not is_loopback(self._config.host)
         if refused_host(host, allowed, exposed=exposed):
@@ -155,7 +162,7 @@ class App:
             raise foreign_origin()
 
     def authenticated(self, request: Request) -> AccessToken:
-        """Return who asks. Raises ApiError (401, or 429 for an address that guesses)."""
+        """Return who asks. Raises Problem, also for an address that guesses."""
         key = key_of(
             request.header("authorization"), request.header("x-api-key"), request.header("api-key")
         )
@@ -172,52 +179,52 @@ class App:
             raise too_many_wrong_keys(wait)
         try:
             client = authenticate(key, self._config.access_tokens, time.time())
-        except ApiError:
+        except Problem:
             self._tell(address, "wrong", self._guesses.wrong(address, now))
             raise
         self._guesses.accepted(address, digest)
         return client
 
     def _tell(self, address: str, verdict: str, count: int) -> None:
-        self.metrics.refused_keys.labels(verdict).inc()
+        self._metrics.refused_keys.labels(verdict).inc()
         if count:
             _log.warning("wrong keys", extra={"address": address, "count": count})
 
-    def _answering(self, route: Route) -> _Handler:
-        async def answer(request: Request) -> None:
-            await self._chat.complete(route, request, self.authenticated(request))
+    def _answering(self, dialect: Dialect, endpoint: Endpoint[Any]) -> _Handler:
+        async def answer(request: Request, _: str) -> None:
+            client = self.authenticated(request)
+            await self._exchanges.answer(dialect, endpoint, request, client)
 
         return answer
 
-    async def _check_key(self, request: Request) -> None:
+    def _showing(self, page: Page) -> _Handler:
+        async def show(request: Request, rest: str) -> None:
+            client = self.authenticated(request)
+            request.respond(200, page.render(self._models, client.models, rest))
+
+        return show
+
+    async def _check_key(self, request: Request, _: str) -> None:
         try:
             self.authenticated(request)
-        except ApiError as error:
+        except Problem as problem:
             # nginx passes on no other status; Retry-After tells it that this is a 429.
-            raise dataclasses.replace(error, status=401) from None
-        request.respond(204)
+            reply = DIALECTS[0].error(problem)
+            return request.respond(401, reply.body, headers=reply.headers)
+        return request.respond(204)
 
-    async def _list_models(self, request: Request) -> None:
-        client = self.authenticated(request)
-        request.respond(200, self.models.listing(client.models))
-
-    async def _show_model(self, request: Request) -> None:
-        client = self.authenticated(request)
-        name = model_in(route_of(request.path)) or ""
-        request.respond(200, self.models.one(name, client.models))
-
-    async def _welcome(self, request: Request) -> None:
+    async def _welcome(self, request: Request, _: str) -> None:
         welcome = {"service": "poe2gpt", "version": self._version, "base_url": "/v1"}
         request.respond(200, msgspec.json.encode(welcome))
 
-    async def _healthz(self, request: Request) -> None:
+    async def _healthz(self, request: Request, _: str) -> None:
         request.respond(200, b'{"status":"ok"}')
 
-    async def _readyz(self, request: Request) -> None:
+    async def _readyz(self, request: Request, _: str) -> None:
         # From the last look: anyone may ask, and as often as they like.
         takes_work = time.monotonic() - self._hub.took_work_at <= READY_FOR
         redis = takes_work and not self._draining
-        workers = len(self._fleet.workers) if redis else 0
+        workers = len(self._fleet.last.workers) if redis else 0
         status = {
             "status": "ok" if workers else "not ready",
             "redis": redis,
@@ -226,9 +233,9 @@ class App:
         }
         request.respond(200 if workers else 503, msgspec.json.encode(status))
 
-    async def _metrics(self, request: Request) -> None:
-        self.metrics.observe(self._fleet)
-        request.respond(200, self.metrics.render(), CONTENT_TYPE)
+    async def _prometheus(self, request: Request, _: str) -> None:
+        self._metrics.observe(self._fleet.last)
+        request.respond(200, self._metrics.render(), CONTENT_TYPE)
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -243,7 +250,7 @@ class App:
 
     async def _tick(self) -> None:
         # First, and within bounds: streams must be kept alive whatever becomes of Redis.
-        self._chat.tick(time.monotonic())
+        self._exchanges.tick()
         # The heartbeat before all that may take long: who misses it counts as dead.
         self._see(await within(LOOK_TIMEOUT, self._hub.look()))
         with suppress(*RedisFault):
@@ -251,12 +258,11 @@ class App:
         await within(LOOK_TIMEOUT, self._hub.look_after_the_silent())
 
     def _see(self, fleet: Fleet) -> None:
-        renewed = fleet.catalogue != self._fleet.catalogue
-        self._fleet = fleet
-        self.rate.observe(fleet)
-        if renewed:
-            self.models = self._model_table()
+        if fleet.catalogue != self._fleet.last.catalogue:
+            self._models.renew(fleet.catalogue)
+        self._fleet.see(fleet)
 
-    def _model_table(self) -> ModelTable:
-        config = self._config
-        return ModelTable(config.bot, config.any_bot, self._fleet.catalogue, self._created)
+
+def _refuse(request: Request, dialect: Dialect, problem: Problem) -> None:
+    reply = dialect.error(problem)
+    request.respond(reply.status, reply.body, headers=reply.headers)

@@ -7,14 +7,14 @@ import hmac
 from collections.abc import Sequence
 
 from gateway.config import AccessToken
-from gateway.openai.errors import invalid_api_key
+from gateway.problems import invalid_api_key
 
 OPEN = AccessToken(digest=b"", client="open", name="open")
 """Everyone, where no access token is configured."""
 
 
 def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessToken:
-    """Return whose key this is; `now` is Unix time in seconds. Raises ApiError (401).
+    """Return whose key this is; `now` is Unix time in seconds. Raises Problem.
 
     All digests are compared, each in constant time: how long it takes tells nothing of any key.
     """

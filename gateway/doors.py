@@ -11,12 +11,20 @@ import ipaddress
 import re
 from collections.abc import Collection, Sequence
 
+Peer = tuple[str, int]
+"""The address and port of a client's end of a connection."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ANY = "*"
 """Among the allowed hosts: all of them."""
 
 _PORT = re.compile(r":\d*$")
+
+
+def plain(address: str) -> str:
+    """Return an address of IPv4 as such, though it came over a socket of IPv6."""
+    return address.removeprefix("::ffff:")
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:

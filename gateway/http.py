@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Protocol
 
 from granian import rsgi
 
-from gateway.doors import Network, client_address
-from gateway.exchange.sock_diag import Peer, plain
-from gateway.openai.errors import (
-    ApiError,
-    body_too_large,
-    error_body,
-    error_headers,
-    invalid_request,
-)
+from gateway.doors import Network, Peer, client_address, plain
+from gateway.problems import Problem, body_timeout, body_too_large, invalid_request
 from gateway.uploads import Upload, Uploads
 
 BODY_TIMEOUT = 60.0
@@ -40,10 +32,6 @@ ProtocolClosed: type[Exception] = vars(rsgi)["ProtocolClosed"]  # re-exported, b
 """Raised by a write to a client that has left."""
 
 _SANE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_EXPOSED = (
-    "x-request-id, retry-after, x-should-retry, x-ratelimit-limit-requests,"
-    " x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
-)
 _SSE = [
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),
@@ -105,6 +93,8 @@ class Request:
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         """Headers of the answer that are known before it is."""
+        self.exposed: Sequence[str] = ()
+        """Names of headers of the answer, beside the id, that a web page may read."""
         self._cut_off = False
         """Whether the client may still be sending what nobody will read."""
         self._sink: Sink | None = None
@@ -126,14 +116,14 @@ class Request:
         return client_address(self.peer[0], self.header("x-forwarded-for"), self._trusted)
 
     def header(self, name: str) -> str:
-        """A header's value, or nothing."""
+        """Return a header's value, or an empty string."""
         value: str | None = self._headers.get(name)
         return value or ""
 
     def plain_header(self, name: str) -> str | None:
-        """A header's value, or None if it is not there. Raises ApiError (400) if it is not ASCII.
+        """Return a header's value, or None if it is not there. Raises Problem if it is not ASCII.
 
-        Granian tells no other value, and to take it for absent would be to ignore it.
+        Granian passes on no other value, and the header must not be ignored.
         """
         value: str | None = self._headers.get(name)
         if value is None and name in self._headers.keys():  # noqa: SIM118  # it is no mapping
@@ -141,7 +131,7 @@ class Request:
         return value
 
     async def body(self, limit: int) -> bytes:
-        """The whole body, of at most `limit` bytes. Raises ApiError (413, 408, 429 or 503)."""
+        """Return the whole body, of at most `limit` bytes. Raises Problem."""
         length = self.header("content-length")
         patience = 0 if self.header("expect") else LINGER
         if length.isdecimal() and int(length) > limit + patience:
@@ -152,13 +142,12 @@ class Request:
                 return await self._collected(limit)
         except TimeoutError:
             self._cut_off = True
-            message = f"The request's body did not come within {BODY_TIMEOUT:g} seconds."
-            raise ApiError(408, "invalid_request_error", "request_timeout", message) from None
+            raise body_timeout(BODY_TIMEOUT) from None
 
     async def _collected(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        refusal: ApiError | None = None
+        refusal: Problem | None = None
         with self._uploads.upload(self.address) as upload:
             async for piece in self._protocol:
                 size += len(piece)
@@ -178,7 +167,7 @@ class Request:
         return b"".join(pieces)
 
     def disconnected(self) -> asyncio.Future[None]:
-        """A future that is done when the client has left. Cancel it after the answer."""
+        """Return a future that is done when the client has left. Cancel it after the answer."""
         return asyncio.ensure_future(self._protocol.client_disconnect())
 
     def respond(
@@ -196,19 +185,16 @@ class Request:
         else:
             self._protocol.response_empty(status, every)
 
-    def respond_error(self, error: ApiError) -> None:
-        """Answer with an error; once a stream has begun, as the last of its events."""
-        if self._sink is None:
-            self.respond(error.status, error_body(error), headers=error_headers(error))
-        else:
-            with suppress(ProtocolClosed):
-                self._sink.write(b"data: %b\n\n" % error_body(error))
-
     def stream(self) -> Sink:
         """Answer with server-sent events, until the sink or the request is closed."""
         self.status = 200
         self._sink = Sink(self._protocol.response_stream(200, [*_SSE, *self._common()]))
         return self._sink
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the answer is a stream that has begun."""
+        return self._sink is not None
 
     def close(self) -> None:
         """End the response, if it is a stream."""
@@ -235,29 +221,18 @@ class Request:
         return [
             *([("connection", "close")] if self._cut_off else []),
             ("access-control-allow-origin", "*"),
-            ("access-control-expose-headers", _EXPOSED),
+            ("access-control-expose-headers", ", ".join(("x-request-id", *self.exposed))),
             ("x-request-id", self.id),
             *self.headers,
         ]
 
 
-def _refusal(upload: Upload, more: int, size: int, limit: int) -> ApiError | None:
+def _refusal(upload: Upload, more: int, size: int, limit: int) -> Problem | None:
     """Return why a body of `size` bytes so far, `more` of them new, is not taken."""
     if size > limit:
         return body_too_large(limit)
     try:
         upload.add(more)
-    except ApiError as error:
+    except Problem as error:
         return error
     return None
-
-
-def route_of(path: str) -> str:
-    """The path without `/v1`, doubled and trailing slashes: a redirect would lose a POST's body."""
-    route = "/" + "/".join(part for part in path.split("/") if part)
-    return route.removeprefix("/v1") or "/" if f"{route}/".startswith("/v1/") else route
-
-
-def model_in(route: str) -> str | None:
-    """The model that `/models/<id>` names; an id may hold slashes. Granian has decoded the path."""
-    return route.removeprefix("/models/") if route.startswith("/models/") else None

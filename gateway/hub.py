@@ -38,8 +38,9 @@ from contract.messages import (
     Job,
     Record,
 )
+from gateway.queue.batch import Batch
 from gateway.queue.fleet import Fleet
-from gateway.queue.follower import PAGE, SILENCE, Following
+from gateway.queue.follower import PAGE, SILENCE, Follower
 from gateway.queue.position import Standing
 from gateway.queue.subscriber import Subscriber
 from runtime import tasks
@@ -121,7 +122,9 @@ class Hub:
         self.gateway = gateway
         self.now = time.monotonic()
         """The monotonic clock, as of the last tick or frame: precise enough for silences."""
-        self._live: dict[str, list[Following]] = {}
+        self.batch = Batch()
+        """What one frame, or one page of a log, brings."""
+        self._live: dict[str, list[Follower]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._departures: dict[Departure, float] = {}
         """What Redis is to be told of, and until when (monotonic) it is worth trying."""
@@ -159,21 +162,21 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def follow(self, job: str, deliver: Callable[[Record], None]) -> Following:
+    def follow(self, job: str, deliver: Callable[[Record], None]) -> Follower:
         """Deliver the records of a job, from its first on."""
-        following = Following(self, job, deliver)
-        following.look_at = self.now + SILENCE
-        self._live.setdefault(job, []).append(following)
-        return following
+        follower = Follower(self, job, deliver)
+        follower.look_at = self.now + SILENCE
+        self._live.setdefault(job, []).append(follower)
+        return follower
 
-    def unfollow(self, following: Following) -> None:
+    def unfollow(self, follower: Follower) -> None:
         """Deliver nothing more to this one."""
-        following.stop()
-        others = self._live.get(following.job, [])
-        if following in others:
-            others.remove(following)
+        follower.stop()
+        others = self._live.get(follower.job, [])
+        if follower in others:
+            others.remove(follower)
         if not others:
-            self._live.pop(following.job, None)
+            self._live.pop(follower.job, None)
 
     async def claim(self, key: str, body: str, job: str, created: int) -> tuple[str, int] | None:
         """Return the job that answers the requests with this idempotency key, and its birthday.
@@ -390,26 +393,26 @@ class Hub:
                 {keys.log(f.job): f.last_id for f in page}, count=1, block=None
             )
             news = {name.decode() for name, _ in found}
-            for following in page:
-                following.put_off(self.now)
-                if keys.log(following.job) in news:
-                    following.read_log()
+            for follower in page:
+                follower.put_off(self.now)
+                if keys.log(follower.job) in news:
+                    follower.read_log()
             await self._see_that_they_exist(
                 [f for f in page if f.is_long_silent and keys.log(f.job) not in news]
             )
 
-    async def _see_that_they_exist(self, silent: list[Following]) -> None:
+    async def _see_that_they_exist(self, silent: list[Follower]) -> None:
         # A Redis that was emptied, or lost its disk, knows nothing of them and never will. And
         # who counted this gateway as dead while it was frozen has ended its jobs.
         if not silent:
             return
         async with self._redis.pipeline(transaction=False) as pipe:
-            for following in silent:
-                pipe.hget(keys.job(following.job), "state")
+            for follower in silent:
+                pipe.hget(keys.job(follower.job), "state")
             states: list[Any] = await pipe.execute()
-        for following, state in zip(silent, states, strict=True):
+        for follower, state in zip(silent, states, strict=True):
             if state in (None, b"done"):
-                following.vanish()
+                follower.vanish()
 
     def _on_frame(self, frame: bytes) -> None:
         self.now = time.monotonic()
@@ -420,16 +423,17 @@ class Hub:
             _log.error("a frame holds what no worker writes: %s", error)
             self._on_gap()
             return
-        for record in records:
-            for following in tuple(self._live.get(record.job, ())):
-                following.heard(record)
+        with self.batch:
+            for record in records:
+                for follower in tuple(self._live.get(record.job, ())):
+                    follower.heard(record)
 
     def _on_gap(self) -> None:
-        for following in self._all():
-            following.read_log()
+        for follower in self._all():
+            follower.read_log()
 
-    def _all(self) -> list[Following]:
-        return [following for group in self._live.values() for following in group]
+    def _all(self) -> list[Follower]:
+        return [follower for group in self._live.values() for follower in group]
 
 
 async def within(seconds: float, call: Coroutine[Any, Any, T]) -> T:

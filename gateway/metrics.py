@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from gateway.exchange.outcome import Outcome
 from gateway.queue.fleet import Fleet
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -82,6 +83,15 @@ class Metrics:
         info = Gauge("poe2gpt_gateway", "This process.", ["gateway"], registry=registry)
         info.labels(gateway).set(1)
 
+    def count(self, outcome: Outcome) -> None:
+        """Take in how one request ended."""
+        self.outcomes.labels(outcome.outcome).inc()
+        self.duration.observe(outcome.duration)
+        if outcome.queue_wait is not None and not outcome.attached:
+            self.queue_wait.observe(outcome.queue_wait)
+        if outcome.first_text is not None:
+            self.first_text.observe(outcome.first_text)
+
     def observe(self, fleet: Fleet) -> None:
         """Take in the last look at the fleet."""
         self._waiting.set(fleet.waiting)
@@ -98,5 +108,5 @@ class Metrics:
             self._running.labels(worker.id).set(worker.running)
 
     def render(self) -> bytes:
-        """The text that Prometheus reads."""
+        """Return the text that Prometheus reads."""
         return generate_latest(self._registry)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.openai.errors import too_many_uploads, uploads_full
+from gateway.problems import too_many_uploads, uploads_full
 
 BODIES_OF_ONE = 4
 """The largest bodies that one address may have under way at once; smaller ones as many as fit."""
@@ -28,7 +28,7 @@ class Upload:
         self.size = 0
 
     def add(self, size: int) -> None:
-        """Count `size` more bytes. Raises ApiError (429 or 503) where there is no room for them."""
+        """Count `size` more bytes. Raises Problem where there is no room for them."""
         self._uploads.add(self._address, size)
         self.size += size
 
@@ -61,7 +61,7 @@ class Uploads:
             upload.drop()
 
     def add(self, address: str, size: int) -> None:
-        """Count `size` more bytes from there. Raises ApiError (429 or 503)."""
+        """Count `size` more bytes from there. Raises Problem."""
         if self._sizes[address] + size > self._of_one:
             raise too_many_uploads()
         if self._total + size > self._of_all:

@@ -25,7 +25,7 @@ from contract.messages import (
 Writer = Callable[[int, Record], None]
 """Takes the number of a choice, from 0, and its next record."""
 
-_TAKEN_FOR_GONE = Failed(
+_TAKEN_FOR_DEAD = Failed(
     FailureKind.INTERRUPTED,
     "The answer was interrupted: this gateway stood still for so long that it was taken for dead.",
     charged=True,
@@ -34,20 +34,21 @@ _TAKEN_FOR_GONE = Failed(
 
 
 class Answer:
-    """What has been heard of one request's jobs, one for each choice, and if it is still wanted.
+    """What has been heard of one request's jobs, one for each choice, and whether it is wanted.
 
     Records are held until `flow_to` says where they go; from then on they are written in the very
     call that brought them, with no task or future for each.
     """
 
     def __init__(self, choices: int = 1) -> None:
+        self.choices = choices
         self.began = time.monotonic()
         self.started: Started | None = None
         self.first_text_at: float | None = None
         self.end: Finished | Failed | None = None
         """The failure of any choice, or the end of the last."""
         self.is_ours = False
-        """Whether the end is by words of our own."""
+        """Whether the end is the gateway's own, and the jobs go on."""
         self.client_left = False
         self._unfinished = set(range(choices))
         self._held: list[tuple[int, Record]] = []
@@ -61,8 +62,17 @@ class Answer:
         """The choices that have not ended."""
         return self._unfinished
 
+    @property
+    def outcome(self) -> str:
+        """How it ended: `ok`, the kind of its failure, `client left` or `refused`."""
+        if isinstance(self.end, Failed):
+            return self.end.kind
+        if self.end is not None:
+            return "ok"
+        return "client left" if self.client_left else "refused"
+
     def take(self, choice: int, record: Record) -> None:
-        """The hub has heard this record. What follows the end is ignored."""
+        """Take the next record of a choice. What follows the end is ignored."""
         if self._over.is_set():
             return
         record = _for_one_who_is_here(record)
@@ -76,7 +86,7 @@ class Answer:
             self._over.set()
 
     def fail(self, failed: Failed) -> None:
-        """End it with words of our own, unless it has ended."""
+        """End it by a failure of the gateway's own, unless it has ended."""
         if self.end is None:
             self.is_ours = True
             choice = min(self._unfinished)
@@ -84,9 +94,17 @@ class Answer:
             self._unfinished.add(choice)
 
     def leave(self) -> None:
-        """The client is gone."""
+        """Expect the client no longer: it has gone."""
         self.client_left = True
         self._decided.set()
+        self._over.set()
+
+    def break_off(self, fault: Exception) -> None:
+        """End it by a fault in writing it.
+
+        It concerns the request that waits in `over`, not the hub, which serves them all.
+        """
+        self._fault = fault
         self._over.set()
 
     async def decided(self, patience: float | None) -> None:
@@ -96,7 +114,7 @@ class Answer:
                 await self._decided.wait()
 
     async def over(self) -> None:
-        """Return at the end, or when the client is gone. Raises what the writer raised."""
+        """Return at the end, or when the client is gone. Raises the fault of `break_off`."""
         await self._over.wait()
         if self._fault is not None:
             raise self._fault
@@ -112,9 +130,7 @@ class Answer:
         try:
             writer(choice, record)
         except Exception as fault:
-            # It concerns the request that waits in `over`, not the hub, which serves them all.
-            self._fault = fault
-            self._over.set()
+            self.break_off(fault)
 
     def _note(self, choice: int, event: Event) -> None:
         if isinstance(event, Started):
@@ -132,9 +148,10 @@ class Answer:
 def _for_one_who_is_here(record: Record) -> Record:
     """Return the record as a client that has not left may be told it.
 
-    A job is cancelled when its client has left. If that client hears of it, somebody was mistaken.
+    A job is cancelled when its client has left. A client that hears of it has not: this gateway
+    was taken for dead.
     """
     last = record.events[-1] if record.events else None
     if not isinstance(last, Failed) or last.kind is not FailureKind.CANCELLED:
         return record
-    return msgspec.structs.replace(record, events=(*record.events[:-1], _TAKEN_FOR_GONE))
+    return msgspec.structs.replace(record, events=(*record.events[:-1], _TAKEN_FOR_DEAD))

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gateway.exchange.sock_diag import Peer, unread
+from gateway.doors import Peer
+from gateway.exchange.sock_diag import unread
 
 CREDIT = 64 * 1024
-"""Bytes that a stream may send before anyone looks whether its client reads."""
+"""Bytes that a stream may send before it is checked whether its client reads."""
 
 BEHIND = 64 * 1024
-"""Bytes that wait for a client that is too slow; it has caught up below half of that."""
+"""Bytes that may wait for a client. Beyond them it is too slow; at half it has caught up."""
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at clients that are too slow."""
 
 
-class Pace:
+class Backpressure:
     """Knows which clients of one port are behind."""
 
     def __init__(self, port: int) -> None:
@@ -30,7 +31,7 @@ class Pace:
         self._timer: asyncio.TimerHandle | None = None
 
     def is_behind(self, peer: Peer) -> bool:
-        """Tell whether much of what was sent to this client waits for it."""
+        """Return whether much of what was sent to this client waits for it."""
         return unread(self._port, peer[1]).get(peer, 0) > BEHIND
 
     def when_ready(self, peer: Peer, call: Callable[[], None]) -> None:

@@ -1,21 +1,27 @@
-"""Bodies of requests: small ones are read at once, large ones in a child process.
+"""Request bodies: small ones are parsed at once, large ones in a child process.
 
-What a large body costs falls on the child, and waits only for the same client's others and for
-one of the few places: all streams of this gateway go on meanwhile.
+The child bears what a large body costs, and only the same client's other large bodies wait for
+it, or whoever finds every child busy: the streams of this gateway go on meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from hashlib import sha256
+from importlib import import_module
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from gateway.openai.errors import invalid_request
-from gateway.openai.reading import framed, outcome, read
-from gateway.openai.request import ChatRequest
+import msgspec
+
+from gateway.dialect import Ask, Endpoint
+from gateway.problems import Problem, fields_of, invalid_request
+from gateway.render.usage import estimate_prompt
 from runtime.offload import Offload, TooCostly
 
 AT_ONCE = 32 * 1024
-"""Bytes of a body that is read at once, in a few milliseconds at worst: more than most have."""
+"""Bytes of a body that is parsed at once, in a few milliseconds at worst: most are smaller."""
 
 PROCESSES = 2
 SECONDS = 5.0
@@ -24,37 +30,89 @@ _MEMORY = 256 * 1024 * 1024
 _MEMORY_PER_BYTE = 16
 """Address space: one emoji makes a text take four bytes a character, and there are a few copies."""
 
+_PARSED, _REFUSED = b"+", b"-"
+
+A = TypeVar("A", bound=Ask)
+
+_encode = msgspec.msgpack.Encoder().encode
+# The order of an object's members means nothing, and clients that send again may change it.
+_canonical = msgspec.msgpack.Encoder(order="deterministic").encode
+
 
 class Bodies:
-    """Reads the bodies of all requests to one gateway, of at most `largest` bytes each."""
+    """Parses the bodies of all requests to one gateway, of at most `largest` bytes each."""
 
     def __init__(self, largest: int) -> None:
         self._offload = Offload(
-            "gateway.openai.reading:read_apart",
+            "gateway.exchange.bodies:parse_apart",
             processes=PROCESSES,
             seconds=SECONDS,
             memory=_MEMORY + _MEMORY_PER_BYTE * largest,
         )
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def read(self, kind: str, body: bytes, client: str) -> ChatRequest:
-        """Return what a body asks for. Raises ApiError (400) that names the offending field.
+    async def parse(self, endpoint: Endpoint[A], body: bytes, client: str) -> A:
+        """Return what a body asks for. Raises Problem that names the offending field.
 
-        `kind` is one of those that `gateway.openai.reading` knows. A client has one turn at a time.
+        A client has one large body parsed at a time.
         """
         if len(body) <= AT_ONCE:
-            return read(kind, body)
+            return endpoint.parse(body)
         turn = self._turns.setdefault(client, asyncio.Lock())
         async with turn:
             try:
-                answer = await self._offload.call(*framed(kind, body))
+                answer = await self._offload.call(*framed(endpoint, body))
             except TooCostly:
                 raise invalid_request(
                     "The request's body takes too much time or memory to read."
                     " Send a smaller or a simpler one."
                 ) from None
-        return outcome(answer)
+        return unframed(endpoint, answer)
 
     async def close(self) -> None:
         """End the child processes."""
         await self._offload.close()
+
+
+def digest_of(endpoint: str, ask: Ask) -> str:
+    """Return what is the same for all requests that ask for the same, streamed or not."""
+    return sha256(
+        _canonical((endpoint, ask.model, ask.messages, ask.options, ask.choices))
+    ).hexdigest()
+
+
+def prompt_tokens(ask: Ask) -> int:
+    """Return the estimate for the conversation."""
+    return ask.prompt_tokens or estimate_prompt(ask.messages, ask.options.tools)
+
+
+def framed(endpoint: Endpoint[Any], body: bytes) -> tuple[bytes, ...]:
+    """Return what `parse_apart` takes, in pieces: who parses, then the body."""
+    parse = endpoint.parse
+    return f"{parse.__module__}:{parse.__name__}:{endpoint.name}\n".encode(), body
+
+
+def parse_apart(data: bytes) -> bytes:
+    """Parse a body, from bytes to bytes: `runtime.offload` runs this in a child process.
+
+    What takes long for a large body is worked out here as well: its digest and its estimate.
+    """
+    head, _, body = data.partition(b"\n")
+    del data
+    module, function, endpoint = head.decode().split(":")
+    parse: Callable[[bytes], Ask] = getattr(import_module(module), function)
+    try:
+        ask = parse(body)
+    except Problem as problem:
+        return _REFUSED + _encode(fields_of(problem))
+    ask = msgspec.structs.replace(
+        ask, digest=digest_of(endpoint, ask), prompt_tokens=prompt_tokens(ask)
+    )
+    return _PARSED + _encode(ask)
+
+
+def unframed(endpoint: Endpoint[A], answer: bytes) -> A:
+    """Return what `parse_apart` has parsed. Raises the Problem that it has met."""
+    if answer.startswith(_REFUSED):
+        raise invalid_request(**msgspec.msgpack.decode(answer[1:]))
+    return msgspec.msgpack.decode(memoryview(answer)[1:], type=endpoint.ask)

@@ -1,9 +1,9 @@
 """How much of what was sent to a client waits in the kernel, because the client does not read.
 
-RSGI takes whatever it is given and tells nothing of it, so a client that stops reading would have
-its whole answer kept here. The kernel knows: Linux tells it over its sock_diag netlink socket
-(sock_diag(7)), which costs about a third of a millisecond for all connections of a port together.
-Where there is no such socket, nobody counts as slow.
+RSGI takes whatever it is given and reports no backlog, so the whole answer for a client that stops
+reading would be kept here. Linux reports the backlog over its sock_diag netlink socket
+(sock_diag(7)), at about a third of a millisecond for all connections of a port together. Where
+there is no such socket, no client counts as slow.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-Peer = tuple[str, int]
-"""The address and port of a client's end of a connection."""
+from gateway.doors import Peer, plain
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
@@ -27,9 +26,9 @@ _MOST = 64 * 1024
 
 
 def unread(port: int, peer_port: int = 0) -> dict[Peer, int]:
-    """Bytes that connections of this local port have sent, and their peers not acknowledged.
+    """Return the unacknowledged bytes of the connections of this local port.
 
-    With `peer_port`, only of connections to that port. Empty where the system does not tell.
+    With `peer_port`, only of connections to that port. Empty where the system does not say.
     """
     found: dict[Peer, int] = {}
     try:
@@ -41,11 +40,6 @@ def unread(port: int, peer_port: int = 0) -> dict[Peer, int]:
     except (AttributeError, OSError):
         return {}
     return found
-
-
-def plain(address: str) -> str:
-    """An address of IPv4 as itself, though it came over a socket of IPv6."""
-    return address.removeprefix("::ffff:")
 
 
 def _query(family: int, port: int, peer_port: int) -> bytes:

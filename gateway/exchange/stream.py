@@ -1,108 +1,137 @@
-"""One committed stream: chunks as they come, comments when none do, no faster than its client."""
+"""One committed stream: frames as they come, comments when none do, no faster than its client."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable
 
 from contract.lifetimes import ANSWER_LIFE
-from contract.messages import Event, Record
+from contract.messages import Failed, Finished, Record
+from gateway.dialect import Dialect, Encoder, Frame
 from gateway.exchange.answer import Answer
-from gateway.exchange.backpressure import CREDIT, Pace
+from gateway.exchange.backpressure import CREDIT, Backpressure
 from gateway.exchange.resume import Cursor
 from gateway.http import ProtocolClosed, Request
-from gateway.queue.follower import Following
+from gateway.problems import Problem
+from gateway.queue.batch import Batch
+from gateway.queue.follower import Follower
 
-_ERROR = '{"error":'
-
-
-class Renderer(Protocol):
-    """What makes chunks of events."""
-
-    finished: bool
-
-    def opening(self) -> list[str]: ...
-    def feed(self, choice: int, events: Collection[Event]) -> list[str]: ...
-    def ending(self) -> list[str]: ...
+_LARGE = 16 * 1024
+"""Characters that are written at once, though more may come in the same batch."""
 
 
 class Stream:
     """Writes one answer to its client.
 
-    `cursor` numbers the chunks of an answer that can be resumed; `ids` tells whether its client
-    wants the numbers as `id:` lines, too.
+    `cursor` numbers the frames of an answer that can be resumed; `ids` says whether its client
+    wants the numbers as `id:` lines, too. `problem_of` tells what a failed choice is to the client.
     """
 
     def __init__(
         self,
         request: Request,
         answer: Answer,
-        renderer: Renderer,
-        followings: Collection[Following],
-        pace: Pace,
+        dialect: Dialect,
+        encoder: Encoder,
         *,
+        followers: Collection[Follower],
+        backpressure: Backpressure,
+        batch: Batch,
+        problem_of: Callable[[Failed], Problem],
         cursor: Cursor | None = None,
         ids: bool = False,
     ) -> None:
         self._sink = request.stream()
         self._peer = request.peer
         self._answer = answer
-        self._renderer = renderer
-        self._followings = followings
-        self._pace = pace
+        self._dialect = dialect
+        self._encoder = encoder
+        self._followers = followers
+        self._backpressure = backpressure
+        self._batch = batch
+        self._problem_of = problem_of
         self._cursor = cursor
         self._ids = ids
-        self._opening = renderer.opening() if cursor is None or cursor.is_at_start else []
+        self._unfinished = answer.choices
+        self._has_begun = cursor is not None and not cursor.is_at_start
+        self._pending: list[str] = []
         self._wrote = 0.0
         self._credit = CREDIT
         self._paused_at: float | None = None
 
     def write(self, choice: int, record: Record) -> None:
-        """Write what this record adds."""
-        chunks = self._renderer.feed(choice, record.events)
-        lines = ""
-        if self._opening and chunks and not chunks[0].startswith(_ERROR):
-            lines, self._opening = self._begin(self._opening), []
+        """Write what this record adds, together with the rest of its batch."""
+        frames = self._encoder.feed(choice, record.events)
+        if frames and not self._has_begun:
+            self._begin()
+        end = record.events[-1] if record.events else None
+        if isinstance(end, Failed):
+            frames = frames + self._encoder.end(self._problem_of(end))
         if self._cursor and record.epoch:
-            lines += self._numbered(self._cursor, choice, record, chunks)
+            self._pending += self._numbered(self._cursor, choice, record, frames)
         else:
-            lines += "".join([f"data: {chunk}\n\n" for chunk in chunks])
-        if self._renderer.finished:
-            lines += "".join([f"data: {chunk}\n\n" for chunk in self._renderer.ending()])
-        if lines:
-            self._send(lines.encode("ascii"))
+            self._pending += _texts(frames)
+        if isinstance(end, Finished):
+            self._unfinished -= 1
+            if not self._unfinished:
+                self._pending += _texts(self._encoder.end(None))
+        if sum(map(len, self._pending)) > _LARGE:
+            self._flush()
+        elif self._pending:
+            self._batch.defer(self._flush_safely)
+
+    def fail(self, problem: Problem) -> None:
+        """End the stream by a fault of the gateway's own."""
+        self._pending += _texts(self._encoder.end(problem))
+        self._flush()
 
     def comment(self, data: bytes) -> None:
-        """Write a comment."""
+        """Write what keeps the connection open."""
         self._send(data)
 
     def silent_since(self) -> float:
-        """When something was last written, on the monotonic clock; now, while it is paused."""
+        """Return when something was last written, on the monotonic clock; now, while paused."""
         return self._wrote if self._paused_at is None else time.monotonic()
 
     def stop(self) -> None:
-        """Wait for the client no longer. The body ends with its request, perhaps in an error."""
-        self._pace.forget(self._peer)
+        """Wait for the client no longer. The body ends with its request."""
+        self._backpressure.forget(self._peer)
 
     def drop_if_stalled(self, now: float) -> None:
         """Give up a client that has read nothing for as long as its answer can be kept."""
         if self._paused_at is not None and now - self._paused_at > ANSWER_LIFE:
             self._answer.leave()
 
-    def _begin(self, opening: list[str]) -> str:
+    def _begin(self) -> None:
+        self._has_begun = True
+        frames = self._encoder.begin()
         if self._cursor is None:
-            return "".join([f"data: {chunk}\n\n" for chunk in opening])
-        return "".join([self._with_id(chunk, "0") for chunk in opening])
+            self._pending += _texts(frames)
+        else:
+            self._pending += [self._with_id(frame, "0") for frame in frames]
 
-    def _numbered(self, cursor: Cursor, choice: int, record: Record, chunks: list[str]) -> str:
-        ids = cursor.number(choice, record, len(chunks))
-        numbered = zip(chunks, ids, strict=True)
-        return "".join([self._with_id(chunk, at) for chunk, at in numbered if at is not None])
+    def _numbered(
+        self, cursor: Cursor, choice: int, record: Record, frames: Collection[Frame]
+    ) -> list[str]:
+        ids = cursor.number(choice, record, len(frames))
+        numbered = zip(frames, ids, strict=True)
+        return [self._with_id(frame, at) for frame, at in numbered if at is not None]
 
-    def _with_id(self, chunk: str, event_id: str) -> str:
+    def _with_id(self, frame: Frame, event_id: str) -> str:
         line = f"id: {event_id}\n" if self._ids else ""
-        return f'{line}data: {chunk[:-1]},"event_id":"{event_id}"}}\n\n'
+        return line + _text(self._dialect.stamp(frame, event_id))
+
+    def _flush(self) -> None:
+        if self._pending:
+            data = "".join(self._pending).encode()
+            self._pending.clear()
+            self._send(data)
+
+    def _flush_safely(self) -> None:
+        try:
+            self._flush()
+        except Exception as fault:
+            self._answer.break_off(fault)
 
     def _send(self, data: bytes) -> None:
         self._wrote = time.monotonic()
@@ -114,16 +143,26 @@ class Stream:
         self._credit -= len(data)
         if self._credit < 0:
             self._credit = CREDIT
-            if self._pace.is_behind(self._peer):
+            if self._backpressure.is_behind(self._peer):
                 self._pause()
 
     def _pause(self) -> None:
         self._paused_at = time.monotonic()
-        for following in self._followings:
-            following.pause()
-        self._pace.when_ready(self._peer, self._resume)
+        for follower in self._followers:
+            follower.pause()
+        self._backpressure.when_ready(self._peer, self._resume)
 
     def _resume(self) -> None:
         self._paused_at = None
-        for following in self._followings:
-            following.resume()
+        for follower in self._followers:
+            follower.resume()
+
+
+def _text(frame: Frame) -> str:
+    if frame.event:
+        return f"event: {frame.event}\ndata: {frame.data}\n\n"
+    return f"data: {frame.data}\n\n"
+
+
+def _texts(frames: Iterable[Frame]) -> list[str]:
+    return [_text(frame) for frame in frames]

@@ -1,15 +1,14 @@
 """Legacy completions: a prompt in, its continuation out.
 
-To a bot the prompt is a message like any other. What the old API could ask for beyond that is
-refused if an answer without it would mislead (`suffix`, `logprobs`, several prompts), and
-ignored otherwise. Its limit of 16 tokens, where none is asked for, is not kept: every client of
-today means none.
+To a bot the prompt is a message like any other. What the old API offers beyond that is refused if
+an answer without it would mislead (`suffix`, `logprobs`, several prompts), and ignored otherwise.
+Its default limit of 16 tokens is not kept: a client of today that sets none means none.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
@@ -24,38 +23,52 @@ from contract.messages import (
     Text,
     is_output,
 )
-from gateway.openai import fields as schema
-from gateway.openai.chunks import in_pieces
-from gateway.openai.errors import error_body, from_failed, invalid_request, missing
-from gateway.openai.request import (
-    ChatRequest,
+from gateway.dialect import Ask, Head
+from gateway.openai import fields
+from gateway.openai.chat_request import (
     continues_usage,
     includes_usage,
     model_of,
     refuse_logprobs,
     sampling,
 )
-from gateway.openai.response import CollectedChoice, Head, StreamRenderer
-from gateway.render.append_only import AppendOnly
+from gateway.openai.chat_stream import ChunkEncoder
+from gateway.openai.chunks import in_pieces
+from gateway.openai.usage import usage_of
+from gateway.problems import missing, unsupported_value
+from gateway.render.answer_text import AnswerText
 from gateway.render.body import decode, whole
-from gateway.render.file_links import Attachments
-from gateway.render.usage import UsageMeter, total
+from gateway.render.collected import CollectedChoice
+from gateway.render.usage import UsageMeter
 
 
-def parse_completion(body: bytes) -> ChatRequest:
-    """Parse a request's body. Raises ApiError (400) that names the offending field."""
-    asked, extra = decode(body, schema.Completion)
+class CompletionAsk(Ask, frozen=True):
+    """What a client of legacy completions asks for."""
+
+    include_usage: bool = False
+    """Whether a stream ends with the token counts."""
+    continuous_usage: bool = False
+    """Whether every chunk of a stream has the token counts so far."""
+    echo: str = ""
+    """What the completion begins with: the prompt, if the client wants it back."""
+
+
+def parse_completion(body: bytes) -> CompletionAsk:
+    """Parse a request's body. Raises Problem that names the offending field."""
+    asked, extra = decode(body, fields.Completion)
     prompt = _prompt(asked.prompt)
     refuse_logprobs(bool(asked.logprobs))
     if asked.suffix:
-        raise _unsupported("suffix", "a bot cannot be told what its answer shall be followed by")
-    return ChatRequest(
+        raise unsupported_value(
+            "suffix", "a bot cannot be told what its answer shall be followed by"
+        )
+    return CompletionAsk(
         model=model_of(asked.model),
         messages=(Message("user", prompt),),
         options=sampling(asked, extra),
         stream=bool(asked.stream),
+        choices=whole(asked.n, "n") or 1,
         include_usage=includes_usage(asked),
-        n=whole(asked.n, "n") or 1,
         continuous_usage=continues_usage(asked),
         echo=prompt if asked.echo else "",
     )
@@ -68,100 +81,94 @@ def _prompt(prompt: str | list[Any] | None) -> str:
         case None | []:
             raise missing("prompt")
         case [str(), *_]:
-            raise _unsupported("prompt", "one request takes one prompt; send several requests")
+            reason = "one request takes one prompt; send several requests"
+            raise unsupported_value("prompt", reason)
         case _:
-            raise _unsupported("prompt", "token ids mean nothing to a bot; send text")
+            raise unsupported_value("prompt", "token ids mean nothing to a bot; send text")
 
 
-def _unsupported(param: str, reason: str) -> Exception:
-    return invalid_request(f"Invalid '{param}': {reason}.", param, "unsupported_value")
+def completion_encoder(head: Head, ask: CompletionAsk) -> ChunkEncoder:
+    """Return what renders one answer as the chunks of legacy completions."""
+    return ChunkEncoder(
+        head,
+        [CompletionChoice(head, choice, ask.echo) for choice in range(head.choices)],
+        include_usage=ask.include_usage,
+        continuous_usage=ask.continuous_usage,
+    )
 
 
-def completion_renderer(head: Head) -> StreamRenderer:
-    """Return what renders one answer as the JSON of chunks."""
-    return StreamRenderer(head, [_StreamedChoice(head, choice) for choice in range(head.choices)])
+class CompletionChoice:
+    """Renders one choice of a stream."""
 
-
-class _StreamedChoice:
-    def __init__(self, head: Head, choice: int) -> None:
+    def __init__(self, head: Head, choice: int, echo: str) -> None:
         self._head = head
         self._opening = f'{_opening(head)}[{{"index":{choice},"logprobs":null,"text":'
-        self._echo = head.echo
-        self._text = AppendOnly()
-        self._files = Attachments()
-        self._run: list[str] = []
+        self._echo = echo
+        self._text = AnswerText()
 
-    def render(self, event: Event) -> list[str]:
-        if is_output(event) and not isinstance(event, Failed):
-            self._run.append(self._echo)
-            self._echo = ""
-        self._run.append(self._text_of(event))
-        end = self._end_of(event)
-        return [*self.end_run(), *end] if end else []
+    def begin(self) -> list[str]:
+        """Return nothing: no chunk has a role here."""
+        return []
 
-    def end_run(self) -> list[str]:
-        text = "".join(self._run)
-        self._run.clear()
-        return in_pieces(self._opening, text, ',"finish_reason":null}]}') if text else []
+    def feed(self, events: Sequence[Event]) -> list[str]:
+        """Return the chunks that the events of one record add."""
+        text = "".join([self._text_of(event) for event in events])
+        chunks = in_pieces(self._opening, text, ',"finish_reason":null}]}') if text else []
+        if events and isinstance(end := events[-1], Finished):
+            reason = quote(_legal(end.reason))
+            chunks.append(f'{self._opening}"","finish_reason":{reason}}}]}}')
+        return chunks
 
     def usage(self, fields: Mapping[str, Any]) -> str:
+        """Return the chunk that tells the token counts."""
         return f'{_opening(self._head)}[],"usage":{_json(fields)}}}'
 
     def _text_of(self, event: Event) -> str:
+        if self._echo and is_output(event) and not isinstance(event, Failed):
+            echo, self._echo = self._echo, ""
+            return echo + self._text_of(event)
         match event:
             case Text():
-                return self._files.resolve(self._text.append(event.text))
+                return self._text.append(event.text)
             case Replaced():
-                return self._files.resolve(self._text.replace(event.text))
+                return self._text.replace(event.text)
             case Refusal():
                 return event.text
             case File():
-                self._files.add(event)
+                self._text.add(event)
             case Finished() | Failed():
-                return self._files.close(self._text.sent)
+                return self._text.close()
         return ""
-
-    def _end_of(self, event: Event) -> list[str]:
-        match event:
-            case Finished():
-                reason = quote(_legal(event.reason))
-                return [f'{self._opening}"","finish_reason":{reason}}}]}}']
-            case Failed():
-                return [error_body(from_failed(event)).decode("ascii")]
-        return []
 
 
 class CompletionCollector:
-    """Collects one answer and renders it as one completion. Takes the same as StreamRenderer."""
+    """Collects one answer and renders it as one completion."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, ask: CompletionAsk) -> None:
         self._head = head
+        self._echo = ask.echo
         self._meters = [UsageMeter(head.prompt_tokens) for _ in range(head.choices)]
         self._choices = [CollectedChoice(head.job) for _ in range(head.choices)]
 
-    def feed(self, choice: int, events: Iterable[Event]) -> None:
+    def feed(self, choice: int, events: Sequence[Event]) -> None:
+        """Take the events of one record."""
         for event in events:
             self._meters[choice].observe(event)
-            self._choices[choice].collect(event)
+        self._choices[choice].feed(events)
 
     def body(self) -> bytes:
-        """Render the completion. Only a finished answer that has not failed has one."""
+        """Render the completion of an answer that has finished."""
         choices = [
             {
                 "index": index,
-                "text": self._head.echo + _text(choice),
+                "text": self._echo + choice.content() + choice.refusal,
                 "logprobs": None,
-                "finish_reason": _legal(choice.finish_reason),
+                "finish_reason": _legal(choice.finished.reason),
             }
             for index, choice in enumerate(self._choices)
         ]
-        usage = _json(total(self._meters))
+        usage = _json(usage_of(self._meters))
         return f'{_opening(self._head)}{_json(choices)},"usage":{usage}}}'.encode("ascii")
-
-
-def _text(choice: CollectedChoice) -> str:
-    message = choice.message()
-    return (message["content"] or "") + (message["refusal"] or "")
 
 
 def _legal(reason: str) -> str:

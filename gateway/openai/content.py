@@ -13,8 +13,8 @@ from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from contract.messages import MediaPart, Part, TextPart
-from gateway.openai import fields as schema
-from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
+from gateway.openai import fields
+from gateway.problems import Problem, invalid_request, invalid_value, missing, quoted
 
 MAX_MEDIA = 100
 """Images, recordings and files in all messages of one request."""
@@ -50,9 +50,9 @@ class ContentReader:
         self._media = 0
 
     def read(
-        self, content: str | list[schema.Part | None] | None, path: str
+        self, content: str | list[fields.Part | None] | None, path: str
     ) -> str | tuple[Part, ...]:
-        """Return text as a string, and anything else as parts. Raises ApiError (400).
+        """Return text as a string, and anything else as parts. Raises Problem (400).
 
         Thoughts are left out, as `reasoning_content` is: no model is told its own.
         """
@@ -67,7 +67,7 @@ class ContentReader:
         # Parts are blocks, not fragments: clients leave it to the server to keep them apart.
         return "\n".join(texts) if len(texts) == len(parts) else parts
 
-    def _part(self, part: schema.Part, path: str) -> Part:
+    def _part(self, part: fields.Part, path: str) -> Part:
         match part.type:
             case "text" | "input_text" | "output_text":
                 return TextPart(_required(part.text, f"{path}.text"))
@@ -93,9 +93,9 @@ class ContentReader:
         return media
 
 
-def _image(part: schema.Part, path: str) -> MediaPart:
+def _image(part: fields.Part, path: str) -> MediaPart:
     match part.image_url:
-        case schema.ImageUrl(url=url, detail=detail):
+        case fields.ImageUrl(url=url, detail=detail):
             place = f"{path}.image_url.url"
         case str(url):
             detail, place = part.detail, f"{path}.image_url"
@@ -108,7 +108,7 @@ def _image(part: schema.Part, path: str) -> MediaPart:
     return MediaPart(kind, url, media_type, detail=detail if detail in _DETAILS else "")
 
 
-def _audio(part: schema.Part, path: str) -> MediaPart:
+def _audio(part: fields.Part, path: str) -> MediaPart:
     audio = part.input_audio
     if audio is None:
         raise missing(f"{path}.input_audio")
@@ -122,14 +122,14 @@ def _audio(part: schema.Part, path: str) -> MediaPart:
     return MediaPart("audio", url, told or media_type)
 
 
-def _file(part: schema.Part, path: str) -> MediaPart:
+def _file(part: fields.Part, path: str) -> MediaPart:
     file = part.file
     if file is not None:
         path = f"{path}.file"
     elif part.type == "file":
         raise missing(f"{path}.file")
     else:
-        file = schema.File(part.filename, part.file_data, part.file_url, part.file_id)
+        file = fields.File(part.filename, part.file_data, part.file_url, part.file_id)
     name = "".join(filter(str.isprintable, file.filename or ""))[:_MAX_NAME]
     media_type = mimetypes.guess_type(name)[0] or _UNKNOWN_TYPE
     if file.file_data:
@@ -159,7 +159,7 @@ def _data_url(data: str, media_type: str) -> str:
 
 
 def _checked(url: str, place: str) -> tuple[str, str]:
-    """Return the URL and the media type that it tells. Raises ApiError (400)."""
+    """Return the URL and the media type that it tells. Raises Problem (400)."""
     url = url.strip()
     if url[:5].lower() == "data:":
         return _checked_data(url, place)
@@ -207,7 +207,7 @@ def _strict(data: bytes) -> bytes:
     return data + b"=" * (-len(data) % 4)
 
 
-def _no_files(place: str) -> ApiError:
+def _no_files(place: str) -> Problem:
     message = f"Invalid '{place}': this server keeps no files; send the data, or a URL."
     return invalid_request(message, place, "unsupported_value")
 

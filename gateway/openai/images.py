@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from contract.messages import Event, Failed, FailureKind, File, Message, Options
-from gateway.openai import fields as schema
-from gateway.openai.errors import from_failed, invalid_request, missing
-from gateway.openai.request import ChatRequest, model_of
-from gateway.openai.response import CollectedChoice, Head
+from contract.messages import Event, File, Message, Options
+from gateway.dialect import Ask, Head
+from gateway.openai import fields
+from gateway.openai.chat_request import model_of
+from gateway.problems import Kind, Problem, missing, unsupported_value
 from gateway.render.body import decode, whole
+from gateway.render.collected import CollectedChoice
 
 _MAX_SAID = 1_000
 """Characters of a bot's words that an error repeats."""
@@ -25,56 +26,53 @@ _SHOWN = re.compile(r"!\[[^\]]*\]\((https?://[^\s)]+)[^)]*\)")
 _LINKS = re.compile(r"\s*https?://\S+(?:\s+https?://\S+)*\s*")
 
 
-def parse_images(body: bytes) -> ChatRequest:
-    """Parse a request's body. Raises ApiError (400) that names the offending field."""
-    asked, extra = decode(body, schema.Images)
+def parse_images(body: bytes) -> Ask:
+    """Parse a request's body. Raises Problem that names the offending field."""
+    asked, extra = decode(body, fields.Images)
     if not asked.prompt:
         raise missing("prompt")
     if asked.response_format not in (None, "url"):
-        raise invalid_request(
-            "Invalid 'response_format': only url. This server passes on where Poe keeps an image,"
-            " and fetches none.",
+        raise unsupported_value(
             "response_format",
-            "unsupported_value",
+            "only url. This server passes on where Poe keeps an image, and fetches none",
         )
     if asked.stream:
-        message = "Invalid 'stream': images are not streamed here."
-        raise invalid_request(message, "stream", "unsupported_value")
+        raise unsupported_value("stream", "images are not streamed here")
     wanted = {name: getattr(asked, name) for name in _PASSED_ON}
     # "auto" is what a bot does when it is told nothing.
     told = {name: value for name, value in wanted.items() if value not in (None, "auto")}
-    return ChatRequest(
+    return Ask(
         model=model_of(asked.model),
         messages=(Message("user", asked.prompt),),
         options=Options(extra=told | extra),
-        n=whole(asked.n, "n") or 1,
+        choices=whole(asked.n, "n") or 1,
     )
 
 
 class ImagesCollector:
     """Collects one answer, a choice for each image that was asked for."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, _: Ask) -> None:
         self._created = head.created
         self._choices = [CollectedChoice(head.job) for _ in range(head.choices)]
 
-    def feed(self, choice: int, events: Iterable[Event]) -> None:
-        for event in events:
-            self._choices[choice].collect(event)
+    def feed(self, choice: int, events: Sequence[Event]) -> None:
+        """Take the events of one record."""
+        self._choices[choice].feed(events)
 
     def body(self) -> bytes:
-        """Render the URLs. Raises ApiError (502), with the bot's words, where there is none."""
+        """Render the URLs. Raises Problem, in the bot's words, where there is none."""
         urls = dict.fromkeys(url for choice in self._choices for url in _urls(choice))
         if not urls:
-            raise from_failed(self._no_image())
+            raise self._no_image()
         answer = {"created": self._created, "data": [{"url": url} for url in urls]}
         return json.dumps(answer, separators=(",", ":")).encode("ascii")
 
-    def _no_image(self) -> Failed:
+    def _no_image(self) -> Problem:
         said = "\n".join(filter(None, map(_words, self._choices))).strip()[:_MAX_SAID]
         message = f"The bot made no image. It said: {said}" if said else "The bot made no image."
         # It has answered, which costs points.
-        return Failed(FailureKind.UPSTREAM_FAILED, message, charged=True)
+        return Problem(Kind.UPSTREAM_FAILED, message, charged=True)
 
 
 def _urls(choice: CollectedChoice) -> list[str]:
@@ -90,5 +88,4 @@ def _may_be_an_image(file: File) -> bool:
 
 
 def _words(choice: CollectedChoice) -> str:
-    message = choice.message()
-    return message["refusal"] or message["content"] or ""
+    return choice.refusal or choice.content()

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from contract.messages import Tool
-from gateway.openai import fields as schema
-from gateway.openai.errors import invalid_value, missing, quoted
+from gateway.openai import fields
+from gateway.problems import invalid_value, missing, quoted
 from gateway.render.json_schemas import SchemaReader
 
 _MAX_NAME = 256
@@ -26,10 +26,10 @@ class Tools(NamedTuple):
     name: str = ""
 
 
-def tools_of(asked: schema.Chat) -> Tools:
+def tools_of(asked: fields.Chat) -> Tools:
     """Return the tools and the choice of one; `functions` are what tools were called in 2023.
 
-    Raises ApiError (400) for a choice that none of the tools can meet.
+    Raises Problem (400) for a choice that none of the tools can meet.
     """
     reader = SchemaReader()
     if asked.tools or not asked.functions:
@@ -43,7 +43,7 @@ def tools_of(asked: schema.Chat) -> Tools:
     return _chosen(tools, asked.function_call, "function_call")
 
 
-def _from_tools(tools: Sequence[schema.Tool | None], reader: SchemaReader) -> tuple[Tool, ...]:
+def _from_tools(tools: Sequence[fields.Tool | None], reader: SchemaReader) -> tuple[Tool, ...]:
     functions = []
     for i, tool in enumerate(tools):
         if tool is not None and tool.type in (None, "function"):
@@ -53,7 +53,7 @@ def _from_tools(tools: Sequence[schema.Tool | None], reader: SchemaReader) -> tu
     return tuple(functions)
 
 
-def _tool(function: schema.Function, path: str, reader: SchemaReader) -> Tool:
+def _tool(function: fields.Function, path: str, reader: SchemaReader) -> Tool:
     name = function.name
     if not 1 <= len(name) <= _MAX_NAME or not name.isprintable():
         raise invalid_value(f"{path}.name", f"no function has a name like {quoted(name)}")
@@ -62,14 +62,14 @@ def _tool(function: schema.Function, path: str, reader: SchemaReader) -> Tool:
 
 
 def _chosen(
-    tools: tuple[Tool, ...], choice: str | schema.ToolChoice | schema.Named | None, param: str
+    tools: tuple[Tool, ...], choice: str | fields.ToolChoice | fields.Named | None, param: str
 ) -> Tools:
     match choice:
         case None:
             return Tools(tools)
-        case schema.Named(name=name):
+        case fields.Named(name=name):
             return _named(tools, name, f"{param}.name")
-        case schema.ToolChoice():
+        case fields.ToolChoice():
             return _described(tools, choice, param)
         case "required" if not tools:
             raise invalid_value(param, "a tool is required, but none of the tools is a function")
@@ -79,7 +79,7 @@ def _chosen(
             raise invalid_value(param, f"{quoted(choice)} is not one of auto, none, required")
 
 
-def _described(tools: tuple[Tool, ...], choice: schema.ToolChoice, param: str) -> Tools:
+def _described(tools: tuple[Tool, ...], choice: fields.ToolChoice, param: str) -> Tools:
     if choice.type == "allowed_tools":
         return _allowed(tools, choice, param)
     if choice.type not in (None, "function"):
@@ -97,9 +97,9 @@ def _named(tools: tuple[Tool, ...], name: str, param: str) -> Tools:
     return Tools(tools, "required", name)
 
 
-def _allowed(tools: tuple[Tool, ...], choice: schema.ToolChoice, param: str) -> Tools:
+def _allowed(tools: tuple[Tool, ...], choice: fields.ToolChoice, param: str) -> Tools:
     # The Responses API has flat what chat completions put into an object.
-    allowed = choice.allowed_tools or schema.AllowedTools(choice.mode, choice.tools)
+    allowed = choice.allowed_tools or fields.AllowedTools(choice.mode, choice.tools)
     names = {tool.function.name if tool.function else tool.name for tool in allowed.tools or ()}
     tools = tuple(tool for tool in tools if tool.name in names)
     return _chosen(tools, "required" if allowed.mode == "required" else "auto", param)

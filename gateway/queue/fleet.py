@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contract.messages import Catalogue, TokenCounts, WorkerReport
-from gateway.queue.position import Standing
+from gateway.queue.position import Standing, arrival, eta, newcomer, position
 
 RATE_WINDOW = 20.0
 """Seconds over which the rate of starts is measured."""
@@ -86,6 +86,43 @@ class StartRate:
     def pace(self) -> float:
         """Starts per second between the last two looks."""
         return _pace(*self._looks[-2:]) if len(self._looks) > 1 else 0.0
+
+
+class FleetView:
+    """The last look, and what it and those before it tell of a request's wait."""
+
+    def __init__(self) -> None:
+        self.last = Fleet(at=0.0)
+        self._rate = StartRate()
+
+    def see(self, fleet: Fleet) -> None:
+        """Take in another look."""
+        self.last = fleet
+        self._rate.observe(fleet)
+
+    def newcomer(self, client: str, jobs: int, weight: float, now: float) -> int:
+        """Return the position, from 1, of the last of so many jobs if they came now.
+
+        `now` is of the monotonic clock, as in `position`.
+        """
+        return self._since(newcomer(client, jobs, weight, self.last.standings), now)
+
+    def position(self, client: str, weight: float, seq: int, place: int, now: float) -> int:
+        """Return the position of a client's `seq`-th job ever, which came as its `place`-th."""
+        standings = self.last.standings
+        if client not in standings:
+            # It came after the last look.
+            own = arrival(weight, seq - place, standings)
+            standings = {**standings, client: own}
+        return self._since(position(client, seq, standings), now)
+
+    def wait(self, position: int) -> float | None:
+        """Return the seconds until the job at this position starts; None: unknown."""
+        return eta(position, self._rate.rate(), self.last.tokens.free)
+
+    def _since(self, position: int, now: float) -> int:
+        # The queue has moved on since the look.
+        return max(1, round(position - self._rate.pace() * (now - self.last.at)))
 
 
 def _pace(first: Fleet, last: Fleet) -> float:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from contract.messages import Failed, FailureKind, Record, is_terminal
+from gateway.queue.batch import Batch
 from store.faults import RedisFault
 
 _log = logging.getLogger("gateway.queue.follower")
@@ -39,13 +40,14 @@ class Source(Protocol):
     """Where a log is read."""
 
     now: float
+    batch: Batch
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> object: ...
     def cancel(self, job: str) -> None: ...
     async def read(self, job: str, after: str) -> list[Record]: ...
 
 
-class Following:
+class Follower:
     """One job that is followed; `deliver` gets all its records, once and in order.
 
     One more record may come that is in no log, under epoch 0: that the answer is lost.
@@ -104,16 +106,17 @@ class Following:
         self.look_at = now + self._silence
 
     async def _read(self) -> bool:
-        """Read the log to its end; tell whether that was possible."""
+        """Read the log to its end; return whether that was possible."""
         try:
             self._missed = True
             while self._missed and self._is_delivering:
                 self._missed = False
                 records = await self._hub.read(self.job, self.last_id)
                 self._missed = self._missed or len(records) == PAGE
-                for record in records:
-                    if self._is_delivering:
-                        self._take_from_log(record)
+                with self._hub.batch:
+                    for record in records:
+                        if self._is_delivering:
+                            self._take_from_log(record)
         except RedisFault as fault:
             _log.warning("cannot read an answer's log: %r", fault)
         except msgspec.DecodeError as error:
@@ -155,12 +158,12 @@ class Following:
 
     @property
     def is_paused(self) -> bool:
-        """Tell whether it waits for its reader."""
+        """Whether it waits for its reader."""
         return self._paused
 
     @property
     def is_long_silent(self) -> bool:
-        """Tell whether nothing has been heard for as long as we ever wait between two looks."""
+        """Whether nothing has been heard for as long as we ever wait between two looks."""
         return self._silence >= LONGEST_SILENCE
 
     def vanish(self) -> None:

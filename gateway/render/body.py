@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from contract.lookalikes import lookalike
-from gateway.openai.errors import ApiError, invalid_request, invalid_value, missing, quoted
+from gateway.problems import Problem, invalid_request, invalid_value, missing, quoted
 from gateway.render.value_count import refuse_too_many_values
 
 MAX_EXTRA = 64
@@ -45,7 +45,7 @@ _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "bo
 def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
     """Return the fields that `kind` has, and all others that are not null.
 
-    Raises ApiError, with status 400 and the offending field in `param`, for whatever is not
+    Raises Problem, with status 400 and the offending field in `param`, for whatever is not
     JSON in UTF-8 or not of the right types. The body's size is for the caller to bound.
     """
     refuse_too_many_values(body)
@@ -69,7 +69,7 @@ def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
 def utf8(body: bytes) -> bytes:
     """Return the body without its byte order mark, and without halves of surrogate pairs.
 
-    Raises ApiError (400) for a body that is empty, or no UTF-8.
+    Raises Problem (400) for a body that is empty, or no UTF-8.
     """
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _not_json("it is UTF-16; send UTF-8")
@@ -84,7 +84,7 @@ def utf8(body: bytes) -> bytes:
 
 
 def bounded(value: Any, path: str) -> Any:
-    """Return the value, if it can be passed on. Raises ApiError (400) that names the path."""
+    """Return the value, if it can be passed on. Raises Problem (400) that names the path."""
     level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _within(outer)]
@@ -102,7 +102,7 @@ def bounded(value: Any, path: str) -> Any:
 def whole(value: float | None, path: str) -> int | None:
     """Return a whole number of at most 64 bits, however it is written: 1, 1.0 or 1e0.
 
-    Raises ApiError (400) for any other.
+    Raises Problem (400) for any other.
     """
     if value is None:
         return None
@@ -129,7 +129,7 @@ def _without_surrogates(body: bytes, error: UnicodeDecodeError) -> bytes:
     return utf16.decode("utf-16-le", "replace").encode()
 
 
-def _not_json(reason: str) -> ApiError:
+def _not_json(reason: str) -> Problem:
     return invalid_request(f"We could not parse the JSON body of your request: {reason}.")
 
 
@@ -192,7 +192,7 @@ def _within(outer: Any) -> list[Any]:
     return [value for value in values if isinstance(value, dict | list)]
 
 
-def _wrongly_typed(problem: str) -> ApiError:
+def _wrongly_typed(problem: str) -> Problem:
     """Turn msgspec's words into OpenAI's: its place into a param, Python's types into JSON's."""
     place = _PLACE.search(problem)
     param = place[1].replace("[...]", "") if place else None

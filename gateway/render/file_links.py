@@ -30,7 +30,7 @@ def _target(file: File) -> str:
     return f"({file.url.translate(_URL_ESCAPES)})"
 
 
-class Attachments:
+class FileLinks:
     """The files of one answer, and which of them its text has shown."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from contract.schemas import check_schema
-from gateway.openai.errors import invalid_value
+from gateway.problems import invalid_value
 from gateway.render.body import bounded
 from gateway.render.schema_nulls import without_nulls
 
@@ -31,7 +31,7 @@ class SchemaReader:
         self._bytes = 0
 
     def read(self, schema: dict[str, Any] | None, path: str) -> dict[str, Any] | None:
-        """Return the schema. Raises ApiError (400), which names the path, if it is none."""
+        """Return the schema. Raises Problem (400), which names the path, if it is none."""
         if schema is None:
             return None
         try:

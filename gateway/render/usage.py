@@ -1,13 +1,14 @@
-"""Token counts of a conversation and of an answer, guessed where the upstream tells none.
+"""Token counts of a conversation and of an answer, estimated where the upstream tells none.
 
 An image counts the same whatever it shows: what OpenAI's guide gives for one of 1024 by 1024
-pixels, or for any at low detail. Nobody here knows its size, nor how long another file is, which
-counts the same.
+pixels, or for any at low detail. Its size is not known here, nor is the length of any other file,
+which counts the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,15 +35,19 @@ _PER_IMAGE_AT_LOW_DETAIL = 85
 
 
 class UsageMeter:
-    """Counts one answer: as the upstream says if it says so, else by estimate."""
+    """Counts one choice: as the upstream says if it says so, else by estimate.
 
-    def __init__(self, prompt_tokens: int) -> None:
+    `prompt_tokens` is asked for only if the upstream tells nothing.
+    """
+
+    def __init__(self, prompt_tokens: Callable[[], int]) -> None:
         self._prompt_tokens = prompt_tokens
         self._answer = TokenCounter()
         self._beside = TokenCounter()
         self._told: Usage | None = None
 
     def observe(self, event: Event) -> None:
+        """Count one event."""
         match event:
             case Text():
                 self._answer.add(event.text)
@@ -59,8 +64,10 @@ class UsageMeter:
 
     @property
     def usage(self) -> Usage:
-        completion_tokens = self._answer.tokens + self._beside.tokens
-        return self._told or Usage(self._prompt_tokens, completion_tokens)
+        """The counts so far."""
+        if self._told is not None:
+            return self._told
+        return Usage(self._prompt_tokens(), self._answer.tokens + self._beside.tokens)
 
     @property
     def is_estimated(self) -> bool:
@@ -68,22 +75,26 @@ class UsageMeter:
         return self._told is None
 
 
-def total(meters: Sequence[UsageMeter]) -> dict[str, int | bool]:
-    """OpenAI's usage object for all choices of an answer, which have one prompt in common."""
-    prompt = meters[0].usage.prompt_tokens
-    completion = sum(meter.usage.completion_tokens for meter in meters)
-    fields: dict[str, int | bool] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
-    if any(meter.is_estimated for meter in meters):
-        fields["estimated"] = True
-    return fields
+class Total(NamedTuple):
+    """The token counts of an answer."""
+
+    prompt: int
+    completion: int
+    is_estimated: bool
+
+
+def total(meters: Sequence[UsageMeter]) -> Total:
+    """Add up the choices of an answer, which have one prompt in common."""
+    usages = [meter.usage for meter in meters]
+    return Total(
+        usages[0].prompt_tokens,
+        sum(usage.completion_tokens for usage in usages),
+        any(meter.is_estimated for meter in meters),
+    )
 
 
 def estimate_prompt(messages: Iterable[Message], tools: Iterable[Tool] = ()) -> int:
-    """Guess how many tokens a conversation is, its framing, files and tools included."""
+    """Estimate how many tokens a conversation is, its framing, files and tools included."""
     counter = TokenCounter()
     beside = _ANSWER_START
     for message in messages:

@@ -31,12 +31,14 @@ from contract.messages import (
 )
 from gateway.auth import authenticate, key_of
 from gateway.config import access_token, gateway_config
-from gateway.openai.errors import ApiError, error_body, error_headers
-from gateway.openai.request import parse_chat
-from gateway.openai.response import AnswerCollector, Head, StreamRenderer
+from gateway.openai.chat_request import parse_chat
+from gateway.openai.errors import body as error_body
+from gateway.openai.errors import headers as error_headers
+from gateway.problems import Problem
 from gateway.render.usage import estimate_prompt
 from poe2gpt.flags import parse
 from poe2gpt.settings import settings
+from tests.support.openai_answers import chat_collector, chat_renderer, status_of
 from worker.bot.reader import BotReader
 from worker.bot.request import query_of
 from worker.config import worker_config
@@ -132,7 +134,7 @@ def request(data: bytes) -> None:
     """A body is refused with OpenAI's 400, or is a job that a worker can read and send to Poe."""
     try:
         asked = parse_chat(data)
-    except ApiError as error:
+    except Problem as error:
         _assert_proper(error)
         return
     assert estimate_prompt(asked.messages) > 0
@@ -162,8 +164,8 @@ def key(data: bytes) -> None:
     given = key_of(headers[0], *headers[1:])
     try:
         found = authenticate(given, [token], 0.0)
-    except ApiError as error:
-        assert error.status == 401
+    except Problem as error:
+        assert status_of(error) == 401
         _assert_proper(error)
         assert CANARY not in str(error)
     else:
@@ -211,8 +213,7 @@ def _relay(events: list[Event]) -> None:
     record = Record("job", 1, 1, tuple(events))
     assert _crossed(record, Record) == record
 
-    head = Head("job", 1, "model", 3, include_usage=True)
-    renderer = StreamRenderer(head)
+    renderer = chat_renderer(3, include_usage=True)
     chunks = [chunk for event in events for chunk in renderer.feed(0, [event])]
     assert renderer.finished
     for chunk in chunks:
@@ -222,7 +223,7 @@ def _relay(events: list[Event]) -> None:
         json.loads(chunk, parse_constant=_no_json)
     assert ("[DONE]" in renderer.ending()) is isinstance(last, Finished)
 
-    collector = AnswerCollector(head)
+    collector = chat_collector(3)
     collector.feed(0, events)
     if isinstance(last, Finished):
         json.loads(collector.body(), parse_constant=_no_json)
@@ -253,8 +254,8 @@ def _keys_of_canaries(value: object, key: str) -> Iterator[str]:
         yield key
 
 
-def _assert_proper(error: ApiError) -> None:
-    assert 400 <= error.status < 500
+def _assert_proper(error: Problem) -> None:
+    assert 400 <= status_of(error) < 500
     fields = json.loads(error_body(error))["error"]
     assert fields.keys() == {"message", "type", "param", "code"}
     assert isinstance(fields["message"], str)

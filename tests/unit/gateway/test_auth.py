@@ -7,7 +7,8 @@ import pytest
 
 from gateway.auth import OPEN, authenticate, key_of
 from gateway.config import AccessToken, access_token
-from gateway.openai.errors import ApiError
+from gateway.problems import Problem
+from tests.support.openai_answers import code_of, status_of
 
 NOW = 1_000.0
 ANNE = access_token("sk-anne", "Anne")
@@ -43,10 +44,10 @@ def test_a_key_tells_whose_it_is(key: str, who: AccessToken) -> None:
     ],
 )
 def test_any_other_key_is_refused_and_not_repeated(key: str) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(Problem) as refused:
         authenticate(key, TOKENS, NOW)
 
-    assert (refused.value.status, refused.value.code) == (401, "invalid_api_key")
+    assert (status_of(refused.value), code_of(refused.value)) == (401, "invalid_api_key")
     assert not key.strip() or key not in refused.value.message
 
 

@@ -5,7 +5,9 @@ from openai.types import Model as OpenAIModel
 
 from contract.messages import Catalogue, Model
 from gateway.models import ModelTable
-from gateway.openai.errors import ApiError
+from gateway.openai.models import listing, one
+from gateway.problems import Problem
+from tests.support.openai_answers import code_of, status_of
 from tests.support.openai_schema import LIST_MODELS, assert_is
 
 START = 1_700_000_000
@@ -51,16 +53,16 @@ def test_an_alias_comes_before_the_catalogue() -> None:
     shadowing = ModelTable({"fal/FLUX": "other"}, True, CATALOGUE, START)
 
     assert shadowing.resolve("fal/flux") == "other"
-    assert ids(shadowing.listing()) == ["fal/FLUX", "muse-spark-1-1"]
+    assert ids(listing(shadowing, ())) == ["fal/FLUX", "muse-spark-1-1"]
 
 
 def test_only_aliases_if_only_those_are_allowed() -> None:
     closed = table(allow_any=False)
 
     assert closed.resolve("FAST") == "some-community-bot"
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Problem) as caught:
         closed.resolve("muse-spark-1-1")
-    assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+    assert (status_of(caught.value), code_of(caught.value)) == (404, "model_not_found")
     assert caught.value.param == "model"
 
 
@@ -75,7 +77,7 @@ def test_only_aliases_if_only_those_are_allowed() -> None:
     ids=["near one", "near another", "near none", "absurd"],
 )
 def test_an_unknown_name_is_told_the_nearest(name: str, hint: str) -> None:
-    with pytest.raises(ApiError, match=r"does not exist\.") as caught:
+    with pytest.raises(Problem, match=r"does not exist\.") as caught:
         table(allow_any=False).resolve(name)
 
     assert caught.value.message.endswith(hint)
@@ -83,7 +85,7 @@ def test_an_unknown_name_is_told_the_nearest(name: str, hint: str) -> None:
 
 
 def test_the_listing_is_written_byte_for_byte() -> None:
-    assert table().listing() == (
+    assert listing(table(), ()) == (
         b'{"object":"list","data":['
         b'{"id":"gpt-4o","object":"model","created":1780000000,"owned_by":"Meta"'
         b',"display_name":"Muse-Spark-1.1","context_length":128000,"max_output_tokens":32000'
@@ -98,22 +100,22 @@ def test_the_listing_is_written_byte_for_byte() -> None:
 
 
 def test_a_closed_table_lists_aliases_only() -> None:
-    listed = json.loads(table(allow_any=False).listing())["data"]
+    listed = json.loads(listing(table(allow_any=False), ()))["data"]
 
     assert [entry["id"] for entry in listed] == ["gpt-4o", "Fast"]
 
 
 def test_each_model_is_what_openais_client_expects() -> None:
-    listed = json.loads(table().listing())["data"]
+    listed = json.loads(listing(table(), ()))["data"]
 
-    assert_is(json.loads(table().listing()), LIST_MODELS)
+    assert_is(json.loads(listing(table(), ())), LIST_MODELS)
     for entry in listed:
         OpenAIModel.model_validate(entry, strict=True)
-        assert json.loads(table().one(entry["id"])) == entry
+        assert json.loads(one(table(), (), entry["id"])) == entry
 
 
 def test_one_model_is_found_by_its_display_name() -> None:
-    assert json.loads(table().one("Muse-Spark-1.1"))["id"] == "muse-spark-1-1"
+    assert json.loads(one(table(), (), "Muse-Spark-1.1"))["id"] == "muse-spark-1-1"
 
 
 def ids(listing: bytes) -> list[str]:
@@ -135,10 +137,10 @@ def test_a_client_that_may_use_some_models_sees_those(
 ) -> None:
     models = table()
 
-    assert ids(models.listing(allowed)) == listed
-    assert models.listing(allowed) is models.listing(allowed)
+    assert ids(listing(models, allowed)) == listed
+    assert listing(models, allowed) is listing(models, allowed)
     for name in listed:
-        assert json.loads(models.one(name, allowed))["id"] == name
+        assert json.loads(one(models, allowed, name))["id"] == name
         models.resolve(name, allowed)
 
 
@@ -147,32 +149,32 @@ def test_a_client_that_may_use_some_models_gets_no_other(name: str) -> None:
     models, allowed = table(), ("Muse-Spark-1.1",)
 
     assert models.resolve("muse-spark-1-1", allowed) == "muse-spark-1-1"
-    for refused in (models.resolve, models.one):
-        with pytest.raises(ApiError, match="not available to this API key") as caught:
+    for refused in (models.resolve, models.entry):
+        with pytest.raises(Problem, match="not available to this API key") as caught:
             refused(name, allowed)
-        assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+        assert (status_of(caught.value), code_of(caught.value)) == (404, "model_not_found")
 
 
 def test_what_a_client_may_use_opens_no_closed_table() -> None:
     closed = table(allow_any=False)
 
-    assert ids(closed.listing(("fast", "fal/flux"))) == ["Fast"]
-    for refused in (closed.resolve, closed.one):
-        with pytest.raises(ApiError):
+    assert ids(listing(closed, ("fast", "fal/flux"))) == ["Fast"]
+    for refused in (closed.resolve, closed.entry):
+        with pytest.raises(Problem):
             refused("fal/flux", ("fal/flux",))
 
 
 @pytest.mark.parametrize("allow_any", [True, False])
 def test_a_model_that_is_not_listed_is_a_404(allow_any: bool) -> None:
-    with pytest.raises(ApiError) as caught:
-        table(allow_any).one("My-Own-Bot")
+    with pytest.raises(Problem) as caught:
+        table(allow_any).entry("My-Own-Bot")
 
-    assert caught.value.status == 404
+    assert status_of(caught.value) == 404
 
 
 def test_a_closed_table_hides_the_catalogue_one_by_one_too() -> None:
-    with pytest.raises(ApiError):
-        ModelTable({MUSE.id: "x"}, False, CATALOGUE, START).one("Muse-Spark-1.1")
+    with pytest.raises(Problem):
+        ModelTable({MUSE.id: "x"}, False, CATALOGUE, START).entry("Muse-Spark-1.1")
 
 
 @pytest.mark.parametrize(

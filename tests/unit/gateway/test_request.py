@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.http import BODY_TIMEOUT, LINGER, ProtocolClosed, Request
-from gateway.openai.errors import ApiError, internal_error, unknown_route
+from gateway.problems import Problem
+from tests.support.openai_answers import status_of
 
 LIMIT = 1_000
 
@@ -23,6 +24,9 @@ class Transport:
     def send_bytes(self, data: bytes) -> None:
         if self._client.left:
             raise ProtocolClosed
+        if self._client.fault:
+            raise self._client.fault
+        self._client.writes += 1
         self._client.body += data
 
     def __del__(self) -> None:
@@ -36,7 +40,10 @@ class Client:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = b""
+        self.writes = 0
         self.left = False
+        self.fault: Exception | None = None
+        """What a write raises."""
         self.ended = False
         self._pieces = pieces
 
@@ -131,10 +138,10 @@ async def test_a_body_beyond_its_limit_is_refused(
 ) -> None:
     request = request_of(Client(sending(*pieces)), headers)
 
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(Problem) as refused:
         await request.body(LIMIT)
 
-    assert refused.value.status == 413
+    assert status_of(refused.value) == 413
 
 
 @pytest.mark.parametrize(
@@ -156,7 +163,7 @@ async def test_what_is_read_of_a_body_that_is_too_large(headers: dict[str, str],
 
     request = request_of(Client(pieces), headers)
 
-    with pytest.raises(ApiError):
+    with pytest.raises(Problem):
         await request.body(LIMIT)
 
     assert len(sent) == read
@@ -177,9 +184,9 @@ async def test_who_is_cut_off_is_told_not_to_use_the_connection_again(
     client = Client(sending(*pieces))
     request = request_of(client, headers)
 
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(Problem) as refused:
         await request.body(LIMIT)
-    request.respond_error(refused.value)
+    request.respond(status_of(refused.value), b"{}")
 
     assert client.status == 413
     assert (client.headers.get("connection") == "close") is cut_off
@@ -207,11 +214,11 @@ class _Hasty(selectors.SelectSelector):
         return super().select(0)
 
 
-def in_no_time(story: Coroutine[Any, Any, None]) -> float:
-    """Run `story` without its waits, and return how many seconds they would have taken."""
+def in_no_time(steps: Coroutine[Any, Any, None]) -> float:
+    """Run `steps` without its waits, and return how many seconds they would have taken."""
     with asyncio.Runner(loop_factory=HastyLoop) as runner:
         loop = runner.get_loop()
-        runner.run(story)
+        runner.run(steps)
         assert isinstance(loop, HastyLoop)
         return loop.skipped
 
@@ -222,50 +229,25 @@ def test_a_body_that_drips_is_given_up_after_a_minute() -> None:
             await asyncio.sleep(1)
             yield b"a"
 
-    async def story() -> None:
-        with pytest.raises(ApiError) as refused:
+    async def steps() -> None:
+        with pytest.raises(Problem) as refused:
             await request_of(Client(dripping)).body(LIMIT)
-        assert refused.value.status == 408
+        assert status_of(refused.value) == 408
 
-    assert in_no_time(story()) == pytest.approx(BODY_TIMEOUT, abs=1)
+    assert in_no_time(steps()) == pytest.approx(BODY_TIMEOUT, abs=1)
 
 
-def test_an_error_before_a_stream_is_an_answer_of_its_own() -> None:
+def test_every_answer_has_an_id_and_may_be_read_by_web_pages() -> None:
     client = Client()
     request = request_of(client, {"x-request-id": "r-1"})
+    request.exposed = ("retry-after",)
 
-    request.respond_error(unknown_route("GET", "/x"))
+    request.respond(404, b"{}")
 
     assert client.status == request.status == 404
     assert client.headers["x-request-id"] == "r-1"
     assert client.headers["access-control-allow-origin"] == "*"
-    assert b"unknown_url" in client.body
-
-
-def test_an_error_within_a_stream_is_its_last_event() -> None:
-    client = Client()
-    request = request_of(client)
-    request.stream().write(b"data: 1\n\n")
-
-    request.respond_error(internal_error())
-    request.close()
-
-    assert client.status == 200
-    assert client.body.startswith(b'data: 1\n\ndata: {"error":{')
-    assert client.body.endswith(b"}\n\n")
-    assert client.ended
-
-
-def test_an_error_for_a_client_that_has_left_a_stream_is_nothing() -> None:
-    client = Client()
-    request = request_of(client)
-    request.stream()
-    client.left = True
-
-    request.respond_error(internal_error())
-    request.close()
-
-    assert client.body == b""
+    assert client.headers["access-control-expose-headers"] == "x-request-id, retry-after"
 
 
 def test_a_closed_sink_takes_nothing_and_holds_nothing() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from gateway.http import model_in, route_of
-from gateway.openai.errors import unknown_route
+from gateway.app import DIALECTS
+from gateway.openai import errors
+from gateway.problems import unknown_path
+from gateway.routes import Routes, route_of
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,14 @@ def test_a_path_leads_to_a_route(path: str, route: str) -> None:
     ],
 )
 def test_a_models_path_names_the_model(path: str, model: str | None) -> None:
-    assert model_in(route_of(path)) == model
+    routes: Routes[str] = Routes(DIALECTS)
+    routes.add("GET", "/models", "list")
+    routes.add("GET", "/models/", "one")
+
+    route, rest = routes.find(route_of(path))
+
+    assert (rest or None) == model
+    assert model is None or (route is not None and route.handlers == {"GET": "one"})
 
 
 CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completions."
@@ -89,4 +100,4 @@ CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completi
     ],
 )
 def test_an_unknown_path_is_answered_with_what_is_wrong_about_it(path: str, advice: str) -> None:
-    assert str(unknown_route("POST", path)).endswith(advice)
+    assert json.loads(errors.body(unknown_path("POST", path)))["error"]["message"].endswith(advice)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.openai.errors import ApiError
+from gateway.problems import Problem
 from gateway.uploads import BODIES_OF_ALL, BODIES_OF_ONE, Uploads
+from tests.support.openai_answers import status_of
 
 LARGEST = 100
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
 
 def refused(uploads: Uploads, address: str, size: int) -> int:
-    with uploads.upload(address) as upload, pytest.raises(ApiError) as error:
+    with uploads.upload(address) as upload, pytest.raises(Problem) as error:
         upload.add(size)
-    return error.value.status
+    return status_of(error.value)
 
 
 def test_an_address_has_room_for_some_of_the_largest_bodies_and_no_more() -> None:

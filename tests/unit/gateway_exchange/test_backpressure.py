@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.exchange.backpressure import BEHIND, Pace
+from gateway.exchange.backpressure import BEHIND, Backpressure
 from gateway.exchange.sock_diag import unread
 from tests.support.deployment import eventually
 
@@ -47,7 +47,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
 
 
 def test_a_client_that_reads_nothing_is_behind(connection: Connection) -> None:
-    pace = Pace(connection.port)
+    pace = Backpressure(connection.port)
     before = pace.is_behind(connection.peer)
 
     connection.fill()
@@ -66,7 +66,7 @@ def test_only_connections_of_the_port_are_looked_at(connection: Connection) -> N
 
 
 async def test_who_has_caught_up_is_called_back(connection: Connection) -> None:
-    pace = Pace(connection.port)
+    pace = Backpressure(connection.port)
     connection.fill()
     called = asyncio.Event()
 
@@ -83,7 +83,7 @@ async def test_who_has_caught_up_is_called_back(connection: Connection) -> None:
 async def test_a_client_that_is_gone_does_not_keep_its_stream_paused(
     connection: Connection,
 ) -> None:
-    pace = Pace(connection.port)
+    pace = Backpressure(connection.port)
     connection.fill()
     called = asyncio.Event()
 

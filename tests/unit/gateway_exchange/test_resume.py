@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Record
-from gateway.exchange.resume import START, Cursor, idempotency_key, places
-from gateway.openai.errors import ApiError
+from gateway.exchange.idempotency import idempotency_key
+from gateway.exchange.resume import START, Cursor, places
+from gateway.problems import Problem
+from tests.support.openai_answers import code_of, status_of
 
 Log = list[tuple[int, Record, int]]
 """Records of some choice, each with the number of its chunks."""
@@ -64,11 +66,11 @@ def test_the_id_of_a_record_s_last_chunk_is_the_id_of_its_record() -> None:
     "event_id", ["", "1", "1-", "-1", "1-2-3", "1-2,3-4", "1_0-2", "x", "1-2.", "9" * 99 + "-1"]
 )
 def test_an_id_that_none_of_our_chunks_had_is_refused(event_id: str) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(Problem) as refused:
         places(event_id, 1)
 
-    assert refused.value.status == 400
-    assert refused.value.code == "invalid_event_id"
+    assert status_of(refused.value) == 400
+    assert code_of(refused.value) == "invalid_event_id"
 
 
 def test_the_start_needs_no_place_for_each_choice() -> None:
@@ -77,10 +79,10 @@ def test_the_start_needs_no_place_for_each_choice() -> None:
 
 @pytest.mark.parametrize("given_key", ["k" * 256, "schlüssel", "a\x00b"])
 def test_a_key_that_no_header_should_hold_is_refused(given_key: str) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(Problem) as refused:
         idempotency_key(given_key)
 
-    assert refused.value.status == 400
+    assert status_of(refused.value) == 400
 
 
 def test_a_key_is_not_told_by_its_name() -> None:

@@ -1,42 +1,83 @@
-"""One stream to its client, and what becomes of it when its rendering fails."""
+"""One stream to its client: what is written when, and what becomes of it when rendering fails."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import pytest
 
-from contract.messages import Event, Record, Text
+from contract.messages import Event, Failed, FailureKind, Finished, Record, Text
+from gateway.dialect import Encoder, Frame
 from gateway.exchange.answer import Answer
-from gateway.exchange.backpressure import Pace
+from gateway.exchange.backpressure import Backpressure
+from gateway.exchange.resume import START, Cursor
 from gateway.exchange.stream import Stream
-from gateway.openai.errors import internal_error
-from gateway.openai.response import Head, StreamRenderer
+from gateway.http import Request
+from gateway.openai.chat_request import ChatAsk
+from gateway.openai.chat_stream import chat_encoder
+from gateway.openai.dialect import OPENAI
+from gateway.problems import Problem, internal_error, problem_of
+from gateway.queue.batch import Batch
+from tests.support.openai_answers import head
 from tests.unit.gateway.test_request import Client, request_of
 
 
-class Faulty(StreamRenderer):
-    """Renders one word, and no more."""
+class Faulty:
+    """Renders all but one word."""
 
-    def feed(self, choice: int, events: Collection[Event]) -> list[str]:  # type: ignore[override]
+    def __init__(self) -> None:
+        self._encoder = chat_encoder(head(), ChatAsk("m", ()))
+
+    def begin(self) -> list[Frame]:
+        return self._encoder.begin()
+
+    def feed(self, choice: int, events: Sequence[Event]) -> list[Frame]:
         if Text("two") in events:
             raise ArithmeticError("a fault of ours")
-        return super().feed(choice, events)
+        return self._encoder.feed(choice, events)
+
+    def end(self, problem: Problem | None) -> list[Frame]:
+        return self._encoder.end(problem)
+
+
+def streaming(
+    request: Request,
+    answer: Answer,
+    encoder: Encoder | None = None,
+    batch: Batch | None = None,
+    cursor: Cursor | None = None,
+) -> Stream:
+    stream = Stream(
+        request,
+        answer,
+        OPENAI,
+        encoder or chat_encoder(head(choices=answer.choices), ChatAsk("m", ())),
+        followers=[],
+        backpressure=Backpressure(1),
+        batch=batch or Batch(),
+        problem_of=problem_of,
+        cursor=cursor,
+    )
+    answer.flow_to(stream.write)
+    return stream
+
+
+def record(seq: int, *events: Event) -> Record:
+    return Record("j", 1, seq, events)
 
 
 async def test_a_stream_that_fails_by_our_own_fault_ends_in_an_error() -> None:
     client, answer = Client(), Answer()
     request = request_of(client)
-    stream = Stream(request, answer, Faulty(Head("j", 1, "Test", 3)), [], Pace(1))
-    answer.flow_to(stream.write)
+    stream = streaming(request, answer, Faulty())
 
     for seq, word in enumerate(("one", "two", "three"), 1):
-        answer.take(0, Record("j", 1, seq, (Text(word),)))
+        answer.take(0, record(seq, Text(word)))
     with pytest.raises(ArithmeticError):
         await answer.over()
-    # As the app does, once the exchange is over.
+    # As the exchange and the app do then.
+    stream.fail(internal_error())
     stream.stop()
-    request.respond_error(internal_error())
     request.close()
 
     *_, said, error, rest = client.body.split(b"\n\n")
@@ -44,3 +85,70 @@ async def test_a_stream_that_fails_by_our_own_fault_ends_in_an_error() -> None:
     assert error.startswith(b'data: {"error":{')
     assert rest == b""
     assert client.ended
+
+
+async def test_an_error_for_a_client_that_has_left_is_nothing() -> None:
+    client, answer = Client(), Answer()
+    stream = streaming(request_of(client), answer)
+    client.left = True
+
+    stream.fail(internal_error())
+
+    assert client.body == b""
+    assert answer.client_left
+
+
+async def test_what_one_frame_brings_is_one_write() -> None:
+    client, answer, batch = Client(), Answer(2), Batch()
+    streaming(request_of(client), answer, batch=batch)
+
+    with batch:
+        for choice in range(2):
+            answer.take(choice, record(1, Text("a")))
+            answer.take(choice, record(2, Text("b")))
+            before_the_end = client.writes
+
+    assert before_the_end == 0
+    assert client.writes == 1
+    assert client.body.count(b'"content":"b"') == 2
+
+
+async def test_a_fault_at_the_end_of_a_batch_ends_its_own_stream_only() -> None:
+    batch = Batch()
+    broken, whole = Client(), Client()
+    broken.fault = ArithmeticError("a fault of ours")
+    answers = Answer(), Answer()
+    for client, answer in zip((broken, whole), answers, strict=True):
+        streaming(request_of(client), answer, batch=batch)
+
+    with batch:
+        for answer in answers:
+            answer.take(0, record(1, Text("a")))
+
+    with pytest.raises(ArithmeticError):
+        await answers[0].over()
+    assert b'"content":"a"' in whole.body
+
+
+async def test_a_failure_of_a_resumable_answer_can_be_resumed_behind() -> None:
+    client, answer = Client(), Answer()
+    streaming(request_of(client), answer, cursor=Cursor([START]))
+
+    answer.take(0, record(1, Text("a")))
+    answer.take(0, record(2, Failed(FailureKind.INTERRUPTED, "cut")))
+
+    *_, error, rest = client.body.split(b"\n\n")
+    assert error.startswith(b'data: {"error":{')
+    assert error.endswith(b'"event_id":"1-2"}')
+    assert rest == b""
+
+
+async def test_what_closes_a_stream_has_no_place_in_its_log() -> None:
+    client, answer = Client(), Answer()
+    streaming(request_of(client), answer, cursor=Cursor([START]))
+
+    answer.take(0, record(1, Text("a"), Finished()))
+
+    *_, finish, done, rest = client.body.split(b"\n\n")
+    assert b'"event_id":"1-1"' in finish
+    assert (done, rest) == (b"data: [DONE]", b"")

@@ -25,10 +25,10 @@ from contract.messages import (
     Text,
     Usage,
 )
-from gateway.openai.completions import CompletionCollector, completion_renderer, parse_completion
-from gateway.openai.errors import ApiError
-from gateway.openai.request import ChatRequest
-from gateway.openai.response import DONE, Head
+from gateway.openai.chat_stream import DONE
+from gateway.openai.completions import CompletionAsk, parse_completion
+from gateway.problems import Problem
+from tests.support.openai_answers import completion_collector, completion_renderer, status_of
 from tests.support.openai_schema import COMPLETION, COMPLETION_CHUNK, ERROR, assert_is
 
 BEGUN = Started("w", 1, "bot")
@@ -39,13 +39,13 @@ def asking(**fields: Any) -> bytes:
     return json.dumps({"model": "m", "prompt": "Once"} | fields).encode()
 
 
-def head(**more: Any) -> Head:
-    return Head(job="j1", created=1_700_000_000, model="m", prompt_tokens=7, **more)
+def head(**more: Any) -> dict[str, Any]:
+    return {"job": "j1", **more}
 
 
-def streamed(head: Head, *fed: tuple[int, Iterable[Event]]) -> list[dict[str, Any]]:
+def streamed(head: dict[str, Any], *fed: tuple[int, Iterable[Event]]) -> list[dict[str, Any]]:
     """The chunks of a whole stream, each of OpenAI's shape; the last ends in [DONE]."""
-    renderer = completion_renderer(head)
+    renderer = completion_renderer(**head)
     payloads = [chunk for choice, events in fed for chunk in renderer.feed(choice, events)]
     assert renderer.finished
     ending = renderer.ending()
@@ -61,8 +61,8 @@ def text_of(chunks: list[dict[str, Any]], choice: int = 0) -> str:
     return "".join(c["text"] for c in choices)
 
 
-def collected(head: Head, *fed: tuple[int, Iterable[Event]]) -> dict[str, Any]:
-    collector = CompletionCollector(head)
+def collected(head: dict[str, Any], *fed: tuple[int, Iterable[Event]]) -> dict[str, Any]:
+    collector = completion_collector(**head)
     for choice, events in fed:
         collector.feed(choice, events)
     answer: dict[str, Any] = json.loads(collector.body())
@@ -72,7 +72,7 @@ def collected(head: Head, *fed: tuple[int, Iterable[Event]]) -> dict[str, Any]:
 
 
 def test_a_prompt_is_a_message() -> None:
-    assert parse_completion(asking()) == ChatRequest("m", (Message("user", "Once"),))
+    assert parse_completion(asking()) == CompletionAsk("m", (Message("user", "Once"),))
     assert parse_completion(asking(prompt=["Once"])) == parse_completion(asking())
 
 
@@ -91,13 +91,13 @@ def test_all_that_is_honoured() -> None:
 
     asked = parse_completion(body)
 
-    assert asked == ChatRequest(
+    assert asked == CompletionAsk(
         "m",
         (Message("user", "Once"),),
         Options(0.1, ("\n",), top_p=0.5, max_tokens=16, extra={"thinking_budget": 5}),
         stream=True,
+        choices=2,
         include_usage=True,
-        n=2,
         continuous_usage=True,
         echo="Once",
     )
@@ -133,10 +133,10 @@ def test_what_cannot_be_honoured_is_ignored(fields: dict[str, Any]) -> None:
     ],
 )
 def test_a_mistake_is_a_400_that_names_its_place(fields: dict[str, Any], param: str) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Problem) as caught:
         parse_completion(asking(**fields))
 
-    assert (caught.value.status, caught.value.param) == (400, param)
+    assert (status_of(caught.value), caught.value.param) == (400, param)
 
 
 ANSWER: list[Event] = [BEGUN, Text("upon "), Text("a time"), Finished()]
@@ -202,7 +202,7 @@ def test_choices_come_in_any_order_and_the_last_ends_the_stream() -> None:
         (0, [Text("after the end")]),
         (1, [Text("c"), Usage(10, 2), Finished("length")]),
     ]
-    renderer = completion_renderer(head(choices=2))
+    renderer = completion_renderer(**head(choices=2))
     for choice, events in fed[:-1]:
         renderer.feed(choice, events)
     assert not renderer.finished
@@ -227,7 +227,7 @@ def test_every_chunk_has_the_token_counts_if_asked() -> None:
 
 
 def test_a_failure_ends_the_stream_and_looks_like_one() -> None:
-    renderer = completion_renderer(head(choices=2, continuous_usage=True))
+    renderer = completion_renderer(**head(choices=2, continuous_usage=True))
 
     chunks = renderer.feed(0, [Text("a"), Failed(FailureKind.UPSTREAM_FAILED, "gone")])
 
@@ -239,7 +239,7 @@ def test_a_failure_ends_the_stream_and_looks_like_one() -> None:
 
 
 def test_no_chunk_is_longer_than_readers_bear() -> None:
-    chunks = completion_renderer(head()).feed(0, [Text("😀" * 20_000)])
+    chunks = completion_renderer(**head()).feed(0, [Text("😀" * 20_000)])
 
     assert len(chunks) > 1
     assert all(len(chunk) < 64 * 1024 and chunk.isascii() for chunk in chunks)

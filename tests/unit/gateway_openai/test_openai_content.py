@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from contract.messages import MediaPart, Part, TextPart
+from gateway.openai.chat_request import parse_chat
 from gateway.openai.content import MAX_MEDIA, MAX_SIZE, MAX_URL
-from gateway.openai.errors import ApiError
-from gateway.openai.request import parse_chat
+from gateway.problems import Problem
+from tests.support.openai_answers import code_of, status_of
 
 PNG = "data:image/png;base64,AAAA"
 URL = "https://example.com/a.png"
@@ -21,10 +22,10 @@ def content_of(*parts: dict[str, Any], role: str = "user") -> str | tuple[Part, 
     return message.content
 
 
-def refusal(*parts: dict[str, Any]) -> ApiError:
-    with pytest.raises(ApiError) as caught:
+def refusal(*parts: dict[str, Any]) -> Problem:
+    with pytest.raises(Problem) as caught:
         content_of({"type": "text", "text": "Look:"}, *parts)
-    assert caught.value.status == 400
+    assert status_of(caught.value) == 400
     return caught.value
 
 
@@ -214,7 +215,7 @@ def test_what_is_no_media_is_told_with_its_place(part: dict[str, Any], place: st
 def test_a_part_of_another_type_is_refused_by_name() -> None:
     error = refusal({"type": "hologram"})
 
-    assert (error.param, error.code) == ("messages[0].content[1]", "unsupported_content")
+    assert (error.param, code_of(error)) == ("messages[0].content[1]", "unsupported_content")
     assert "'hologram'" in error.message
 
 
@@ -225,11 +226,11 @@ def test_all_messages_together_hold_so_many_files() -> None:
     assert len(parse_chat(json.dumps(body).encode()).messages) == MAX_MEDIA // 4
 
     messages.append({"role": "user", "content": [image]})
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Problem) as caught:
         parse_chat(json.dumps(body).encode())
 
     assert caught.value.param == f"messages[{MAX_MEDIA // 4}].content[0]"
-    assert caught.value.code == "too_many_files"
+    assert code_of(caught.value) == "too_many_files"
 
 
 @pytest.mark.parametrize(
@@ -242,4 +243,4 @@ def test_a_file_is_bounded_by_its_decoded_size(size: int, fits: bool) -> None:
     if fits:
         assert content_of(part) == (MediaPart("image", url, "image/png"),)
     else:
-        assert refusal(part).code == "file_too_large"
+        assert code_of(refusal(part)) == "file_too_large"

@@ -3,8 +3,11 @@ import json
 import pytest
 
 from contract.messages import Failed, FailureKind
-from gateway.openai import errors
-from gateway.openai.errors import ApiError, error_body, error_headers, from_failed
+from gateway import problems
+from gateway.openai.errors import body as error_body
+from gateway.openai.errors import headers as error_headers
+from gateway.problems import Kind, Problem, problem_of
+from tests.support.openai_answers import code_of, status_of
 from tests.support.openai_schema import ERROR, assert_is
 
 
@@ -32,15 +35,15 @@ from tests.support.openai_schema import ERROR, assert_is
     ],
 )
 def test_a_failure_has_its_status_and_code(kind: FailureKind, status: int, code: str) -> None:
-    error = from_failed(Failed(kind, "why"))
+    error = problem_of(Failed(kind, "why"))
 
-    assert (error.status, error.code) == (status, code)
-    assert "why" in error.message
+    assert (status_of(error), code_of(error)) == (status, code)
+    assert "why" in error_body(error)
 
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_every_failure_has_a_shape_of_four_keys(kind: FailureKind) -> None:
-    body = json.loads(error_body(from_failed(Failed(kind, "why"))))
+    body = json.loads(error_body(problem_of(Failed(kind, "why"))))
 
     assert_is(body, ERROR)
     assert body.keys() == {"error"}
@@ -50,7 +53,7 @@ def test_every_failure_has_a_shape_of_four_keys(kind: FailureKind) -> None:
 @pytest.mark.parametrize("kind", FailureKind)
 def test_only_what_another_try_may_mend_asks_for_one(kind: FailureKind) -> None:
     """OpenAI's clients send a request again after these statuses, with points for each try."""
-    error = from_failed(Failed(kind, "why"))
+    error = problem_of(Failed(kind, "why"))
 
     hopeless = {
         FailureKind.INVALID_REQUEST,
@@ -61,37 +64,37 @@ def test_only_what_another_try_may_mend_asks_for_one(kind: FailureKind) -> None:
         FailureKind.NO_POINTS,
         FailureKind.CANCELLED,
     }
-    is_retried = error.status in (408, 409, 429) or error.status >= 500
+    is_retried = status_of(error) in (408, 409, 429) or status_of(error) >= 500
     assert is_retried == (kind not in hopeless)
     has_time = "retry-after" in dict(error_headers(error))
-    assert has_time == (error.status in (429, 503))
+    assert has_time == (status_of(error) in (429, 503))
 
 
 def test_the_body_is_written_byte_for_byte() -> None:
-    error = ApiError(400, "invalid_request_error", None, "naïve 😀", "messages[0]")
+    error = Problem(Kind.BAD_REQUEST, "naïve 😀", "messages[0]")
 
     assert error_body(error) == (
-        rb'{"error":{"message":"na\u00efve \ud83d\ude00","type":"invalid_request_error"'
-        rb',"param":"messages[0]","code":null}}'
+        r'{"error":{"message":"na\u00efve \ud83d\ude00","type":"invalid_request_error"'
+        r',"param":"messages[0]","code":null}}'
     )
 
 
 def test_an_error_reads_as_its_message() -> None:
-    assert str(errors.internal_error()) == errors.internal_error().message
+    assert str(problems.internal_error()) == problems.internal_error().message
 
 
 @pytest.mark.parametrize("character", ["a", '"', "\x00", "你", "😀"])
 def test_an_error_fits_one_line_of_a_stream(character: str) -> None:
     failed = Failed(FailureKind.UPSTREAM_FAILED, character * 100_000)
 
-    body = error_body(from_failed(failed))
+    body = error_body(problem_of(failed))
 
     assert len(body) < 60_000
     assert body.isascii()
 
 
 def test_out_of_points_says_what_makes_aider_stop() -> None:
-    body = error_body(from_failed(Failed(FailureKind.NO_POINTS, "x" * 10_000)))
+    body = error_body(problem_of(Failed(FailureKind.NO_POINTS, "x" * 10_000)))
 
     message = json.loads(body)["error"]["message"].lower()
     assert "insufficient credits" in message
@@ -124,13 +127,15 @@ def test_out_of_points_says_what_makes_aider_stop() -> None:
 def test_an_overlong_conversation_is_told_in_words_of_openai(
     told: str, length: int | None, message: str
 ) -> None:
-    error = from_failed(Failed(FailureKind.CONTEXT_TOO_LONG, told), length)
+    error = problem_of(Failed(FailureKind.CONTEXT_TOO_LONG, told), context_length=length)
 
-    assert error.message == message
+    assert json.loads(error_body(error))["error"]["message"] == message
 
 
 def test_a_failure_without_words_still_has_a_message() -> None:
-    assert from_failed(Failed(FailureKind.UPSTREAM_FAILED, "")).message
+    error = problem_of(Failed(FailureKind.UPSTREAM_FAILED, ""))
+
+    assert json.loads(error_body(error))["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -166,48 +171,54 @@ def test_a_failure_without_words_still_has_a_message() -> None:
     ],
 )
 def test_headers_advise_on_another_try(failed: Failed, headers: list[tuple[str, str]]) -> None:
-    assert error_headers(from_failed(failed)) == headers
+    assert error_headers(problem_of(failed)) == headers
 
 
-def test_an_error_may_ask_for_another_try() -> None:
-    error = ApiError(400, "invalid_request_error", None, "", should_retry=True)
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_failure_of_a_job_is_a_kind_of_problem(kind: FailureKind) -> None:
+    assert Kind(kind).value == kind.value
 
-    assert error_headers(error) == [("x-should-retry", "true")]
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_problem_has_a_status(kind: Kind) -> None:
+    assert 400 <= status_of(Problem(kind, "why")) < 600
 
 
 @pytest.mark.parametrize(
     ("error", "status", "code", "headers"),
     [
-        (errors.invalid_request("no", "n", "bad"), 400, "bad", []),
-        (errors.invalid_value("n", "no"), 400, "invalid_value", []),
-        (errors.missing("n"), 400, "missing_required_parameter", []),
-        (errors.invalid_idempotency_key(), 400, "invalid_idempotency_key", []),
-        (errors.idempotency_mismatch(), 422, "idempotency_key_reused", []),
-        (errors.invalid_api_key(), 401, "invalid_api_key", []),
-        (errors.unknown_route("GET", "/v2"), 404, "unknown_url", []),
-        (errors.model_not_found("no"), 404, "model_not_found", []),
+        (problems.invalid_request("no", "n", "bad"), 400, "bad", []),
+        (problems.invalid_value("n", "no"), 400, "invalid_value", []),
+        (problems.missing("n"), 400, "missing_required_parameter", []),
+        (problems.invalid_idempotency_key(), 400, "invalid_idempotency_key", []),
+        (problems.idempotency_mismatch(), 422, "idempotency_key_reused", []),
+        (problems.invalid_api_key(), 401, "invalid_api_key", []),
+        (problems.unknown_path("GET", "/v2"), 404, "unknown_url", []),
+        (problems.model_not_found("no"), 404, "model_not_found", []),
         (
-            errors.method_not_allowed("PUT", "GET, OPTIONS"),
+            problems.method_not_allowed("PUT", "GET, OPTIONS"),
             405,
             "method_not_allowed",
             [("allow", "GET, OPTIONS")],
         ),
-        (errors.body_too_large(10), 413, "request_too_large", []),
-        (errors.unsupported_encoding("br"), 415, "unsupported_encoding", []),
-        (errors.queue_full(1.5), 429, "queue_full", [("retry-after", "2")]),
-        (errors.queue_timeout(30), 429, "queue_timeout", [("retry-after", "30")]),
-        (errors.rate_limited(0), 429, "rate_limit_exceeded", [("retry-after", "1")]),
-        (errors.unavailable("Redis is away"), 503, "unavailable", [("retry-after", "5")]),
-        (errors.internal_error(), 500, "internal_error", []),
+        (problems.body_too_large(10), 413, "request_too_large", []),
+        (problems.unsupported_encoding("br"), 415, "unsupported_encoding", []),
+        (problems.queue_full(1.5), 429, "queue_full", [("retry-after", "2")]),
+        (problems.queue_timeout(30), 429, "queue_timeout", [("retry-after", "30")]),
+        (problems.rate_limited(0), 429, "rate_limit_exceeded", [("retry-after", "1")]),
+        (problems.unavailable("Redis is away"), 503, "unavailable", [("retry-after", "5")]),
+        (problems.internal_error(), 500, "internal_error", []),
     ],
 )
 def test_the_gateways_own_errors_have_their_shape(
-    error: ApiError, status: int, code: str, headers: list[tuple[str, str]]
+    error: Problem, status: int, code: str, headers: list[tuple[str, str]]
 ) -> None:
-    assert (error.status, error.code, error_headers(error)) == (status, code, headers)
+    assert (status_of(error), code_of(error), error_headers(error)) == (status, code, headers)
 
 
-@pytest.mark.parametrize("error", [errors.invalid_idempotency_key(), errors.idempotency_mismatch()])
-def test_what_is_wrong_with_a_header_names_it(error: ApiError) -> None:
+@pytest.mark.parametrize(
+    "error", [problems.invalid_idempotency_key(), problems.idempotency_mismatch()]
+)
+def test_what_is_wrong_with_a_header_names_it(error: Problem) -> None:
     assert error.param == "Idempotency-Key"
     assert "Idempotency-Key" in error.message

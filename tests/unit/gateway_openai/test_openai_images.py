@@ -7,10 +7,11 @@ import pytest
 from openai.types import ImagesResponse
 
 from contract.messages import Event, File, Finished, Message, Options, Refusal, Text
-from gateway.openai.errors import ApiError, error_headers
+from gateway.dialect import Ask
+from gateway.openai.errors import headers as error_headers
 from gateway.openai.images import ImagesCollector, parse_images
-from gateway.openai.request import ChatRequest
-from gateway.openai.response import Head
+from gateway.problems import Problem
+from tests.support.openai_answers import code_of, head, status_of
 from tests.support.openai_schema import IMAGES_RESPONSE, assert_is
 
 CAT = File("https://p.example/cat.png", "cat.png", "image/png", "ref1")
@@ -23,7 +24,7 @@ def asking(**fields: Any) -> bytes:
 
 
 def urls(*choices: list[Event]) -> list[str]:
-    collector = ImagesCollector(Head("j1", 1_700_000_000, "m", 7, choices=len(choices)))
+    collector = ImagesCollector(head(choices=len(choices)), Ask("m", ()))
     for choice, events in enumerate(choices):
         collector.feed(choice, [*events, Finished()])
     answer = json.loads(collector.body())
@@ -33,7 +34,7 @@ def urls(*choices: list[Event]) -> list[str]:
 
 
 def test_a_prompt_is_a_message_to_a_bot() -> None:
-    assert parse_images(asking()) == ChatRequest("nano-banana", (Message("user", "A cat"),))
+    assert parse_images(asking()) == Ask("nano-banana", (Message("user", "A cat"),))
 
 
 def test_what_an_image_shall_be_like_is_for_the_bot() -> None:
@@ -41,7 +42,7 @@ def test_what_an_image_shall_be_like_is_for_the_bot() -> None:
         asking(n=2, size="1024x1536", quality="high", background="auto", aspect="2:3", style=None)
     )
 
-    assert asked.n == 2
+    assert asked.choices == 2
     assert asked.options == Options(extra={"size": "1024x1536", "quality": "high", "aspect": "2:3"})
 
 
@@ -71,10 +72,10 @@ def test_what_cannot_be_honoured_is_ignored(fields: dict[str, Any]) -> None:
     ],
 )
 def test_a_mistake_is_a_400_that_names_its_place(fields: dict[str, Any], param: str) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Problem) as caught:
         parse_images(asking(**fields))
 
-    assert (caught.value.status, caught.value.param) == (400, param)
+    assert (status_of(caught.value), caught.value.param) == (400, param)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +120,11 @@ def test_the_images_of_all_choices_are_told_once_each() -> None:
 def test_an_answer_without_an_image_is_an_error_in_the_bots_words(
     events: list[Event], words: str
 ) -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Problem) as caught:
         urls(events)
 
     error = caught.value
-    assert (error.status, error.code) == (502, "upstream_failed")
+    assert (status_of(error), code_of(error)) == (502, "upstream_failed")
     assert words in error.message
     assert len(error.message) < 1_100
     assert ("x-should-retry", "false") in error_headers(error)

@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Format, Message, Options, ToolCall
-from gateway.openai.errors import ApiError, error_body
-from gateway.openai.request import MAX_STOP, MAX_STOPS, ChatRequest, parse_chat
+from gateway.openai.chat_request import MAX_STOP, MAX_STOPS, ChatAsk, parse_chat
+from gateway.openai.errors import body as error_body
+from gateway.openai.errors import reply
+from gateway.problems import Problem
+from tests.support.openai_answers import code_of, status_of
 
 HELLO = {"role": "user", "content": "Hello"}
 
@@ -21,16 +24,16 @@ def says(message: dict[str, Any]) -> Message:
     return parsed
 
 
-def refusal(body: bytes) -> ApiError:
-    with pytest.raises(ApiError) as caught:
+def refusal(body: bytes) -> Problem:
+    with pytest.raises(Problem) as caught:
         parse_chat(body)
-    assert caught.value.status == 400
-    assert caught.value.type == "invalid_request_error"
+    assert status_of(caught.value) == 400
+    assert b'"type":"invalid_request_error"' in reply(caught.value).body
     return caught.value
 
 
 def test_the_least_that_is_a_request() -> None:
-    assert parse_chat(chat()) == ChatRequest("GPT-5", (Message("user", "Hello"),))
+    assert parse_chat(chat()) == ChatAsk("GPT-5", (Message("user", "Hello"),))
 
 
 def test_all_that_is_honoured() -> None:
@@ -52,7 +55,7 @@ def test_all_that_is_honoured() -> None:
     assert asked.stream
     assert asked.include_usage
     assert asked.continuous_usage
-    assert asked.n == 8
+    assert asked.choices == 8
     assert asked.options == Options(
         1.0, ("a", "b"), {"42": -100.0}, 0.5, 100, "high", format=Format()
     )
@@ -112,10 +115,10 @@ def test_an_answer_may_be_asked_for_as_json(given: dict[str, Any], meant: Format
     assert parse_chat(chat(response_format=given)).options.format == meant
 
 
-def outcome_of(body: bytes) -> ChatRequest | ApiError:
+def outcome_of(body: bytes) -> ChatAsk | Problem:
     try:
         return parse_chat(body)
-    except ApiError as error:
+    except Problem as error:
         return error
 
 
@@ -392,7 +395,7 @@ def test_the_two_required_fields_are_missed(missing: str) -> None:
 
     error = refusal(json.dumps(body).encode())
 
-    assert (error.param, error.code) == (missing, "missing_required_parameter")
+    assert (error.param, code_of(error)) == (missing, "missing_required_parameter")
 
 
 def test_only_so_many_fields_are_passed_on() -> None:
@@ -438,7 +441,7 @@ WHOLE = chat().removesuffix(b"}") + b","
 def test_nonsense_is_a_400(body: bytes) -> None:
     error = refusal(body)
 
-    assert error.code != "missing_required_parameter"
+    assert code_of(error) != "missing_required_parameter"
 
 
 def test_an_error_repeats_little_of_the_request() -> None:
@@ -461,8 +464,8 @@ JSON = st.recursive(
 def test_whatever_json_comes_the_answer_is_a_request_or_a_400(fields: dict[str, Any]) -> None:
     outcome = outcome_of(chat(**fields))
 
-    if isinstance(outcome, ApiError):
-        assert outcome.status == 400
+    if isinstance(outcome, Problem):
+        assert status_of(outcome) == 400
         assert len(error_body(outcome)) < 60_000
     else:
         assert outcome.messages
@@ -474,14 +477,14 @@ def test_whatever_bytes_come_the_answer_is_a_request_or_a_400(noise: bytes, plac
 
     outcome = outcome_of(whole[:place] + noise + whole[place + len(noise) :])
 
-    assert isinstance(outcome, ChatRequest) or outcome.status == 400
+    assert isinstance(outcome, ChatAsk) or status_of(outcome) == 400
 
 
 @pytest.mark.parametrize(
     "stop", [["x"] * (MAX_STOPS + 1), ["x" * (MAX_STOP // 4 + 1)] * 4, "x" * (MAX_STOP + 1)]
 )
 def test_stop_sequences_are_bounded(stop: Any) -> None:
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(Problem) as refused:
         parse_chat(chat(stop=stop))
 
-    assert (refused.value.status, refused.value.param) == (400, "stop")
+    assert (status_of(refused.value), refused.value.param) == (400, "stop")

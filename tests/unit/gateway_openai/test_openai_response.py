@@ -1,6 +1,5 @@
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +24,8 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
-from gateway.openai.response import AnswerCollector, Head, StreamRenderer, keep_alive
+from gateway.openai.dialect import OPENAI
+from tests.support.openai_answers import chat_collector, chat_renderer
 from tests.unit.gateway_openai.openai_wire import chunks, content, deltas, payloads
 
 HEAD = (
@@ -38,14 +38,14 @@ STARTED = Started("w", 1, "Bot")
 CAT = File("https://p.example/cat.png", "cat.png", "image/png", "ref1")
 
 
-ASKED = Head("1", 1_700_000_000, "m", 7)
+keep_alive = OPENAI.keep_alive
 
 
 class Written:
     """A renderer, and what a stream makes of its chunks."""
 
     def __init__(self, **asked: Any) -> None:
-        self._renderer = StreamRenderer(replace(ASKED, **asked))
+        self._renderer = chat_renderer(**asked)
 
     @property
     def finished(self) -> bool:
@@ -71,7 +71,7 @@ def stream(*events: Event, **asked: Any) -> bytes:
 
 
 def body(*events: Event, **asked: Any) -> bytes:
-    collector = AnswerCollector(replace(ASKED, **asked))
+    collector = chat_collector(**asked)
     collector.feed(0, events)
     return collector.body()
 
@@ -266,7 +266,7 @@ def test_a_file_that_comes_after_its_reference_is_shown_at_the_end() -> None:
 
 
 def test_a_completion_is_written_byte_for_byte() -> None:
-    collector = AnswerCollector(ASKED)
+    collector = chat_collector()
     collector.feed(0, [STARTED, Reasoning("hm"), Text("H\u00e9")])
     collector.feed(0, [Finished("length")])
 
@@ -432,7 +432,7 @@ def test_one_choice_needs_no_opening() -> None:
 
 
 def test_collected_choices_are_in_order_and_count_their_prompt_once() -> None:
-    collector = AnswerCollector(replace(ASKED, choices=2))
+    collector = chat_collector(choices=2)
     collector.feed(1, [Text("two"), Usage(9, 2), Finished()])
     collector.feed(0, [ToolCallDelta(0, "", "f"), Usage(9, 3), Finished()])
 
@@ -515,7 +515,7 @@ def test_a_client_from_before_tools_is_told_one_function_call() -> None:
 
 
 def test_calls_of_a_stream_are_numbered_from_0_whatever_their_events_say() -> None:
-    renderer = StreamRenderer(Head("1", 1, "m", 0))
+    renderer = chat_renderer(0, created=1)
     events = [
         ToolCallDelta(3, "a", "f", "{}"),
         ToolCallDelta(1, "", "g"),

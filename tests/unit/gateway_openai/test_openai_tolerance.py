@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Job, MediaPart, Message, ToolCall
+from gateway.openai import errors
+from gateway.openai.chat_request import ChatAsk, parse_chat
 from gateway.openai.completions import parse_completion
-from gateway.openai.errors import ApiError, unknown_route
 from gateway.openai.images import parse_images
-from gateway.openai.request import ChatRequest, parse_chat
+from gateway.problems import Problem, unknown_path
+from tests.support.openai_answers import status_of
 from tests.unit.gateway_openai.test_openai_request import HELLO, WHOLE, chat, refusal, says
 
 DATA = bytes(range(256)) + b"\xfb\xff\xbf" + b"x"
@@ -45,7 +47,7 @@ def test_a_limit_beside_one_that_is_none_counts() -> None:
 def test_whole_numbers_may_be_written_as_floats() -> None:
     asked = parse_chat(chat(n=2.0, seed=-7.0, max_tokens=16.0))
 
-    assert (asked.n, asked.options.extra["seed"], asked.options.max_tokens) == (2, -7, 16)
+    assert (asked.choices, asked.options.extra["seed"], asked.options.max_tokens) == (2, -7, 16)
     assert isinstance(asked.options.extra["seed"], int)
 
 
@@ -115,7 +117,7 @@ def test_every_dialect_of_base64_is_read(data: str) -> None:
 
 @pytest.mark.parametrize("data", ["", " ", "=", "A", "AAAAA", "AA=A", "A*AA", "é"], ids=repr)
 def test_what_is_no_base64_is_refused(data: str) -> None:
-    with pytest.raises(ApiError, match="not base64"):
+    with pytest.raises(Problem, match="not base64"):
         image(f"data:image/png;base64,{data}")
 
 
@@ -213,7 +215,7 @@ def test_a_byte_order_mark_does_not_matter() -> None:
     ],
 )
 def test_a_base_url_that_holds_an_endpoint_is_told_so(path: str) -> None:
-    assert "The base URL ends in /v1: take /" in unknown_route("POST", path).message
+    assert "The base URL ends in /v1: take /" in errors.body(unknown_path("POST", path))
 
 
 NUMBERS = [
@@ -314,11 +316,11 @@ BODIES = [
 ]
 
 
-def taken_or_refused(parse: Any, body: bytes) -> ChatRequest | ApiError:
+def taken_or_refused(parse: Any, body: bytes) -> ChatAsk | Problem:
     try:
-        asked: ChatRequest = parse(body)
-    except ApiError as error:
-        assert error.status == 400  # noqa: PT017  # both ways are right
+        asked: ChatAsk = parse(body)
+    except Problem as error:
+        assert status_of(error) == 400  # noqa: PT017  # both ways are right
         return error
     # What is taken must also pass through Redis.
     job = Job("id", "client", asked.model, asked.messages, asked.options)

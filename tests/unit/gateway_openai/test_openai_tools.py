@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from contract.messages import Options, Tool
-from gateway.openai.errors import ApiError
-from gateway.openai.request import parse_chat
+from gateway.openai.chat_request import parse_chat
+from gateway.problems import Problem
 from gateway.render.json_schemas import MAX_BYTES
+from tests.support.openai_answers import status_of
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
@@ -36,10 +37,10 @@ def options(**fields: Any) -> Options:
     return parse_chat(body(**fields)).options
 
 
-def refusal(**fields: Any) -> ApiError:
-    with pytest.raises(ApiError) as caught:
+def refusal(**fields: Any) -> Problem:
+    with pytest.raises(Problem) as caught:
         parse_chat(body(**fields))
-    assert caught.value.status == 400
+    assert status_of(caught.value) == 400
     return caught.value
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Event, Failed, FailureKind, Finished, Record, Started, Text
-from gateway.queue.follower import PAGE, Following, Source
+from gateway.queue.batch import Batch
+from gateway.queue.follower import PAGE, Follower, Source
 
 JOB = "0123456789abcdef01234567"
 
@@ -24,10 +25,11 @@ def pause() -> Generator[None, None, None]:
 
 
 class Log:
-    """The edge of one Following: a log that grows, and reads of it that go on step by step."""
+    """The edge of one Follower: a log that grows, and reads of it that go on step by step."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.batch = Batch()
         self.records: list[Record] = []
         self.fault: Exception | None = None
         """What the next read raises."""
@@ -69,18 +71,18 @@ class Log:
 
 
 class Reader:
-    """A Following and what it has delivered."""
+    """A Follower and what it has delivered."""
 
     def __init__(self) -> None:
         self.log = Log()
         self.delivered: list[Event] = []
-        self.following = Following(cast(Source, self.log), JOB, self._deliver)
+        self.follower = Follower(cast(Source, self.log), JOB, self._deliver)
 
     def _deliver(self, record: Record) -> None:
         self.delivered.extend(record.events)
 
     def look_into_the_log(self) -> None:
-        self.following.read_log()
+        self.follower.read_log()
         self.log.settle()
 
 
@@ -125,15 +127,15 @@ def test_what_is_delivered_is_the_log_once_and_in_order(
             case "append" | "append unheard" if len(log.records) < len(answer):
                 log.records.append(answer[len(log.records)])
                 if act == "append":
-                    reader.following.heard(log.records[-1])
+                    reader.follower.heard(log.records[-1])
             case "frame" if log.records:
-                reader.following.heard(log.records[which % len(log.records)])
+                reader.follower.heard(log.records[which % len(log.records)])
             case "silence":
-                reader.following.read_log()
+                reader.follower.read_log()
             case "pause":
-                reader.following.pause()
+                reader.follower.pause()
             case "resume":
-                reader.following.resume()
+                reader.follower.resume()
             case "fault":
                 log.fault = ConnectionError("gone")
             case _:
@@ -143,7 +145,7 @@ def test_what_is_delivered_is_the_log_once_and_in_order(
         assert reader.delivered == expected[: len(reader.delivered)]
 
     log.records, log.fault = answer, None
-    reader.following.resume()
+    reader.follower.resume()
     reader.look_into_the_log()
     reader.look_into_the_log()
     assert reader.delivered == events_of(answer)
@@ -160,7 +162,7 @@ def test_a_hole_in_the_log_itself_ends_the_answer_and_is_never_skipped(
 
     reader.look_into_the_log()
     for each in data.draw(st.permutations(reader.log.records)):
-        reader.following.heard(each)
+        reader.follower.heard(each)
         reader.log.settle()
 
     before = events_of(answer[: answer.index(lost)])
@@ -179,7 +181,7 @@ def test_frames_that_come_in_order_need_no_log() -> None:
     reader = Reader()
 
     for seq in range(1, 5):
-        reader.following.heard(record(1, seq))
+        reader.follower.heard(record(1, seq))
 
     assert reader.log.reading == 0
     assert reader.delivered == events_of(record(1, seq) for seq in range(1, 5))
@@ -189,7 +191,7 @@ def test_a_first_frame_of_a_later_epoch_is_not_trusted_without_the_log() -> None
     reader = Reader()
     reader.log.records = [record(1, 1, Started("w", 1, "Bot")), record(3, 1)]
 
-    reader.following.heard(record(3, 1))
+    reader.follower.heard(record(3, 1))
 
     assert reader.delivered == []
     reader.log.settle()
@@ -208,13 +210,13 @@ def test_a_log_of_many_pages_is_read_to_its_end() -> None:
 def test_nothing_is_delivered_after_it_was_stopped() -> None:
     reader = Reader()
     reader.log.records = [record(1, 1), record(1, 2, Finished())]
-    reader.following.read_log()
+    reader.follower.read_log()
     reader.log.step()
 
-    reader.following.stop()
+    reader.follower.stop()
     reader.log.settle()
-    reader.following.heard(record(1, 1))
-    reader.following.read_log()
+    reader.follower.heard(record(1, 1))
+    reader.follower.read_log()
 
     assert reader.delivered == []
     assert reader.log.reading == 0
@@ -223,7 +225,7 @@ def test_nothing_is_delivered_after_it_was_stopped() -> None:
 @pytest.mark.parametrize("error", [msgspec.DecodeError("?"), msgspec.ValidationError("?")])
 def test_a_log_that_cannot_be_understood_ends_the_answer(error: Exception) -> None:
     reader = Reader()
-    reader.following.heard(record(1, 1))
+    reader.follower.heard(record(1, 1))
     reader.log.fault = error
 
     reader.look_into_the_log()
@@ -237,8 +239,8 @@ def test_a_log_that_cannot_be_understood_ends_the_answer(error: Exception) -> No
 def test_a_record_without_events_does_no_harm() -> None:
     reader = Reader()
 
-    reader.following.heard(Record(JOB, 1, 1, ()))
-    reader.following.heard(record(1, 2, Finished()))
+    reader.follower.heard(Record(JOB, 1, 1, ()))
+    reader.follower.heard(record(1, 2, Finished()))
 
     assert reader.delivered == [Finished()]
 
@@ -247,7 +249,7 @@ def test_an_answer_that_is_done_is_read_to_its_end_before_it_counts_as_lost() ->
     reader = Reader()
     reader.log.records = [record(1, 1), record(1, 2, Finished())]
 
-    reader.following.vanish()
+    reader.follower.vanish()
     reader.log.settle()
 
     assert reader.delivered == events_of(reader.log.records)
@@ -257,7 +259,7 @@ def test_an_answer_whose_end_is_not_in_the_log_is_lost() -> None:
     reader = Reader()
     reader.log.records = [record(1, 1)]
 
-    reader.following.vanish()
+    reader.follower.vanish()
     reader.log.settle()
 
     assert [type(event) for event in reader.delivered] == [Text, Failed]
@@ -266,11 +268,11 @@ def test_an_answer_whose_end_is_not_in_the_log_is_lost() -> None:
 def test_nothing_is_lost_while_the_log_is_read_or_cannot_be() -> None:
     reader = Reader()
 
-    reader.following.read_log()
-    reader.following.vanish()
+    reader.follower.read_log()
+    reader.follower.vanish()
     reader.log.settle()
     reader.log.fault = ConnectionError("gone")
-    reader.following.vanish()
+    reader.follower.vanish()
     reader.log.settle()
 
     assert reader.delivered == []
@@ -281,25 +283,25 @@ def test_a_job_that_stays_silent_is_looked_after_less_and_less() -> None:
     pauses = []
 
     for _ in range(4):
-        reader.following.put_off(0.0)
-        pauses.append(reader.following.look_at)
-    reader.following.heard(record(1, 1))
+        reader.follower.put_off(0.0)
+        pauses.append(reader.follower.look_at)
+    reader.follower.heard(record(1, 1))
 
     assert pauses == [2.0, 4.0, 5.0, 5.0]
-    assert reader.following.look_at == 1.0
+    assert reader.follower.look_at == 1.0
 
 
 def test_a_paused_reader_gets_nothing_and_then_all_of_it() -> None:
     reader = Reader()
     reader.log.records = [record(1, seq) for seq in range(1, 4)]
-    reader.following.heard(reader.log.records[0])
+    reader.follower.heard(reader.log.records[0])
 
-    reader.following.pause()
-    reader.following.heard(reader.log.records[1])
+    reader.follower.pause()
+    reader.follower.heard(reader.log.records[1])
     reader.look_into_the_log()
-    reader.following.vanish()
+    reader.follower.vanish()
     paused = list(reader.delivered)
-    reader.following.resume()
+    reader.follower.resume()
     reader.log.settle()
 
     assert paused == events_of(reader.log.records[:1])
@@ -314,12 +316,12 @@ def test_a_reader_that_falls_behind_while_it_catches_up_stops_there() -> None:
     def deliver(given: Record) -> None:
         reader.delivered.extend(given.events)
         if given == first:
-            reader.following.pause()
+            reader.follower.pause()
 
-    reader.following = Following(cast(Source, reader.log), JOB, deliver)
+    reader.follower = Follower(cast(Source, reader.log), JOB, deliver)
     reader.look_into_the_log()
     before = list(reader.delivered)
-    reader.following.resume()
+    reader.follower.resume()
     reader.log.settle()
 
     assert before == events_of([first])

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import File
-from gateway.render.file_links import Attachments, markdown
+from gateway.render.file_links import FileLinks, markdown
 
 CAT = File("https://p.example/cat.png", "cat.png", "image/png", "ref1")
 PDF = File("https://p.example/a.pdf", "a.pdf", "application/pdf", "ref22")
 
 
 def shown(files: list[File], *pieces: str) -> str:
-    attachments = Attachments()
+    attachments = FileLinks()
     for file in files:
         attachments.add(file)
     text = "".join(map(attachments.resolve, pieces))
@@ -64,7 +64,7 @@ def test_text_without_files_stays_as_it_is() -> None:
 
 
 def test_only_what_may_become_a_reference_is_held_back() -> None:
-    attachments = Attachments()
+    attachments = FileLinks()
     attachments.add(CAT)
 
     assert attachments.resolve("see ![it][re") == "see ![it]"
@@ -72,7 +72,7 @@ def test_only_what_may_become_a_reference_is_held_back() -> None:
 
 
 def test_a_resolved_reference_counts_where_the_text_is_remembered_unresolved() -> None:
-    attachments = Attachments()
+    attachments = FileLinks()
     attachments.add(CAT)
     attachments.resolve("![it][ref1]")
 

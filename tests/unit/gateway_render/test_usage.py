@@ -17,6 +17,7 @@ from contract.messages import (
     Usage,
 )
 from contract.tokens import TokenCounter, estimate_tokens
+from gateway.openai.usage import usage_of
 from gateway.render.usage import UsageMeter, estimate_prompt, total
 
 
@@ -93,19 +94,29 @@ def test_tools_count_with_their_schemas() -> None:
 def test_a_prompt_counts_once_and_estimates_are_marked(
     told: list[int], usage: tuple[int, int, bool]
 ) -> None:
-    meters = [UsageMeter(7), UsageMeter(7)]
+    meters = [UsageMeter(lambda: 7), UsageMeter(lambda: 7)]
     for choice, meter in enumerate(meters):
         meter.observe(Text("abcd"))
         if choice in told:
             meter.observe(Usage(9, 5))
 
-    fields = total(meters)
-
+    assert total(meters) == usage
     prompt, completion, estimated = usage
+    fields = usage_of(meters)
     assert fields["prompt_tokens"] == prompt
     assert fields["completion_tokens"] == completion
     assert fields["total_tokens"] == prompt + completion
     assert ("estimated" in fields) == estimated
+
+
+def test_what_the_upstream_counts_is_not_estimated() -> None:
+    def estimate() -> int:
+        raise AssertionError("nobody is shown this")
+
+    meter = UsageMeter(estimate)
+    meter.observe(Usage(9, 5))
+
+    assert meter.usage == Usage(9, 5)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +130,7 @@ def test_a_prompt_counts_once_and_estimates_are_marked(
     ],
 )
 def test_an_answer_is_counted(events: list[Event], usage: Usage) -> None:
-    meter = UsageMeter(7)
+    meter = UsageMeter(lambda: 7)
     for event in events:
         meter.observe(event)
 

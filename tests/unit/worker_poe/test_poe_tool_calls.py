@@ -13,7 +13,7 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
 from contract.messages import Event, Finished, ToolCallDelta
-from gateway.openai.response import Head, StreamRenderer
+from tests.support.openai_answers import chat_renderer
 from worker.bot.reader import BotReader
 from worker.openai.reader import ChatReader
 from worker.poe.faults import FaultKind
@@ -441,7 +441,7 @@ def test_half_a_character_waits_for_the_other_in_arguments_of_its_own_call(kind:
 
 def accepted(events: list[Event], tools: Any = ()) -> Calls:
     """The calls as OpenAI's own helper understands the chunks that we make of the events."""
-    renderer = StreamRenderer(Head("job", 1, "model", 0))
+    renderer = chat_renderer(0, job="job", created=1, model="model")
     state = ChatCompletionStreamState(input_tools=tools)
     for event in events:
         for body in renderer.feed(0, [event]):

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import msgspec
 
 from contract.messages import Format, Message, Options, ToolCall
-from gateway.openai import fields as schema
+from gateway.dialect import Ask
+from gateway.openai import fields
 from gateway.openai.content import ContentReader
-from gateway.openai.errors import invalid_request, invalid_value, missing, quoted
 from gateway.openai.tools import tools_of
+from gateway.problems import invalid_request, invalid_value, missing, quoted, unsupported_value
 from gateway.render.body import bounded, decode, whole
 from gateway.render.json_schemas import SchemaReader
 from gateway.render.value_count import refuse_too_many_arguments
@@ -43,53 +44,39 @@ _ROLES: dict[str, _Role] = {
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
-    """What a client asks for."""
+class ChatAsk(Ask, frozen=True):
+    """What a client of chat completions asks for."""
 
-    model: str
-    """As the client wrote it."""
-    messages: tuple[Message, ...]
-    options: Options = Options()
-    stream: bool = False
     include_usage: bool = False
     """Whether a stream ends with the token counts."""
-    n: int = 1
-    """How many answers, each of them by a job of its own."""
     continuous_usage: bool = False
     """Whether every chunk of a stream has the token counts so far."""
     legacy_calls: bool = False
     """Whether the client calls its tools functions, as all did before there were tools."""
-    echo: str = ""
-    """What a legacy completion begins with: the prompt, if the client wants it back."""
-    prompt_tokens: int = 0
-    """What the conversation is estimated at."""
-    digest: str = ""
-    """The same for all requests that ask for the same."""
 
 
-def parse_chat(body: bytes) -> ChatRequest:
-    """Parse a request's body.
+def parse_chat(body: bytes) -> ChatAsk:
+    """Parse a request's body, whose size is for the caller to bound.
 
-    Raises ApiError, with status 400 and the offending field in `param`, for whatever is not
-    JSON in UTF-8, not of the right types, or not to be answered in the sense it was meant.
-    The body's size is for the caller to bound.
+    Raises Problem that names the offending field, for whatever is not JSON in UTF-8, not of the
+    right types, or cannot be answered in the sense it was meant.
     """
-    asked, extra = decode(body, schema.Chat)
+    asked, extra = decode(body, fields.Chat)
     refuse_logprobs(bool(asked.logprobs or asked.top_logprobs))
-    return ChatRequest(
+    return ChatAsk(
         model=model_of(asked.model),
         messages=_messages(asked),
         options=_options(asked, extra),
         stream=bool(asked.stream),
         include_usage=includes_usage(asked),
-        n=whole(asked.n, "n") or 1,
+        choices=whole(asked.n, "n") or 1,
         continuous_usage=continues_usage(asked),
         legacy_calls=bool(asked.functions and not asked.tools),
     )
 
 
 def model_of(model: str | None) -> str:
-    """Return the model's name. Raises ApiError (400) for one that none can have."""
+    """Return the model's name. Raises Problem for one that none can have."""
     model = (model or "").strip()
     if not model:
         raise missing("model")
@@ -99,28 +86,25 @@ def model_of(model: str | None) -> str:
 
 
 def refuse_logprobs(asked: bool) -> None:
-    """Raise ApiError (400) if log probabilities are asked for."""
+    """Raise Problem if log probabilities are asked for."""
     if asked:
-        raise invalid_request(
-            "Invalid 'logprobs': Poe tells no log probabilities, so there are none to return.",
-            "logprobs",
-            "unsupported_value",
-        )
+        reason = "Poe tells no log probabilities, so there are none to return"
+        raise unsupported_value("logprobs", reason)
 
 
-def includes_usage(asked: schema.Common) -> bool:
-    """Tell whether a stream shall end with the token counts."""
+def includes_usage(asked: fields.Common) -> bool:
+    """Return whether a stream is to end with the token counts."""
     return asked.stream_options is not None and bool(asked.stream_options.include_usage)
 
 
-def continues_usage(asked: schema.Common) -> bool:
-    """Tell whether every chunk shall have them too."""
+def continues_usage(asked: fields.Common) -> bool:
+    """Return whether every chunk is to have them too."""
     return includes_usage(asked) and bool(
         asked.stream_options and asked.stream_options.continuous_usage_stats
     )
 
 
-def sampling(asked: schema.Common, extra: dict[str, Any]) -> Options:
+def sampling(asked: fields.Common, extra: dict[str, Any]) -> Options:
     """Return the options that chat completions and legacy completions share."""
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or ()
     # An empty sequence would stop the answer before its first word.
@@ -153,7 +137,7 @@ def _biases(biases: dict[str, float | None] | None) -> dict[str, float] | None:
     return {token: bias for token, bias in biases.items() if bias is not None}
 
 
-def _options(asked: schema.Chat, extra: dict[str, Any]) -> Options:
+def _options(asked: fields.Chat, extra: dict[str, Any]) -> Options:
     tools, choice, name = tools_of(asked)
     # OpenAI's, and some of Poe's models declare parameters of the same name.
     same = {"seed": whole(asked.seed, "seed"), "verbosity": asked.verbosity}
@@ -171,12 +155,12 @@ def _options(asked: schema.Chat, extra: dict[str, Any]) -> Options:
     )
 
 
-def _parallel(asked: schema.Chat) -> bool | None:
+def _parallel(asked: fields.Chat) -> bool | None:
     # A legacy answer has room for one call.
     return asked.parallel_tool_calls if asked.tools else False
 
 
-def _effort(asked: schema.Chat) -> str:
+def _effort(asked: fields.Chat) -> str:
     effort, param = asked.reasoning_effort, "reasoning_effort"
     if effort is None and asked.reasoning is not None:
         effort, param = asked.reasoning.effort, "reasoning.effort"
@@ -185,13 +169,13 @@ def _effort(asked: schema.Chat) -> str:
     return effort or ""
 
 
-def _format(asked: schema.ResponseFormat | None) -> Format | None:
+def _format(asked: fields.ResponseFormat | None) -> Format | None:
     match asked:
-        case None | schema.ResponseFormat(type="text"):
+        case None | fields.ResponseFormat(type="text"):
             return None
-        case schema.ResponseFormat(type="json_object"):
+        case fields.ResponseFormat(type="json_object"):
             return Format()
-        case schema.ResponseFormat(type="json_schema"):
+        case fields.ResponseFormat(type="json_schema"):
             return _schema_format(asked.json_schema)
         case _:
             known = "text, json_object, json_schema"
@@ -199,14 +183,14 @@ def _format(asked: schema.ResponseFormat | None) -> Format | None:
             raise invalid_value("response_format.type", reason)
 
 
-def _schema_format(asked: schema.JsonSchema | None) -> Format:
+def _schema_format(asked: fields.JsonSchema | None) -> Format:
     if asked is None:
         raise missing("response_format.json_schema")
     wanted = SchemaReader().read(asked.schema, "response_format.json_schema.schema")
     return Format(asked.name or "", wanted)
 
 
-def _messages(asked: schema.Chat) -> tuple[Message, ...]:
+def _messages(asked: fields.Chat) -> tuple[Message, ...]:
     if asked.messages is None and bytes(asked.input) not in (b"", b"null"):
         raise invalid_request(
             "This is the chat completions API, which wants `messages`; the request has `input`,"
@@ -227,7 +211,7 @@ def _messages(asked: schema.Chat) -> tuple[Message, ...]:
     return messages
 
 
-def _message(message: schema.ChatMessage, path: str, reader: ContentReader) -> Message:
+def _message(message: fields.ChatMessage, path: str, reader: ContentReader) -> Message:
     role = _ROLES.get(message.role)
     if role is None:
         reason = f"{quoted(message.role)} is not one of {', '.join(_ROLES)}"
@@ -241,7 +225,7 @@ def _message(message: schema.ChatMessage, path: str, reader: ContentReader) -> M
     )
 
 
-def _tool_calls(message: schema.ChatMessage, path: str) -> tuple[ToolCall, ...]:
+def _tool_calls(message: fields.ChatMessage, path: str) -> tuple[ToolCall, ...]:
     calls = [
         _tool_call(call, f"{path}[{i}]")
         for i, call in enumerate(message.tool_calls or ())
@@ -253,7 +237,7 @@ def _tool_calls(message: schema.ChatMessage, path: str) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
-def _tool_call(call: schema.Call, path: str) -> ToolCall:
+def _tool_call(call: fields.Call, path: str) -> ToolCall:
     if call.custom is not None:
         return ToolCall(call.id or "", call.custom.name, call.custom.input or "")
     if call.function is None:
@@ -262,7 +246,7 @@ def _tool_call(call: schema.Call, path: str) -> ToolCall:
     return ToolCall(call.id or "", call.function.name, arguments)
 
 
-def _arguments(called: schema.Called, path: str) -> str:
+def _arguments(called: fields.Called, path: str) -> str:
     if called.arguments is None or isinstance(called.arguments, str):
         return called.arguments or ""
     return msgspec.json.encode(bounded(called.arguments, f"{path}.arguments")).decode()

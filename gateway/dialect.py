@@ -1,0 +1,184 @@
+"""The seam between the gateway and the dialects of its clients. Types only.
+
+A dialect is one folder. It parses a body into an `Ask`, encodes the events of its answer, and
+words every `Problem`. `app.py` lists the dialects; nothing else knows which there are.
+
+    bytes ── parse ──► Ask ── queue, worker ──► events ── Encoder ──► frames   (a stream)
+                                                       └─ Collector ─► body    (a whole answer)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from contract.config import ReasoningMode
+from contract.messages import Event, Message, Options
+from gateway.models import ModelTable
+from gateway.problems import Problem
+
+Headers = list[tuple[str, str]]
+"""Names in lower case, and values."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """What a client asks for. A dialect adds what its encoder needs in a subclass of its own."""
+
+    model: str
+    """As the client wrote it."""
+    messages: tuple[Message, ...]
+    options: Options = Options()
+    stream: bool = False
+    choices: int = 1
+    """How many answers, each of them by a job of its own."""
+    prompt_tokens: int = 0
+    """The estimate for the conversation; 0: not made yet."""
+    digest: str = ""
+    """The same for all requests that ask for the same; empty: not computed yet."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of an answer before it comes."""
+
+    job: str
+    created: int
+    """Unix time in seconds."""
+    model: str
+    """As the client calls it."""
+    prompt_tokens: Callable[[], int]
+    """Estimates the conversation, for when the upstream counts nothing and the client is told."""
+    choices: int = 1
+    reasoning: ReasoningMode = "separate"
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One server-sent event. `data` is one line of text, JSON as a rule."""
+
+    data: str
+    event: str = ""
+    """The event's name; empty for a dialect whose events have none."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole response."""
+
+    status: int
+    body: bytes
+    headers: Headers = []
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """How often a client may ask now."""
+
+    limit: int
+    """Requests in any 60 seconds."""
+    remaining: int
+    reset: float
+    """Seconds until one more may be asked."""
+
+
+class Encoder(Protocol):
+    """Renders one answer as a stream.
+
+    It gets all events of each choice in order, and the same records must give the same frames: an
+    answer that is resumed is rendered again from its start.
+    """
+
+    def begin(self) -> list[Frame]:
+        """Return what goes before the first frame of any choice."""
+        ...
+
+    def feed(self, choice: int, events: Sequence[Event]) -> list[Frame]:
+        """Return what the events of one record add.
+
+        A `Finished` or `Failed` comes last, and ends the choice; `end` tells why one has failed.
+        """
+        ...
+
+    def end(self, problem: Problem | None) -> list[Frame]:
+        """Return what closes the stream: after the last choice, or because of a problem."""
+        ...
+
+
+class Collector(Protocol):
+    """Renders one answer as one body."""
+
+    def feed(self, choice: int, events: Sequence[Event]) -> None:
+        """Take the events of one record."""
+        ...
+
+    def body(self) -> bytes:
+        """Return the answer, which has finished. Raises Problem where it holds none."""
+        ...
+
+
+A = TypeVar("A", bound=Ask)
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[A]):
+    """A path at which answers are asked for with POST."""
+
+    name: str
+    """Tells its requests from those of other endpoints with the same Idempotency-Key."""
+    path: str
+    """Without `/v1`, which clients may write or leave out."""
+    ask: type[A]
+    parse: Callable[[bytes], A]
+    """Raises Problem. A function of a module: a large body is parsed in a child process."""
+    encoder: Callable[[Head, A], Encoder] | None
+    """None: no answer is streamed, and `parse` refuses who asks for one."""
+    collector: Callable[[Head, A], Collector]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A path at which the models are read with GET.
+
+    One that ends in `/` also stands for all paths below it; `render` gets the rest of the path.
+    """
+
+    path: str
+    render: Callable[[ModelTable, tuple[str, ...], str], bytes]
+    """Takes the models, those that the client may use (none: all), and the rest of the path."""
+
+
+class Dialect(Protocol):
+    """One API that clients speak."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def endpoints(self) -> tuple[Endpoint[Any], ...]: ...
+
+    @property
+    def pages(self) -> tuple[Page, ...]: ...
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """The names of its headers that a web page may read."""
+        ...
+
+    def error(self, problem: Problem) -> Reply:
+        """Give a problem its status, headers and body, before the first byte of an answer."""
+        ...
+
+    def stamp(self, frame: Frame, event_id: str) -> Frame:
+        """Put into a frame the id from which its stream can be resumed."""
+        ...
+
+    def rate_limit_headers(self, limit: RateLimit) -> Headers:
+        """Return the headers that tell a client how often it may ask."""
+        ...
+
+    def keep_alive(self, position: int | None = None, eta: float | None = None) -> bytes:
+        """Return what keeps an idle stream open.
+
+        `position` is the request's in the queue, from 1, while it waits; `eta` is in seconds.
+        """
+        ...

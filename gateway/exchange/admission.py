@@ -1,0 +1,94 @@
+"""The policy of an exchange: may a request wait, for how long, and what is it told. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from contract.messages import Failed, FailureKind
+from gateway.config import AccessToken, GatewayConfig
+from gateway.problems import Problem, invalid_request, queue_timeout, too_many_choices
+from gateway.queue.fleet import Fleet
+
+BUSY_RETRY_AFTER = 1.0
+"""Seconds, told to a client that has as many requests under way as it may: one may end any time."""
+
+UNKNOWN_WAIT = 5.0
+"""Seconds after which to try again, told where the wait cannot be estimated."""
+
+MIB = 1024 * 1024
+
+UNBOUNDED = 1024 * MIB
+"""Bytes that a Redis without `maxmemory` is taken to have."""
+
+OF_REDIS = 2
+"""What fills Redis is refused to everyone: requests may have one in so many of its bytes."""
+
+OF_ALL = 4
+"""One in so many bytes of requests may be one client's."""
+
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+def patience(longest: float, asked: str | None) -> float:
+    """Return the seconds for which a request may wait in the queue.
+
+    `asked` is the header X-Queue-Timeout, which can only shorten the wait. Raises Problem.
+    """
+    if asked is None:
+        return longest
+    seconds = float(asked) if _SECONDS.fullmatch(asked) else 0.0
+    if not seconds:
+        raise invalid_request("x-queue-timeout must be a positive number of seconds.")
+    return min(seconds, longest)
+
+
+def check_choices(choices: int, config: GatewayConfig, client: AccessToken) -> None:
+    """Raise Problem for more choices than the client may ever have at once."""
+    bounds = [client.max_concurrent, client.rate_limit]
+    most = min(config.max_queued, config.max_queued_total, *filter(None, bounds))
+    if choices > most:
+        raise too_many_choices(choices, most)
+
+
+def hopeless(fleet: Fleet) -> Failed | None:
+    """Return why no request can be answered, if none can: every key is parked or refused."""
+    tokens = fleet.tokens
+    if tokens.free or tokens.cooling or tokens.busy or fleet.others:
+        return None
+    if tokens.parked:
+        return Failed(FailureKind.NO_POINTS, "No Poe key of this deployment has points left.")
+    if tokens.disabled:
+        return Failed(FailureKind.NO_TOKEN, "Poe refuses every key of this deployment.")
+    return None
+
+
+def too_long(wait: float | None, patience: float) -> Problem | None:
+    """Return why a request that would wait for `wait` seconds is refused, if it is.
+
+    Decided before it is queued: from then on it may cost something at any time.
+    """
+    return queue_timeout(wait) if wait is not None and wait > patience else None
+
+
+def retry_after(wait: float | None) -> float:
+    """Return the seconds after which a refused client should try again."""
+    return wait or UNKNOWN_WAIT
+
+
+def hold(longest: float, wait: float | None, *, is_begun: bool) -> float:
+    """Return the seconds for which the status line waits for the first output.
+
+    It does not wait where nothing will come in that time.
+    """
+    return 0.0 if not is_begun and (wait or 0) > longest else longest
+
+
+def most_stored(config: GatewayConfig, maxmemory: int) -> tuple[int, int]:
+    """Return the most bytes of requests that Redis may store: of one client, and of all.
+
+    Each is stored until it is answered. `maxmemory` is Redis's setting, in bytes, 0 where it has
+    none.
+    """
+    in_all = config.max_stored_total * MIB or (maxmemory or UNBOUNDED) // OF_REDIS
+    of_one = config.max_stored * MIB or in_all // OF_ALL
+    return min(of_one, in_all), in_all

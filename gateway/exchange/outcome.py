@@ -1,0 +1,42 @@
+"""How one request ended: what its log line and the metrics are made of."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+
+_log = logging.getLogger("gateway.exchange")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One accepted request, told when all is over. Durations are in seconds."""
+
+    request: str
+    job: str
+    client: str
+    model: str
+    """As the client wrote it."""
+    bot: str
+    """What the upstream calls it."""
+    token: str | None
+    """The label of the Poe token, never the token; None: no attempt was begun."""
+    worker: str | None
+    attempts: int
+    stream: bool
+    attached: bool
+    """Whether another request had begun the answer."""
+    status: int
+    queue_wait: float | None
+    first_text: float | None
+    duration: float
+    outcome: str
+    """`ok`, `client left`, `refused`, or the kind of the failure."""
+
+    def log(self) -> None:
+        """Write the request's line."""
+        _log.info("request", extra={name: _rounded(value) for name, value in asdict(self).items()})
+
+
+def _rounded(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value

@@ -1,0 +1,22 @@
+"""What all exchanges of a gateway work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.config import GatewayConfig
+from gateway.exchange.backpressure import Backpressure
+from gateway.hub import Hub
+from gateway.models import ModelTable
+from gateway.queue.fleet import FleetView
+
+
+@dataclass(frozen=True)
+class Services:
+    """One of each, made by the app."""
+
+    config: GatewayConfig
+    hub: Hub
+    fleet: FleetView
+    models: ModelTable
+    backpressure: Backpressure

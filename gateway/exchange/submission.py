@@ -1,0 +1,197 @@
+"""The jobs of one request, and their way into the queue and out of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from secrets import token_hex
+
+import msgspec
+
+from contract import keys
+from contract.calls.gateway import Admission, Resumable, Ticket
+from contract.messages import Job
+from gateway.config import AccessToken
+from gateway.dialect import Ask, RateLimit
+from gateway.exchange import admission
+from gateway.exchange.bodies import digest_of
+from gateway.exchange.idempotency import Attachment, attach, name_of
+from gateway.exchange.services import Services
+from gateway.http import Request
+from gateway.hub import Forgotten, Full, Heavy, Limited, TooLarge
+from gateway.problems import (
+    Problem,
+    problem_of,
+    queue_full,
+    rate_limited,
+    storage_full,
+    too_large_to_store,
+    unavailable,
+)
+from gateway.queue.faults import no_queue
+from store.faults import RedisFault
+
+
+class Submission:
+    """One request on its way through the queue.
+
+    `endpoint` is the name of the endpoint that was asked. `tell_limit` hears how often the client
+    may ask, if that is limited.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        endpoint: str,
+        *,
+        request: Request,
+        client: AccessToken,
+        ask: Ask,
+        tell_limit: Callable[[RateLimit], None],
+    ) -> None:
+        """Raises Problem for what the client may not have at all."""
+        config = services.config
+        admission.check_choices(ask.choices, config, client)
+        self._services = services
+        self._endpoint = endpoint
+        self._client = client
+        self._ask = ask
+        self._tell_limit = tell_limit
+        model = services.models.resolve(ask.model, client.models)
+        self.jobs = _numbered(_first_job(ask, client.client, model), ask.choices)
+        """One for each choice."""
+        longest, asked = config.queue_timeout, request.plain_header("x-queue-timeout")
+        self.patience = admission.patience(longest, asked)
+        """Seconds for which it may wait."""
+        self.name = name_of(request, client.client, ask.choices)
+        self._attachment: Attachment | None = None
+        self._ticket: Ticket | None = None
+        self._refusal = self._reason_to_refuse()
+        """Why it is not begun, unless another request has begun it."""
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether its jobs are in the queue, or beyond."""
+        return self._ticket is not None
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether another request has begun the answer."""
+        return self._attachment is not None and not self._attachment.is_new
+
+    @property
+    def resumable(self) -> Resumable | None:
+        """This request as a reader of an answer that has a name."""
+        return self._attachment.resumable if self._attachment else None
+
+    async def claim(self) -> None:
+        """Find the answer that this request has a name for, if it has one. Raises Problem."""
+        if self.name is None:
+            return
+        self._attachment = found = await attach(
+            self._services.hub,
+            self.name,
+            self._ask.digest or digest_of(self._endpoint, self._ask),
+            self.jobs[0],
+            may_begin=self._refusal is None,
+            grace=self._services.config.resume_grace,
+            keep=self._services.config.resume_window,
+        )
+        if found is not None and not found.is_new:
+            first = msgspec.structs.replace(
+                self.jobs[0], id=found.job, created=float(found.created)
+            )
+            self.jobs = _numbered(first, self._ask.choices)
+
+    async def submit(self) -> None:
+        """Queue the jobs, or join the readers of those that are there. Raises Problem."""
+        if self._refusal and not self.is_attached:
+            raise self._refusal
+        terms = self._terms()
+        try:
+            self._ticket = await self._services.hub.submit(
+                self.jobs[0], len(self.jobs), terms, self.resumable
+            )
+        except Limited as limited:
+            wait = limited.retry_after or admission.BUSY_RETRY_AFTER
+            self._tell(0, wait)
+            raise rate_limited(wait) from None
+        except Full:
+            raise queue_full(admission.retry_after(self.wait())) from None
+        except Heavy:
+            raise storage_full(admission.retry_after(self.wait())) from None
+        except TooLarge:
+            raise too_large_to_store(min(terms.max_stored, terms.max_stored_total)) from None
+        except Forgotten:
+            raise unavailable("The answer of this Idempotency-Key has just ended.", 1.0) from None
+        except RedisFault as fault:
+            raise no_queue(fault) from None
+        self._tell(self._ticket.asks_left, self._ticket.asks_reset)
+
+    async def withdraw(self) -> bool:
+        """Take the jobs out of the queue, unless a call may have cost something.
+
+        Returns whether they are out. Raises RedisFault.
+        """
+        hub = self._services.hub
+        return await hub.withdraw(self.jobs[0].id, len(self.jobs), self.resumable)
+
+    def leave(self, unfinished: Collection[int], *, at_once: bool) -> None:
+        """Stop reading these choices. `at_once`: no reader may come back to them."""
+        for choice in unfinished if self.is_queued else ():
+            self._services.hub.leave(self.jobs[choice].id, self.resumable, at_once=at_once)
+
+    def position(self) -> int:
+        """Return the position in the queue, from 1: that which it would have, until it has one."""
+        fleet, client, ticket = self._services.fleet, self._client, self._ticket
+        now = time.monotonic()
+        if ticket is None:
+            return fleet.newcomer(client.client, len(self.jobs), client.weight, now)
+        return fleet.position(client.client, client.weight, ticket.seq, ticket.place, now)
+
+    def wait(self) -> float | None:
+        """Return the seconds until a worker begins with it, if they can be estimated."""
+        return self._services.fleet.wait(self.position())
+
+    def _reason_to_refuse(self) -> Problem | None:
+        if failed := admission.hopeless(self._services.fleet.last):
+            return problem_of(failed)
+        return admission.too_long(self.wait(), self.patience)
+
+    def _terms(self) -> Admission:
+        config, client = self._services.config, self._client
+        maxmemory = self._services.fleet.last.maxmemory
+        max_stored, max_stored_total = admission.most_stored(config, maxmemory)
+        return Admission(
+            wait=self.patience,
+            weight=client.weight,
+            max_queued=config.max_queued,
+            max_queued_total=config.max_queued_total,
+            max_concurrent=client.max_concurrent,
+            rate_limit=client.rate_limit,
+            max_stored=max_stored,
+            max_stored_total=max_stored_total,
+        )
+
+    def _tell(self, left: int | None, reset: float) -> None:
+        if self._client.rate_limit is not None and left is not None:
+            self._tell_limit(RateLimit(self._client.rate_limit, left, reset))
+
+
+def _first_job(ask: Ask, client: str, model: str) -> Job:
+    return Job(
+        id=token_hex(12),
+        client=client,
+        model=model,
+        messages=ask.messages,
+        options=ask.options,
+        created=time.time(),
+        stream=ask.stream,
+    )
+
+
+def _numbered(job: Job, choices: int) -> list[Job]:
+    """Return a job for each choice; the names of all follow from the first one's."""
+    return [
+        msgspec.structs.replace(job, id=keys.choice(job.id, number)) for number in range(choices)
+    ]

@@ -1,0 +1,90 @@
+"""OpenAI's API: chat completions, legacy completions, images, and the list of models."""
+
+from __future__ import annotations
+
+import math
+
+from gateway.dialect import Ask, Endpoint, Frame, Headers, Page, RateLimit, Reply
+from gateway.openai import errors, models
+from gateway.openai.chat_answer import ChatCollector
+from gateway.openai.chat_request import ChatAsk, parse_chat
+from gateway.openai.chat_stream import DONE, chat_encoder
+from gateway.openai.completions import (
+    CompletionAsk,
+    CompletionCollector,
+    completion_encoder,
+    parse_completion,
+)
+from gateway.openai.images import ImagesCollector, parse_images
+from gateway.problems import Problem
+
+
+class OpenAI:
+    """The dialect of OpenAI's API."""
+
+    name = "openai"
+    endpoints = (
+        Endpoint(
+            "chat.completions",
+            "/chat/completions",
+            ChatAsk,
+            parse_chat,
+            chat_encoder,
+            ChatCollector,
+        ),
+        Endpoint(
+            "completions",
+            "/completions",
+            CompletionAsk,
+            parse_completion,
+            completion_encoder,
+            CompletionCollector,
+        ),
+        Endpoint(
+            "images.generations",
+            "/images/generations",
+            Ask,
+            parse_images,
+            None,
+            ImagesCollector,
+        ),
+    )
+    pages = (Page("/models", models.listing), Page("/models/", models.one))
+    exposed = (
+        "retry-after",
+        "x-should-retry",
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+    )
+
+    def error(self, problem: Problem) -> Reply:
+        """Give a problem its status, headers and body."""
+        return errors.reply(problem)
+
+    def stamp(self, frame: Frame, event_id: str) -> Frame:
+        """Put the id into the chunk: openai-python fails on `id:` lines beside comments."""
+        if frame.data == DONE:
+            return frame
+        return Frame(f'{frame.data[:-1]},"event_id":"{event_id}"}}')
+
+    def rate_limit_headers(self, limit: RateLimit) -> Headers:
+        """Return the headers that OpenAI's API has for this."""
+        return [
+            ("x-ratelimit-limit-requests", str(limit.limit)),
+            ("x-ratelimit-remaining-requests", str(limit.remaining)),
+            ("x-ratelimit-reset-requests", f"{math.ceil(limit.reset)}s"),
+        ]
+
+    def keep_alive(self, position: int | None = None, eta: float | None = None) -> bytes:
+        """Render a comment, which every client skips.
+
+        It must not begin with `: ping`, which Continue takes for the end.
+        """
+        place = "" if position is None else f" position={position}"
+        wait = "" if eta is None else f" eta={max(1, round(eta))}s"
+        queued = " queued" if place or wait else ""
+        return f": keep-alive{queued}{place}{wait}\n\n".encode("ascii")
+
+
+OPENAI = OpenAI()

@@ -1,0 +1,57 @@
+"""The list of models, and one of them, as OpenAI's API shows them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from contract.messages import Model
+from gateway.models import Entry, ModelTable
+
+
+def listing(models: ModelTable, allowed: tuple[str, ...], _: str = "") -> bytes:
+    """Render the models that a client may use.
+
+    Each list is rendered once: user interfaces ask for it all the time, and there are no more
+    lists than access tokens.
+    """
+    key = ("openai", allowed)
+    if key not in models.rendered:
+        data = [_fields(entry) for entry in models.entries(allowed)]
+        models.rendered[key] = _json({"object": "list", "data": data})
+    return models.rendered[key]
+
+
+def one(models: ModelTable, allowed: tuple[str, ...], name: str) -> bytes:
+    """Render one model of the list. Raises Problem if it is not there."""
+    return _json(_fields(models.entry(name, allowed)))
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "id": entry.id,
+        "object": "model",
+        "created": entry.created,
+        "owned_by": entry.owned_by,
+    }
+    return fields | (_extras(entry.model) if entry.model else {})
+
+
+def _extras(model: Model) -> dict[str, Any]:
+    """Return what OpenAI's models do not have, under the names that Poe and others use."""
+    architecture = {
+        "input_modalities": list(model.input_modalities),
+        "output_modalities": list(model.output_modalities),
+    }
+    extras = {
+        "display_name": model.display_name,
+        "context_length": model.context_length,
+        "max_output_tokens": model.max_output_tokens,
+        "architecture": {key: value for key, value in architecture.items() if value},
+        "supported_features": list(model.features),
+    }
+    return {key: value for key, value in extras.items() if value}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,69 @@
+"""Which handler answers a path, and which dialect words what goes wrong there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from gateway.dialect import Dialect
+
+H = TypeVar("H")
+"""A handler."""
+
+
+def route_of(path: str) -> str:
+    """Return the path without `/v1`, and without doubled and trailing slashes.
+
+    A redirect to it would lose a POST's body.
+    """
+    route = "/" + "/".join(part for part in path.split("/") if part)
+    return route.removeprefix("/v1") or "/" if f"{route}/".startswith("/v1/") else route
+
+
+@dataclass
+class Route(Generic[H]):
+    """One path."""
+
+    dialect: Dialect
+    handlers: dict[str, H] = field(default_factory=dict)
+    """By method."""
+
+    @property
+    def allow(self) -> str:
+        """The methods that it takes, as in `GET, OPTIONS`."""
+        return ", ".join([*self.handlers, "OPTIONS"])
+
+
+class Routes(Generic[H]):
+    """The paths of a gateway. The first of the dialects words what no other claims."""
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        self._dialects = dialects
+        self._routes: dict[str, Route[H]] = {}
+
+    def add(self, method: str, path: str, handler: H, dialect: Dialect | None = None) -> None:
+        """Answer a method at a path. One that ends in `/` stands for all below it, too."""
+        route = self._routes.setdefault(path, Route(dialect or self._dialects[0]))
+        route.handlers[method] = handler
+
+    def find(self, path: str) -> tuple[Route[H] | None, str]:
+        """Return what answers this path, and the rest of the path below a route.
+
+        An id may hold slashes; Granian has decoded the path.
+        """
+        if path in self._routes:
+            return self._routes[path], ""
+        for known, route in self._routes.items():
+            rest = path.removeprefix(known) if known.endswith("/") and known != "/" else path
+            # `/models/chat/completions` names no model: it is a base URL that ends in /models.
+            if rest != path and f"/{rest}" not in self._routes:
+                return route, rest
+        return None, ""
+
+    def dialect_of(self, path: str) -> Dialect:
+        """Return the dialect that words what goes wrong at this path, be it served or not."""
+        for known, route in self._routes.items():
+            if known != "/" and f"{path}/".startswith(f"{known.rstrip('/')}/"):
+                return route.dialect
+        return self._dialects[0]
