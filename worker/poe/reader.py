@@ -71,7 +71,8 @@ class AnswerReader(ABC):
                 self.fault = fault
             except UNREADABLE as error:
                 self._skip(event)
-                if event.data.lstrip().startswith(b"{") and parse(event.data) is None:
+                is_cut = event.data.lstrip().startswith(b"{") and parse(event.data) is None
+                if is_cut and not self.is_complete:
                     self.fault = Fault(FaultKind.PROTOCOL)
                     # For the log: it tells the place, not the content.
                     self.fault.__cause__ = error
@@ -89,6 +90,8 @@ class AnswerReader(ABC):
     def _skip(self, event: ServerSentEvent) -> None:
         """Count an event that could not be read, and note what it may have told."""
         self.skipped += 1
+        if self.is_complete:
+            return
         self._may_lack_calls = self._may_lack_calls or event.name not in _WITHOUT_CALLS
 
     def _note(self, chunk: Chunk) -> None:

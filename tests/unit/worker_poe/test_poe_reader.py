@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.messages import Event, File, Finished, Reasoning, Replaced, Text, ToolCallDelta, Usage
+from contract.messages import (
+    Event,
+    File,
+    Finished,
+    FinishReason,
+    Reasoning,
+    Replaced,
+    Text,
+    ToolCallDelta,
+    Usage,
+)
 from worker.bot.reader import BotReader
 from worker.openai.reader import ChatReader
 from worker.poe.faults import FaultKind
@@ -139,6 +149,23 @@ def test_json_that_breaks_off_has_lost_words_and_ends_the_answer(name: str, data
         Text("A"),
         FaultKind.PROTOCOL,
     ]
+
+
+@pytest.mark.parametrize("data", [b"[DO", b'{"choices": [], "usage": {"prompt_t', b"{", b"?"])
+@pytest.mark.parametrize(
+    ("delta", "reason", "out"),
+    [
+        ({"content": "A"}, "stop", Text("A")),
+        ({"tool_calls": [CALL]}, "tool_calls", ToolCallDelta(0, "a", "f", "{}")),
+    ],
+)
+def test_what_breaks_off_behind_the_finish_reason_costs_nothing(
+    delta: dict[str, Any], reason: FinishReason, out: Event, data: bytes
+) -> None:
+    events = [chat(delta), chat({}, finish_reason=reason), body(data)]
+
+    assert read_chat(*events) == [out, Finished(reason)]
+    assert read_chat(*events, END) == [out, Finished(reason)]
 
 
 def test_what_was_skipped_is_counted() -> None:
