@@ -21,7 +21,7 @@ from gateway.app import App
 from gateway.config import GatewayConfig
 from gateway.hub import Hub
 from gateway.listening import addresses, try_to_bind
-from runtime import logs, open_files, signals
+from runtime import garbage, logs, open_files, signals
 
 _log = logging.getLogger("gateway")
 
@@ -51,6 +51,7 @@ def main() -> None:
     config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
     logs.configure("gateway")
     open_files.allow_many()
+    garbage.settle()
     uvloop.run(_serve(config, _where(config)))
 
 

@@ -9,7 +9,7 @@ import uvloop
 
 from contract.config import read_settings
 from contract.version import VERSION
-from runtime import logs, open_files, signals
+from runtime import garbage, logs, open_files, signals
 from worker.config import WorkerConfig
 from worker.poe.client import PoeClient
 from worker.queue import Queue
@@ -28,6 +28,7 @@ def main() -> None:
     config = read_settings(parser.parse_args().settings_fd, WorkerConfig)
     logs.configure("worker")
     open_files.allow_many()
+    garbage.settle()
     try:
         uvloop.run(_work(config))
     except Exception:

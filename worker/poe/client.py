@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
@@ -102,10 +103,9 @@ class PoeClient:
         """
         with translated(secret, lambda: False):
             request = upstream.request(ask)
-            headers = _authorization(secret) | {"Content-Type": "application/json"}
-            post = self._http.build_request(
-                "POST", self._base_url + request.path, content=request.body, headers=headers
-            )
+            headers = {**_HEADERS, **_authorization(secret), "Content-Type": "application/json"}
+            url = _parsed(self._base_url + request.path)
+            post = httpx.Request("POST", url, headers=headers, content=request.body)
         return Answer(
             self._connections,
             post,
@@ -144,6 +144,12 @@ class PoeClient:
                     if response.status_code != 200:
                         raise await refusal(response)
                     return await whole(response)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    """Parse a URL: that takes longer than to word a short request, and there are few."""
+    return httpx.URL(url)
 
 
 def _proxy(url: str | None) -> httpx.URL | None:
