@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from worker.shaping.think_tags import CLOSING
+_CLOSING = re.compile(
+    r"</(?:think(?:ing)?|thoughts?|reasoning)(?:\s[^<>]{0,100})?>|◁/think▷", re.IGNORECASE
+)
+"""The ends of thoughts, also those by which an answer without a form is not split."""
 
 _MAX_OPENINGS = 200
 """Opening braces at which an object is looked for; prose that has more is no answer."""
@@ -20,11 +24,14 @@ class Found(NamedTuple):
 
 
 def the_object(text: str, fault_of: Callable[[Found], str]) -> tuple[Found | None, str]:
-    """Return the one object in the text that has no fault, or why there is not one."""
+    """Return the one object in the text that has no fault, or why there is not one.
+
+    Models say their answer twice at times: that is one object.
+    """
     found = _behind_thoughts(text) or _objects(text)
     faults = [fault_of(each) for each in found]
     fitting = [each for each, fault in zip(found, faults, strict=True) if not fault]
-    if len(fitting) == 1:
+    if fitting and _are_the_same(fitting):
         return fitting[0], ""
     if not found:
         return None, "The answer is not a JSON object."
@@ -33,12 +40,22 @@ def the_object(text: str, fault_of: Callable[[Found], str]) -> tuple[Found | Non
     return None, f"The answer holds several JSON objects, not one. {faults[-1]}".rstrip()
 
 
-def _behind_thoughts(text: str) -> list[Found]:
-    """Find the objects behind a closing think tag whose opening one was never written.
+def _are_the_same(found: list[Found]) -> bool:
+    if len(found) == 1:
+        return True
+    try:
+        # Compared as JSON, for to Python True is 1.
+        return len({json.dumps(each.value, sort_keys=True) for each in found}) == 1
+    except RecursionError:
+        return False
 
-    Some models' templates open it for them.
+
+def _behind_thoughts(text: str) -> list[Found]:
+    """Find the objects behind the closing tag of thoughts that are still in the text.
+
+    Some models' templates write the opening one for them.
     """
-    end = max((tag.end() for tag in CLOSING.finditer(text)), default=0)
+    end = max((tag.end() for tag in _CLOSING.finditer(text)), default=0)
     is_quoted = any(start < end < start + len(found.text) for start, found in _placed(text))
     return [] if is_quoted or not end else _objects(text[end:])
 

@@ -53,7 +53,8 @@ class Shaping:
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         self._over = False
-        self._thoughts = ThoughtSplitter(thinks=thinks)
+        # Who must answer in JSON writes of thinking only to think.
+        self._thoughts = ThoughtSplitter(thinks=thinks or options.format is not None)
         self._stages: list[Stage] = [self._thoughts]
         if emulate_tools:
             self._stages.append(ToolEmulation(options, new_id))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 
 OPENING = re.compile(r"<think(?:ing)?(?:\s[^<>]{0,100})?>", re.IGNORECASE)
-CLOSING = re.compile(r"</think(?:ing)?(?:\s[^<>]{0,100})?>", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)think(?:ing)?(?:\s[^<>]{0,100})?>", re.IGNORECASE)
 _LONGEST_TAG = 112
 

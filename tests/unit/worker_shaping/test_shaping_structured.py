@@ -54,6 +54,11 @@ def answered(text: str, options: Options = WEATHER) -> str:
         pytest.param(f'<think>Maybe {{"draft": 1}}?</think>{ANSWER}', id="thoughts"),
         pytest.param(f"<think>{ANSWER}? Yes.</think>\n{ANSWER}", id="the same in the thoughts"),
         pytest.param(f"Maybe {ANSWER}?\n</think>\n\n{ANSWER}", id="thoughts without a beginning"),
+        pytest.param(f"<thought>Maybe {{}}, {ANSWER[:-3]}20}}</thought>{ANSWER}", id="a thought"),
+        pytest.param(f"◁think▷{ANSWER[:-3]}20}}?◁/think▷{ANSWER}", id="thoughts of Kimi's"),
+        pytest.param(f"Thinking...\n\n> {ANSWER[:-3]}20}}?\n\n{ANSWER}", id="a bare quote"),
+        pytest.param(f"{ANSWER}\n\n{ANSWER}", id="twice"),
+        pytest.param(f"{ANSWER}: `{ANSWER.replace(' ', '')}`", id="twice, written otherwise"),
         pytest.param(f'Not {{"city": 5}} or {{}}. {ANSWER}', id="objects that do not match before"),
         pytest.param(f'{ANSWER} {{"note": "I hope it helps"}}', id="and one that does not behind"),
     ],
@@ -72,7 +77,7 @@ def test_the_text_of_the_object_is_sent_as_the_model_wrote_it(text: str) -> None
         ("", "is not a JSON object"),
         ("{" * 100_000, "is not a JSON object"),
         ('{"a":' * 100_000, "is not a JSON object"),
-        (f"{ANSWER} or {ANSWER}", "several JSON objects"),
+        (f"{ANSWER} or {ANSWER.replace('21', '22')}", "several JSON objects"),
         ('{"city": "Paris"} {}', "several JSON objects, not one. The answer does not match"),
         (f'Maybe {ANSWER}?</think>{{"city": 5}}', "does not match"),
         ('{"city": "Paris"}', '"degrees" is a required property'),
@@ -85,6 +90,11 @@ def test_an_answer_of_another_form_is_a_mismatch(text: str, reason: str) -> None
 
     assert reason in caught.value.reason
     assert caught.value.answer == text
+
+
+def test_objects_that_only_python_takes_for_equal_are_several() -> None:
+    with pytest.raises(Mismatch, match="several JSON objects"):
+        answered('{"a": 1} {"a": true}', OBJECT)
 
 
 def test_any_object_will_do_without_a_schema() -> None:
