@@ -21,6 +21,7 @@ from contract.calls.tokens import Acquire
 from contract.calls.worker import Dispatch
 from contract.messages import Failed, FailureKind
 from tests.support.deployment import running_redis
+from tests.support.keys import keys
 
 CALLS = 2000
 ROUNDS = 3
@@ -56,14 +57,14 @@ async def _table(
 
 async def _measure_acquire(redis: Redis, tokens: int, _: int) -> float:
     await redis.flushall()
-    acquire = redis.register_script(scripts.source("acquire"))
+    acquire = redis.register_script(scripts.source("acquire", keys.prefix))
     for n in range(tokens):
-        await redis.hset(f"p2g:lease:{n}", mapping={"owner": "w", "expires": 10**15, "fence": 1})
+        await redis.hset(keys.lease(f"{n}"), mapping={"owner": "w", "expires": 10**15, "fence": 1})
     # Full windows: the common state of a deployment that earns its keep.
     pipe = redis.pipeline(transaction=False)
     now = (await redis.time())[0] * 1000
     for n in range(tokens):
-        pipe.zadd(f"p2g:uses:{n}", {f"old:{k}": now - 59_000 + 1000 * k for k in range(50)})
+        pipe.zadd(keys.uses(f"{n}"), {f"old:{k}": now - 59_000 + 1000 * k for k in range(50)})
     await pipe.execute()
     await acquire(args=_acquire(0, "warm", "job"))
     before = await _cpu(redis)
@@ -93,8 +94,8 @@ def _acquire(token: int, grant: str, job: str) -> list[Word]:
 
 async def _measure_dispatch(redis: Redis, _: int, jobs: int) -> float:
     await redis.flushall()
-    enqueue = redis.register_script(scripts.source("enqueue"))
-    dispatch = redis.register_script(scripts.source("dispatch"))
+    enqueue = redis.register_script(scripts.source("enqueue", keys.prefix))
+    dispatch = redis.register_script(scripts.source("dispatch", keys.prefix))
     total, clients = jobs + CALLS, 50
     await enqueue(args=_enqueue(0, clients))
     for start in range(1, total, 5000):

@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -27,6 +27,9 @@ from contract import texts
 from contract.lookalikes import first_lookalike, lookalike
 
 REDIS_URL = "redis://127.0.0.1:6379/0"
+
+KeyPrefix = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.:-]*\Z")]
+"""The prefix of a deployment's keys in Redis."""
 
 MOST_REMARKS = 5
 """Warnings of one kind that are shown: each costs a search for its line, and none reads more."""
@@ -419,6 +422,10 @@ def _in_words(text: str, key: Key, type_: type) -> str:
             kinds = ["float"]
         bound = f" {match['bound']}" if match["bound"] else ""
         return "expected " + ", or ".join(_WORDS.get(kind, kind) for kind in kinds) + bound
+    if text.startswith("Expected `str` matching regex"):
+        return "expected ASCII letters, digits, _ . : and - only"
+    if text.startswith("Expected `str` of length <= "):
+        return f"expected at most {text.rpartition(' ')[2]} characters"
     if text.startswith("Expected `str` of length >= 1"):
         return "must not be empty"
     text = text.replace("Object", "table").replace("object", "table")

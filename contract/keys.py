@@ -1,110 +1,125 @@
-"""The names of everything in Redis. Keys of one job share a hash tag."""
+"""The names of everything in Redis. The Lua scripts take theirs from here, too.
+
+Each deployment has a prefix of its own for its keys and channels, so several can share a Redis.
+"""
+
+from __future__ import annotations
 
 PREFIX = "p2g:"
-GROUP = "workers"
-"""The consumer group of every job stream."""
+"""The prefix of a deployment that is given no other one."""
 
-RING = PREFIX + "ring"
-BELL = PREFIX + "bell"
-DEAD = PREFIX + "dead"
-"""The last jobs that were given up because each process that began them died."""
-AGAIN = PREFIX + "again"
-TOTALS = PREFIX + "totals"
-CLOCK = PREFIX + "clock"
-"""What is known of Redis's clock; see clock.lua."""
-ABANDONED = PREFIX + "abandoned"
-PAYLOADS = PREFIX + "payloads"
-WORKERS = PREFIX + "workers"
-GATEWAYS = PREFIX + "gateways"
-CATALOGUE = PREFIX + "catalogue"
-CATALOGUE_VERSION = PREFIX + "catalogue:version"
-"""Another value with every catalogue, for those who look whether there is a new one."""
-CATALOGUE_LOCK = PREFIX + "catalogue:lock"
-CATALOGUE_ASKED = PREFIX + "catalogue:asked"
-"""Set for a while after somebody has asked for a model that the catalogue does not have."""
+
+class Keys:
+    """The names of one deployment. Keys of one job share a hash tag.
+
+    docs/contract.md says what is under each.
+    """
+
+    def __init__(self, prefix: str = PREFIX) -> None:
+        self.prefix = prefix
+        self.ring = prefix + "ring"
+        self.bell = prefix + "bell"
+        self.dead = prefix + "dead"
+        """The last jobs that were given up because each worker that began them died."""
+        self.again = prefix + "again"
+        self.lanes = prefix + "lanes"
+        self.totals = prefix + "totals"
+        self.clock = prefix + "clock"
+        """What is known of Redis's clock; see clock.lua."""
+        self.abandoned = prefix + "abandoned"
+        self.payloads = prefix + "payloads"
+        self.workers = prefix + "workers"
+        self.gateways = prefix + "gateways"
+        self.catalogue = prefix + "catalogue"
+        self.catalogue_version = prefix + "catalogue:version"
+        """Changes with the catalogue, for those who look whether there is a new one."""
+        self.catalogue_lock = prefix + "catalogue:lock"
+        self.catalogue_asked = prefix + "catalogue:asked"
+        """Set for a while after somebody has asked for a model that the catalogue does not have."""
+
+    def payload(self, job: str) -> str:
+        """Where a request is stored, by the id of its first choice."""
+        return f"{self.prefix}payload:{{{job}}}"
+
+    def job(self, job: str) -> str:
+        return f"{self.prefix}job:{{{job}}}"
+
+    def log(self, job: str) -> str:
+        return f"{self.prefix}log:{{{job}}}"
+
+    def readers(self, job: str) -> str:
+        return f"{self.prefix}readers:{{{job}}}"
+
+    def jobs(self, client: str) -> str:
+        return f"{self.prefix}jobs:{client}"
+
+    def client(self, client: str) -> str:
+        return f"{self.prefix}client:{client}"
+
+    def asked(self, client: str) -> str:
+        return f"{self.prefix}asked:{client}"
+
+    def line(self, client: str, model: str) -> str:
+        return f"{self.prefix}line:{client}:{model}"
+
+    def lane(self, model: str) -> str:
+        return f"{self.prefix}lane:{model}"
+
+    def idem(self, name: str) -> str:
+        """An idempotency key, by the name that `idempotency` gives it."""
+        return f"{self.prefix}idem:{name}"
+
+    def served(self, gateway: str) -> str:
+        return f"{self.prefix}served:{gateway}"
+
+    def events(self, gateway: str) -> str:
+        return f"{self.prefix}events:{gateway}"
+
+    def control(self, worker: str) -> str:
+        return f"{self.prefix}control:{worker}"
+
+    def worker(self, worker: str) -> str:
+        return f"{self.prefix}worker:{worker}"
+
+    def owned(self, worker: str) -> str:
+        return f"{self.prefix}owned:{worker}"
+
+    def knows(self, worker: str) -> str:
+        return f"{self.prefix}knows:{worker}"
+
+    def missed(self, worker: str) -> str:
+        return f"{self.prefix}missed:{worker}"
+
+    def lease(self, batch: str) -> str:
+        return f"{self.prefix}lease:{batch}"
+
+    def token(self, token: str) -> str:
+        return f"{self.prefix}token:{token}"
+
+    def unfit(self, token: str) -> str:
+        return f"{self.prefix}unfit:{token}"
+
+    def account(self, token: str) -> str:
+        return f"{self.prefix}account:{token}"
+
+    def uses(self, account: str) -> str:
+        return f"{self.prefix}uses:{account}"
+
+    def grants(self, account: str) -> str:
+        return f"{self.prefix}grants:{account}"
+
+    def upload(self, account: str, digest: str) -> str:
+        return f"{self.prefix}upload:{account}:{digest}"
+
+
+DEFAULT_KEYS = Keys()
 
 
 def choice(job: str, number: int) -> str:
-    """The name of a request's choice, from 0, where the first of them is `job`."""
+    """Return the id of a request's choice, counted from 0; that of the first is `job`."""
     return f"{job}-{number}" if number else job
 
 
-def payload(job: str) -> str:
-    """Where a request is stored, by the name of its first choice."""
-    return f"{PREFIX}payload:{{{job}}}"
-
-
-def jobs(client: str) -> str:
-    return f"{PREFIX}jobs:{client}"
-
-
-def client(client: str) -> str:
-    return f"{PREFIX}client:{client}"
-
-
 def idempotency(client: str, digest: str) -> str:
-    return f"{PREFIX}idem:{client}:{digest}"
-
-
-def readers(job: str) -> str:
-    return f"{PREFIX}readers:{{{job}}}"
-
-
-def log(job: str) -> str:
-    return f"{PREFIX}log:{{{job}}}"
-
-
-def job(job: str) -> str:
-    return f"{PREFIX}job:{{{job}}}"
-
-
-def asked(client: str) -> str:
-    return f"{PREFIX}asked:{client}"
-
-
-def served(gateway: str) -> str:
-    return f"{PREFIX}served:{gateway}"
-
-
-def events(gateway: str) -> str:
-    return f"{PREFIX}events:{gateway}"
-
-
-def control(worker: str) -> str:
-    return f"{PREFIX}control:{worker}"
-
-
-def worker(worker: str) -> str:
-    return f"{PREFIX}worker:{worker}"
-
-
-def owned(worker: str) -> str:
-    return f"{PREFIX}owned:{worker}"
-
-
-def upload(account: str, digest: str) -> str:
-    return f"{PREFIX}upload:{account}:{digest}"
-
-
-def lease(batch: str) -> str:
-    return f"{PREFIX}lease:{batch}"
-
-
-def token(token: str) -> str:
-    return f"{PREFIX}token:{token}"
-
-
-def unfit(token: str) -> str:
-    return f"{PREFIX}unfit:{token}"
-
-
-def uses(account: str) -> str:
-    return f"{PREFIX}uses:{account}"
-
-
-def grants(account: str) -> str:
-    return f"{PREFIX}grants:{account}"
-
-
-def account(token: str) -> str:
-    return f"{PREFIX}account:{token}"
+    """Return the name of a client's idempotency key, of which `digest` is made."""
+    return f"{client}:{digest}"

@@ -16,6 +16,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from contract.config import read_settings
+from contract.keys import Keys
 from contract.version import VERSION
 from gateway.app import App
 from gateway.config import GatewayConfig
@@ -69,7 +70,7 @@ def _where(config: GatewayConfig) -> tuple[str, ...]:
 async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
     if not config.access_tokens:
         _log.warning("no access tokens are configured: whoever can connect can spend points")
-    app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}"), VERSION)
+    app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}", Keys(config.key_prefix)), VERSION)
     servers = [_server(app, address, config.port) for address in where]
     stopping = asyncio.Event()
     signals.heed(stopping.set, partial(os._exit, 1))

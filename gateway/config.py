@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
+from contract.keys import PREFIX
 from gateway.listening import addresses
 from store import address
 
@@ -50,6 +51,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 3700
     redis_url: str = config.REDIS_URL
+    key_prefix: config.KeyPrefix = PREFIX
+    """What the names of all keys and channels in Redis begin with."""
     access_tokens: tuple[AccessToken, ...] = ()
     """Empty: everyone may ask."""
     fingerprint_key: str = ""

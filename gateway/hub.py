@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contract import keys
 from contract.calls.clock import CheckClock, ClockReading
 from contract.calls.gateway import (
     Admission,
@@ -33,6 +32,7 @@ from contract.calls.gateway import (
     Withdraw,
 )
 from contract.codec import decode_catalogue, decode_frame, decode_record, decode_report, encode
+from contract.keys import DEFAULT_KEYS, Keys, choice
 from contract.messages import (
     Catalogue,
     Job,
@@ -118,8 +118,9 @@ class Departure:
 class Hub:
     """One gateway's connection to everything else."""
 
-    def __init__(self, url: str, gateway: str) -> None:
+    def __init__(self, url: str, gateway: str, keys: Keys = DEFAULT_KEYS) -> None:
         self.gateway = gateway
+        self._keys = keys
         self.now = time.monotonic()
         """The monotonic clock, as of the last tick or frame: precise enough for silences."""
         self.batch = Batch()
@@ -135,8 +136,8 @@ class Hub:
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
         """Its version and what it was when last read: it is large, and rarely another."""
         self._redis = connect(url, connections=32, timeout=5.0)
-        self._link = Link(url, timeout=5.0)
-        self._subscriber = Subscriber(url, keys.events(gateway), self._on_frame, self._on_gap)
+        self._link = Link(url, keys, timeout=5.0)
+        self._subscriber = Subscriber(url, self._keys.events(gateway), self._on_frame, self._on_gap)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -151,7 +152,7 @@ class Hub:
             await tasks.end([subscription, *self._tasks])
             with suppress(*RedisFault):
                 # Dead, not unheard of: whatever it has left behind is then reclaimed.
-                await self._redis.zadd(keys.GATEWAYS, {self.gateway: 0})
+                await self._redis.zadd(self._keys.gateways, {self.gateway: 0})
             await self._link.aclose()
             await self._redis.aclose()
 
@@ -200,7 +201,7 @@ class Hub:
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for job, record in ids:
-                pipe.xrange(keys.log(job), record, record)
+                pipe.xrange(self._keys.log(job), record, record)
             return all(await self._asked(pipe.execute()))
 
     async def submit(
@@ -236,7 +237,7 @@ class Hub:
         except BaseException:
             # It may have been queued for all we know.
             for number in range(choices):
-                self.leave(keys.choice(job.id, number), resumable, at_once=True)
+                self.leave(choice(job.id, number), resumable, at_once=True)
             raise
         assert ticket is not None  # noqa: S101  # it did not only ask
         return ticket
@@ -324,7 +325,7 @@ class Hub:
 
     async def read(self, job: str, after: str) -> list[Record]:
         """Read on in a job's log."""
-        rows: Any = await self._redis.xrange(keys.log(job), f"({after}", "+", count=PAGE)
+        rows: Any = await self._redis.xrange(self._keys.log(job), f"({after}", "+", count=PAGE)
         return [decode_record(fields[b"r"]) for _, fields in rows]
 
     async def look(self) -> Fleet:
@@ -332,19 +333,19 @@ class Hub:
         await self._keep_time()
         await self._link.run(GatewayHeartbeat(self.gateway), self._now())
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(keys.CLOCK, ["steps", "offset"])
-            pipe.zrange(keys.WORKERS, 0, -1)
-            pipe.hmget(keys.TOTALS, ["waiting", "dispatched"])
-            pipe.zrange(keys.RING, 0, MAX_STANDINGS - 1, withscores=True)
-            pipe.get(keys.CATALOGUE_VERSION)
+            pipe.hmget(self._keys.clock, ["steps", "offset"])
+            pipe.zrange(self._keys.workers, 0, -1)
+            pipe.hmget(self._keys.totals, ["waiting", "dispatched"])
+            pipe.zrange(self._keys.ring, 0, MAX_STANDINGS - 1, withscores=True)
+            pipe.get(self._keys.catalogue_version)
             pipe.info("memory")
             replies: list[Any] = await pipe.execute()
         (steps, offset), workers, totals, ring, version, memory = replies
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in workers:
-                pipe.get(keys.worker(name.decode()))
+                pipe.get(self._keys.worker(name.decode()))
             for client, _ in ring:
-                pipe.hmget(keys.client(client.decode()), ["weight", "waiting", "gone"])
+                pipe.hmget(self._keys.client(client.decode()), ["weight", "waiting", "gone"])
             replies = await pipe.execute()
         rows = replies
         reports = [_readable(decode_report, row) for row in rows[: len(workers)]]
@@ -371,7 +372,7 @@ class Hub:
         """Raises RedisFault where new work would be refused, as by a Redis that is full."""
         try:
             # It writes nothing, and is refused as that which would.
-            await self._redis.setrange(keys.RING + ":none", 0, "")
+            await self._redis.setrange(self._keys.ring + ":none", 0, "")
         except RedisFault:
             self.took_work_at = -math.inf
             raise
@@ -379,7 +380,7 @@ class Hub:
 
     async def _current_catalogue(self, version: bytes | None) -> Catalogue | None:
         if version != self._catalogue[0]:
-            found: Any = await self._redis.get(keys.CATALOGUE)
+            found: Any = await self._redis.get(self._keys.catalogue)
             self._catalogue = version, _readable(decode_catalogue, found)
         return self._catalogue[1]
 
@@ -390,15 +391,15 @@ class Hub:
         for start in range(0, len(silent), PAGE):
             page = silent[start : start + PAGE]
             found: Any = await self._redis.xread(
-                {keys.log(f.job): f.last_id for f in page}, count=1, block=None
+                {self._keys.log(f.job): f.last_id for f in page}, count=1, block=None
             )
             news = {name.decode() for name, _ in found}
             for follower in page:
                 follower.put_off(self.now)
-                if keys.log(follower.job) in news:
+                if self._keys.log(follower.job) in news:
                     follower.read_log()
             await self._see_that_they_exist(
-                [f for f in page if f.is_long_silent and keys.log(f.job) not in news]
+                [f for f in page if f.is_long_silent and self._keys.log(f.job) not in news]
             )
 
     async def _see_that_they_exist(self, silent: list[Follower]) -> None:
@@ -408,7 +409,7 @@ class Hub:
             return
         async with self._redis.pipeline(transaction=False) as pipe:
             for follower in silent:
-                pipe.hget(keys.job(follower.job), "state")
+                pipe.hget(self._keys.job(follower.job), "state")
             states: list[Any] = await pipe.execute()
         for follower, state in zip(silent, states, strict=True):
             if state in (None, b"done"):

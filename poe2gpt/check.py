@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError, ResponseError
 
-from contract import keys
 from contract.config import Settings
+from contract.keys import Keys
 from gateway.config import gateway_config
 from poe2gpt import embedded
 from poe2gpt.become import with_tokens
@@ -81,7 +81,7 @@ def check(settings: Settings, file: str) -> int:
 
 
 async def _check(worker: WorkerConfig, own_redis: bool) -> int:
-    redis = _own_redis() if own_redis else await _given_redis(worker.redis_url)
+    redis = _own_redis() if own_redis else await _given_redis(worker)
     _print(redis)
     states = await token_states(worker)
     if not own_redis:
@@ -105,12 +105,13 @@ def _own_redis() -> list[Finding]:
     return [Finding("redis", f"none given; serve starts {path} ({major}.{minor})")]
 
 
-async def _given_redis(url: str) -> list[Finding]:
+async def _given_redis(worker: WorkerConfig) -> list[Finding]:
+    url = worker.redis_url
     try:
         async with embedded.connect(url) as client:
             info = await client.info()
             policy = await _eviction(client)
-            dead: Any = await client.lrange(keys.DEAD, 0, -1)
+            dead: Any = await client.lrange(Keys(worker.key_prefix).dead, 0, -1)
         told = {key: str(value) for key, value in info.items()}
         return redis_findings(without_password(url), told, policy) + dead_findings(dead)
     except (RedisError, OSError, *NO_REDIS) as error:
@@ -159,23 +160,26 @@ def dead_findings(dead: Sequence[str]) -> list[Finding]:
 
 async def _verdicts(worker: WorkerConfig) -> list[str]:
     """Tell what the workers hold against each token, or nothing where Redis does not answer."""
+    keys = Keys(worker.key_prefix)
     try:
         async with embedded.connect(worker.redis_url) as client:
             seconds, micros = await client.time()
-            (offset,) = await client.hmget(keys.CLOCK, ["offset"])
+            (offset,) = await client.hmget(keys.clock, ["offset"])
             now = seconds * 1000 + micros // 1000 + int(offset or 0)
             # Where no worker runs, it is no news that none owns a token.
-            running = await client.zcount(keys.WORKERS, f"({now}", "+inf")
+            running = await client.zcount(keys.workers, f"({now}", "+inf")
             batches = deal(token.account for token in worker.tokens) if running else {}
             return [
-                await _verdict(client, token, batches.get(token.account), now)
+                await _verdict(client, keys, token, batches.get(token.account), now)
                 for token in worker.tokens
             ]
     except (RedisError, OSError, *NO_REDIS):
         return [""] * len(worker.tokens)
 
 
-async def _verdict(client: embedded.Client, token: PoeToken, batch: str | None, now: int) -> str:
+async def _verdict(
+    client: embedded.Client, keys: Keys, token: PoeToken, batch: str | None, now: int
+) -> str:
     parked, reason = await client.hmget(keys.token(token.id), ["until", "reason"])
     if (wait := float(parked or 0) - now) > 0:
         return f"set aside for {_duration(wait)}: {reason!s}"

@@ -33,6 +33,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "TRUSTED_PROXIES": ("trustedProxies", listed_hosts),
     "FINGERPRINT_KEY": ("fingerprintKey", str),
     "REDIS_URL": ("redisUrl", str),
+    "KEY_PREFIX": ("keyPrefix", str),
     "POE_URL": ("poeUrl", str),
     "POE_UPLOAD_URL": ("uploadUrl", str),
 }

@@ -21,6 +21,7 @@ from redis import exceptions
 from redis.connection import BaseParser  # type: ignore[attr-defined]  # where parsers are told of
 
 from contract.calls.call import Call, Word
+from contract.keys import DEFAULT_KEYS, Keys
 from contract.scripts import script
 from store.address import parse
 from store.client import Primary
@@ -39,9 +40,10 @@ class Link:
     `store.address` cannot read.
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    def __init__(self, url: str, keys: Keys = DEFAULT_KEYS, *, timeout: float) -> None:
         self._address = parse(url)
         self._primary = Primary(self._address)
+        self._keys = keys
         self._timeout = timeout
         self._wire: _Wire | None = None
         self._connecting: asyncio.Task[_Wire] | None = None
@@ -59,7 +61,7 @@ class Link:
         `now` is what is known of the time; see `Clock.bounds`. A server that does not know the
         script has not run it, and is sent the whole of it.
         """
-        wanted, arguments = script(call.script), call.arguments()
+        wanted, arguments = script(call.script, self._keys.prefix), call.arguments()
         try:
             reply = await self.call("EVALSHA", wanted.sha, 0, now, *arguments)
         except exceptions.NoScriptError:

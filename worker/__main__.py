@@ -8,6 +8,7 @@ import logging
 import uvloop
 
 from contract.config import read_settings
+from contract.keys import Keys
 from contract.version import VERSION
 from runtime import garbage, logs, open_files, signals
 from worker.config import WorkerConfig
@@ -42,6 +43,7 @@ async def _work(config: WorkerConfig) -> None:
         Queue(
             config.redis_url,
             name,
+            Keys(config.key_prefix),
             lease_life=config.lease_life,
             max_attempts=config.max_attempts,
         ) as queue,

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
+from contract.keys import PREFIX
 from store import address
 
 _ENDPOINT = re.compile(
@@ -48,6 +49,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     """Everything a worker is told. Times are in seconds."""
 
     redis_url: str = config.REDIS_URL
+    key_prefix: config.KeyPrefix = PREFIX
+    """What the names of all keys and channels in Redis begin with."""
     fingerprint_key: str = ""
     """What the names of tokens in Redis are keyed with. Empty: anyone can compute them."""
     poe_url: str = "https://api.poe.com"

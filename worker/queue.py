@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import msgspec
 from redis import exceptions
 
-from contract import keys
 from contract.calls.call import Call, milliseconds
 from contract.calls.clock import CheckClock, ClockReading
 from contract.calls.tokens import (
@@ -44,6 +43,7 @@ from contract.calls.worker import (
     WorkerHeartbeat,
 )
 from contract.codec import decode_catalogue, encode
+from contract.keys import DEFAULT_KEYS, Keys
 from contract.messages import Catalogue, Failed, FailureKind, Record, WorkerReport
 from store.client import connect
 from store.clock import Clock, keep_time
@@ -73,14 +73,23 @@ _SOCKET_TIMEOUT = 5.0
 class Queue:
     """One worker's connection to the queue."""
 
-    def __init__(self, url: str, worker: str, *, lease_life: float, max_attempts: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        worker: str,
+        keys: Keys = DEFAULT_KEYS,
+        *,
+        lease_life: float,
+        max_attempts: int,
+    ) -> None:
         self.worker = worker
+        self._keys = keys
         self._lease_life = lease_life
         self._max_deaths = max_attempts
         self._redis = connect(url, connections=32, timeout=_SOCKET_TIMEOUT)
         # A read that blocks needs a longer timeout than its block, and a connection of its own.
         self._bell = connect(url, connections=2, timeout=BELL_WAIT + _SOCKET_TIMEOUT)
-        self._link = Link(url, timeout=_SOCKET_TIMEOUT)
+        self._link = Link(url, keys, timeout=_SOCKET_TIMEOUT)
         self.clock = Clock()
 
     async def __aenter__(self) -> Queue:
@@ -94,7 +103,7 @@ class Queue:
 
     async def wait_for_bell(self) -> None:
         """Return when a job has come, or after `BELL_WAIT` seconds."""
-        await self._bell.brpop([keys.BELL], timeout=BELL_WAIT)
+        await self._bell.brpop([self._keys.bell], timeout=BELL_WAIT)
 
     async def dispatch(self, count: int, room: Mapping[str, int] = NO_LIMITS) -> list[Dispatched]:
         """Take up to `count` jobs, in fair order; of the models in `room` no more than it says."""
@@ -177,15 +186,15 @@ class Queue:
 
     async def owned(self) -> set[str]:
         """The jobs that are this worker's."""
-        jobs = await _await(self._redis.smembers(keys.owned(self.worker)))
+        jobs = await _await(self._redis.smembers(self._keys.owned(self.worker)))
         return {job.decode() for job in jobs}
 
     async def orphans(self, running: Collection[str]) -> list[tuple[str, int]]:
         """Jobs, with their epochs, that Redis holds to be ours and we do not know."""
         lost = [job for job in await self.owned() if job not in running]
-        epochs = [await _await(self._redis.hget(keys.job(job), "epoch")) for job in lost]
+        epochs = [await _await(self._redis.hget(self._keys.job(job), "epoch")) for job in lost]
         if forgotten := [job for job, epoch in zip(lost, epochs, strict=True) if not epoch]:
-            await _await(self._redis.srem(keys.owned(self.worker), *forgotten))
+            await _await(self._redis.srem(self._keys.owned(self.worker), *forgotten))
         return [(job, int(epoch)) for job, epoch in zip(lost, epochs, strict=True) if epoch]
 
     async def beat(
@@ -207,7 +216,7 @@ class Queue:
         now = self.clock.at(time.monotonic()) * 1000
         async with self._redis.pipeline(transaction=False) as pipe:
             for batch in batches:
-                pipe.hget(keys.lease(batch), "expires")
+                pipe.hget(self._keys.lease(batch), "expires")
             expiries = await pipe.execute()
         pairs = zip(batches, expiries, strict=True)
         return {batch for batch, expires in pairs if float(expires or 0) <= now}
@@ -262,7 +271,7 @@ class Queue:
 
     async def sent(self, token: PoeToken, grant: str, at: float) -> None:
         """The granted call went out, at `at` milliseconds of Redis's clock or before."""
-        await self._link.call("ZADD", keys.uses(token.account), "XX", "LT", at, grant)
+        await self._link.call("ZADD", self._keys.uses(token.account), "XX", "LT", at, grant)
 
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
@@ -294,29 +303,30 @@ class Queue:
 
     async def note_balance(self, token: PoeToken, points: int) -> None:
         """Tell everyone how many points a token's account has left."""
-        await _await(self._redis.hset(keys.token(token.id), "points", str(points)))
+        await _await(self._redis.hset(self._keys.token(token.id), "points", str(points)))
 
     async def uploads(self, account: str, digests: Sequence[str]) -> list[UploadedFile | None]:
         """Where the account's uploads of these contents are, if they are remembered."""
-        rows = await _await(self._redis.mget(*(keys.upload(account, each) for each in digests)))
+        keys = [self._keys.upload(account, digest) for digest in digests]
+        rows = await _await(self._redis.mget(*keys))
         return [row and msgspec.msgpack.decode(row, type=UploadedFile) for row in rows]
 
     async def remember_upload(
         self, account: str, digest: str, file: UploadedFile, life: float
     ) -> None:
         """Remember for `life` seconds where the account's upload of this content is."""
-        key = keys.upload(account, digest)
+        key = self._keys.upload(account, digest)
         await self._redis.set(key, encode(file), px=milliseconds(life))
 
     async def forget_uploads(self, account: str, digests: Sequence[str]) -> None:
         """Forget where the account's uploads of these contents are."""
-        await self._redis.delete(*(keys.upload(account, digest) for digest in digests))
+        await self._redis.delete(*(self._keys.upload(account, digest) for digest in digests))
 
     @asynccontextmanager
     async def cancellations(self) -> AsyncIterator[AsyncIterator[str]]:
         """Inside the block, iterate the ids of jobs whose clients have left."""
         async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(keys.control(self.worker))
+            await pubsub.subscribe(self._keys.control(self.worker))
 
             async def ids() -> AsyncIterator[str]:
                 asked = False
@@ -340,35 +350,37 @@ class Queue:
         ids = list(jobs)
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in ids:
-                pipe.hget(keys.job(job), "cancelled")
+                pipe.hget(self._keys.job(job), "cancelled")
             return [job for job, left in zip(ids, await pipe.execute(), strict=True) if left]
 
     async def may_fetch_catalogue(self, life: float) -> bool:
         """Tell whether it falls to this worker to fetch the catalogue, once in `life` seconds."""
-        lock = self._redis.set(keys.CATALOGUE_LOCK, self.worker, nx=True, px=milliseconds(life))
-        return bool(await lock)
+        return await self._is_first(self._keys.catalogue_lock, life)
 
     async def may_refetch_catalogue(self, life: float) -> bool:
         """Tell whether the catalogue may be fetched before its time, once in `life` seconds."""
-        asked = self._redis.set(keys.CATALOGUE_ASKED, self.worker, nx=True, px=milliseconds(life))
-        return bool(await asked)
+        return await self._is_first(self._keys.catalogue_asked, life)
+
+    async def _is_first(self, key: str, life: float) -> bool:
+        """Return whether nobody has set this key, and set it for `life` seconds."""
+        return bool(await self._redis.set(key, self.worker, nx=True, px=milliseconds(life)))
 
     async def publish_catalogue(self, catalogue: Catalogue, life: float) -> None:
         """Make a catalogue known to everyone, and let nobody fetch it for `life` seconds."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.set(keys.CATALOGUE, encode(catalogue), ex=CATALOGUE_LIFE)
-            pipe.set(keys.CATALOGUE_VERSION, repr(catalogue.fetched), ex=CATALOGUE_LIFE)
-            pipe.set(keys.CATALOGUE_LOCK, self.worker, px=milliseconds(life))
+            pipe.set(self._keys.catalogue, encode(catalogue), ex=CATALOGUE_LIFE)
+            pipe.set(self._keys.catalogue_version, repr(catalogue.fetched), ex=CATALOGUE_LIFE)
+            pipe.set(self._keys.catalogue_lock, self.worker, px=milliseconds(life))
             await pipe.execute()
 
     async def catalogue_version(self) -> bytes | None:
         """What tells one catalogue from another; None: there is none."""
-        version: bytes | None = await _await(self._redis.get(keys.CATALOGUE_VERSION))
+        version: bytes | None = await _await(self._redis.get(self._keys.catalogue_version))
         return version
 
     async def catalogue(self) -> Catalogue | None:
         """The last good catalogue, if one can be read."""
-        value: bytes | None = await _await(self._redis.get(keys.CATALOGUE))
+        value: bytes | None = await _await(self._redis.get(self._keys.catalogue))
         try:
             return decode_catalogue(value) if value else None
         except msgspec.DecodeError as error:

@@ -15,19 +15,19 @@
 -- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why}, {'lost'}, or {'gone'}
 -- where the job's client has left or the job is another worker's by now.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
-local uses, grants = 'p2g:uses:' .. account, 'p2g:grants:' .. account
+local uses, grants = keys.uses(account), keys.grants(account)
 
-local owner, fence, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[3], 'owner', 'fence', 'expires'))
+local owner, fence, expires = unpack(redis.call('HMGET', keys.lease(ARGV[3]), 'owner', 'fence', 'expires'))
 if owner ~= worker or fence ~= ARGV[4] or tonumber(expires) <= now then return { 'lost' } end
 
-local epoch, cancelled = unpack(redis.call('HMGET', job_key(ARGV[14]), 'epoch', 'cancelled'))
+local epoch, cancelled = unpack(redis.call('HMGET', keys.job(ARGV[14]), 'epoch', 'cancelled'))
 if cancelled or (epoch and epoch ~= ARGV[15]) then return { 'gone' } end
 
-local parked, state = unpack(redis.call('HMGET', 'p2g:token:' .. ARGV[5], 'until', 'state'))
+local parked, state = unpack(redis.call('HMGET', keys.token(ARGV[5]), 'until', 'state'))
 if parked and tonumber(parked) > now then return { 'parked', parked - now, state } end
 adopt(ARGV[5], account)
 for i = 16, #ARGV do adopt(ARGV[i], account) end
-local rests = tonumber(redis.call('HGET', 'p2g:token:' .. account, 'rests')) or 0
+local rests = tonumber(redis.call('HGET', keys.token(account), 'rests')) or 0
 if rests > now then return { 'wait', rests - now } end
 
 redis.call('ZREMRANGEBYSCORE', grants, '-inf', now)
@@ -49,7 +49,7 @@ if oldest and oldest + window > now then return { 'wait', oldest + window - now 
 local guard, life = tonumber(ARGV[12]), tonumber(ARGV[13])
 enter(uses, grant, now + guard, guard + math.max(window, cooldown))
 enter(grants, grant, now + life, life)
-if ARGV[5] ~= account then redis.call('SET', 'p2g:account:' .. ARGV[5], account, 'PX', life + SPARE) end
-redis.call('HSET', job_key(ARGV[14]), 'account', account, 'grant', grant)
-redis.call('PEXPIRE', job_key(ARGV[14]), tonumber(ARGV[13]), 'NX')
+if ARGV[5] ~= account then redis.call('SET', keys.account(ARGV[5]), account, 'PX', life + SPARE) end
+redis.call('HSET', keys.job(ARGV[14]), 'account', account, 'grant', grant)
+redis.call('PEXPIRE', keys.job(ARGV[14]), tonumber(ARGV[13]), 'NX')
 return { 'granted', now }

@@ -13,20 +13,20 @@ local verdicts, frames = {}, {}
 for i = 3, #ARGV, 5 do
   local id, epoch, seq, mark, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local current, gateway, cancelled, begun, state =
-    unpack(redis.call('HMGET', job_key(id), 'epoch', 'gateway', 'cancelled', 'begun', 'state'))
+    unpack(redis.call('HMGET', keys.job(id), 'epoch', 'gateway', 'cancelled', 'begun', 'state'))
   local verdict, at = cancelled and 1 or 0, epoch .. '-' .. seq
   if current ~= epoch then
     verdict = 2
   elseif state == 'done' then
-    if #redis.call('XRANGE', log_key(id), at, at) == 0 then verdict = 2 end
+    if #redis.call('XRANGE', keys.log(id), at, at) == 0 then verdict = 2 end
   else
-    local added = redis.pcall('XADD', log_key(id), at, 'r', record)
+    local added = redis.pcall('XADD', keys.log(id), at, 'r', record)
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then return added end
     else
-      if seq == '1' then redis.call('PEXPIRE', log_key(id), redis.call('PTTL', job_key(id))) end
+      if seq == '1' then redis.call('PEXPIRE', keys.log(id), redis.call('PTTL', keys.job(id))) end
       frame(frames, gateway, record)
-      if mark ~= '0' and not begun then redis.call('HSET', job_key(id), 'begun', 1) end
+      if mark ~= '0' and not begun then redis.call('HSET', keys.job(id), 'begun', 1) end
       if mark >= '2' then finish(id, ARGV[2], mark == '3') end
     end
   end

@@ -4,18 +4,19 @@
 -- which all of them may take. So a gateway that dies between the two leaves nothing undone, and the
 -- key of a job that is never queued is soon forgotten.
 --
--- ARGV: now, key of the idempotency key, body digest, job (empty: none is to be begun), unix time in
+-- ARGV: now, name of the idempotency key, body digest, job (empty: none is to be begun), unix time in
 --       seconds, ms within which the job must be queued
 -- Returns {job, unix time in seconds}, nothing where the key belongs to another body, or {''} where
 -- it belongs to none, and none is to be begun.
 clock(ARGV[1])
-local job, created, body = unpack(redis.call('HMGET', ARGV[2], 'job', 'created', 'body'))
+local idem = keys.idem(ARGV[2])
+local job, created, body = unpack(redis.call('HMGET', idem, 'job', 'created', 'body'))
 if job and body ~= ARGV[3] then return {} end
 if job then
-  redis.call('PEXPIRE', ARGV[2], ARGV[6], 'GT')
+  redis.call('PEXPIRE', idem, ARGV[6], 'GT')
   return { job, created }
 end
 if ARGV[4] == '' then return { '' } end
-redis.call('HSET', ARGV[2], 'job', ARGV[4], 'created', ARGV[5], 'body', ARGV[3])
-redis.call('PEXPIRE', ARGV[2], ARGV[6])
+redis.call('HSET', idem, 'job', ARGV[4], 'created', ARGV[5], 'body', ARGV[3])
+redis.call('PEXPIRE', idem, ARGV[6])
 return { ARGV[4], ARGV[5] }

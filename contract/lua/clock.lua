@@ -10,7 +10,7 @@
 -- ARGV: now, ms by which the clock has been set (0: it has not), steps known when that was seen
 -- Returns {ms, steps ever taken out, what became of the step: 'none', 'taken', 'known' (somebody else
 -- has taken it out), 'passed' (there was none)}, and, where it was taken, its ms.
-local key, step = 'p2g:clock', tonumber(ARGV[2])
+local key, step = keys.clock, tonumber(ARGV[2])
 local now, last = wall()
 local known = tonumber(redis.call('HGET', key, 'steps')) or 0
 local earliest, latest = string.match(ARGV[1], '(%d+)-(%d+)')

@@ -35,11 +35,11 @@ local function model_of(payload)
 end
 
 local function take(client, entry, id, payload)
-  local key, jobs = job_key(id), 'p2g:jobs:' .. client
+  local key, jobs = keys.job(id), keys.jobs(client)
   local at, deadline, tried, failures, idem =
     unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures', 'idem'))
   if not at then -- forgotten: its own life ended in the queue
-    redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
+    redis.call('HINCRBY', keys.client(client), 'open', -1)
     take_over(jobs, entry)
     drop_payload(id)
     return redis.call('XDEL', jobs, entry)
@@ -48,8 +48,8 @@ local function take(client, entry, id, payload)
   if is_overdue(id, deadline, now) then return fail(id, ARGV[5], ARGV[4], true) end
   local model = model_of(payload)
   redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model)
-  redis.call('HINCRBY', 'p2g:client:' .. client, 'running', 1)
-  redis.call('SADD', 'p2g:owned:' .. worker, id)
+  redis.call('HINCRBY', keys.client(client), 'running', 1)
+  redis.call('SADD', keys.owned(worker), id)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)
   taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0,
     idem and 1 or 0, id }
@@ -58,10 +58,10 @@ end
 
 -- Moves the client on, and returns its next turn.
 local function charge(client, turn)
-  local start = math.max(turn, tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0)
-  local next_turn = start + 1 / (tonumber(redis.call('HGET', 'p2g:client:' .. client, 'weight')) or 1)
-  redis.call('HSET', 'p2g:totals', 'virtual', string.format('%.17g', start))
-  redis.call('HINCRBY', 'p2g:totals', 'dispatched', 1)
+  local start = math.max(turn, tonumber(redis.call('HGET', keys.totals, 'virtual')) or 0)
+  local next_turn = start + 1 / (tonumber(redis.call('HGET', keys.client(client), 'weight')) or 1)
+  redis.call('HSET', keys.totals, 'virtual', string.format('%.17g', start))
+  redis.call('HINCRBY', keys.totals, 'dispatched', 1)
   set_turn(client, next_turn)
   return string.format('%.17g', next_turn)
 end
@@ -69,17 +69,17 @@ end
 -- The job in this client's line that is next; one that this worker itself has left to others is
 -- theirs for two seconds.
 local function first_in(client, model)
-  local line = redis.call('ZRANGE', line_key(client, model), 0, LOOKS - 1, 'WITHSCORES')
+  local line = redis.call('ZRANGE', keys.line(client, model), 0, LOOKS - 1, 'WITHSCORES')
   for i = 1, #line, 2 do
-    local by, since = unpack(redis.call('HMGET', job_key(line[i]), 'by', 'since'))
+    local by, since = unpack(redis.call('HMGET', keys.job(line[i]), 'by', 'since'))
     if by ~= worker or tonumber(since) + 2000 <= now then return line[i], tonumber(line[i + 1]) end
   end
 end
 
 local function first_of_lines()
   local best
-  for _, model in ipairs(redis.call('SMEMBERS', 'p2g:lanes')) do
-    local lane = room[model] ~= 0 and redis.call('ZRANGE', 'p2g:lane:' .. model, 0, LOOKS - 1, 'WITHSCORES') or {}
+  for _, model in ipairs(redis.call('SMEMBERS', keys.lanes)) do
+    local lane = room[model] ~= 0 and redis.call('ZRANGE', keys.lane(model), 0, LOOKS - 1, 'WITHSCORES') or {}
     for i = 1, #lane, 2 do
       local turn, id, seq = tonumber(lane[i + 1]), first_in(lane[i], model)
       if id and (not best or turn < best.turn or (turn == best.turn and seq < best.seq)) then
@@ -92,26 +92,26 @@ local function first_of_lines()
 end
 
 local function take_from_line(job)
-  local entry = redis.call('HGET', job_key(job.id), 'entry')
+  local entry = redis.call('HGET', keys.job(job.id), 'entry')
   leave_again(job.id, job.client, job.model)
-  local found = entry and take_over('p2g:jobs:' .. job.client, entry, worker) or {}
+  local found = entry and take_over(keys.jobs(job.client), entry, worker) or {}
   charge(job.client, job.turn)
   if found[1] then take(job.client, entry, job.id, payload_of(job.id, found[1][2][4])) end
 end
 
 local function take_from_stream(client, turn)
-  local got = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', 1, 'STREAMS', 'p2g:jobs:' .. client, '>')
+  local got = redis.call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', 1, 'STREAMS', keys.jobs(client), '>')
   if not got then
-    redis.call('ZREM', 'p2g:ring', client)
-    return retire('p2g:jobs:' .. client, worker)
+    redis.call('ZREM', keys.ring, client)
+    return retire(keys.jobs(client), worker)
   end
   local entry, fields = unpack(got[1][2][1])
   local id = fields[2]
   local payload = payload_of(id, fields[4])
   local model = model_of(payload)
-  if room[model] == 0 and redis.call('EXISTS', job_key(id)) == 1 then
-    redis.call('HSET', job_key(id), 'state', 'again', 'model', model)
-    redis.call('HINCRBY', 'p2g:client:' .. client, 'aside', 1)
+  if room[model] == 0 and redis.call('EXISTS', keys.job(id)) == 1 then
+    redis.call('HSET', keys.job(id), 'state', 'again', 'model', model)
+    redis.call('HINCRBY', keys.client(client), 'aside', 1)
     join_line(id, client)
     leave_stream(client, turn)
     moved = moved + 1
@@ -121,15 +121,15 @@ local function take_from_stream(client, turn)
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
-  local client, deadline = unpack(redis.call('HMGET', job_key(id), 'client', 'deadline'))
-  if not client then redis.call('ZREM', 'p2g:again', id)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.again, '-inf', now, 'LIMIT', 0, 50)) do
+  local client, deadline = unpack(redis.call('HMGET', keys.job(id), 'client', 'deadline'))
+  if not client then redis.call('ZREM', keys.again, id)
   elseif is_overdue(id, deadline, now) then fail(id, ARGV[5], ARGV[4], true)
   else join_line(id, client) end
 end
 
 while #taken < n and moved < MOVES do
-  local client, turn = unpack(redis.call('ZRANGE', 'p2g:ring', 0, 0, 'WITHSCORES'))
+  local client, turn = unpack(redis.call('ZRANGE', keys.ring, 0, 0, 'WITHSCORES'))
   local waiting = first_of_lines()
   if waiting and (not client or waiting.turn <= tonumber(turn)) then take_from_line(waiting)
   elseif client then take_from_stream(client, turn)
@@ -138,5 +138,5 @@ end
 -- What was moved may be for others to take.
 if moved > 0 then ring_bell() end
 -- Nothing waits: the rings that are left over would only wake workers in vain.
-if #taken < n and redis.call('EXISTS', 'p2g:again') == 0 then redis.call('DEL', 'p2g:bell') end
+if #taken < n and redis.call('EXISTS', keys.again) == 0 then redis.call('DEL', keys.bell) end
 return taken

@@ -16,30 +16,30 @@
 --       client, most waiting in all, life ms of an unfinished job, most unfinished jobs of the client
 --       ('' = any), most jobs of the client in any 60 s ('' = any), not after this instant ('' = any),
 --       choices, bytes of the payload, most bytes stored for the client, most in all, and if it may
---       be resumed: reader, ms of grace, ms for which its answer is kept, its idempotency key
+--       be resumed: reader, ms of grace, ms for which its answer is kept, the name of its idempotency key
 -- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client that
 -- may not ask as often as it likes, how often it still may, and ms until that is one more), {'full',
 -- waiting}, {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the
 -- client may ask again}, or {'welcome'} to who only asks.
 local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local tally, jobs, choices = 'p2g:client:' .. client, 'p2g:jobs:' .. client, tonumber(ARGV[14])
-local reader, idem = ARGV[18] and gateway .. ' ' .. ARGV[18], ARGV[21]
+local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
+local reader, idem = ARGV[18] and gateway .. ' ' .. ARGV[18], ARGV[21] and keys.idem(ARGV[21])
 
 if now > (tonumber(ARGV[13]) or math.huge) then return { 'late' } end
 if idem and not leads_to(idem, first) then return { 'forgotten' } end
 
-local limit, asked, asks = tonumber(ARGV[12]), 'p2g:asked:' .. client, 0
+local limit, asked, asks = tonumber(ARGV[12]), keys.asked(client), 0
 if limit then
   redis.call('ZREMRANGEBYSCORE', asked, '-inf', now - 60000)
   asks = redis.call('ZCARD', asked)
 end
 
 local function join(id)
-  local job = job_key(id)
+  local job = keys.job(id)
   if redis.call('HGET', job, 'state') == 'done' or redis.call('HEXISTS', job, 'left ' .. reader) == 1 then return end
   redis.call('HSET', job, 'grace', ARGV[19], 'keep', ARGV[20], 'idem', idem)
   redis.call('PEXPIRE', idem, ARGV[10])
-  redis.call('ZREM', 'p2g:abandoned', id)
+  redis.call('ZREM', keys.abandoned, id)
   readers(id, gateway, reader)
 end
 
@@ -54,7 +54,7 @@ end
 local new, known = {}, 0
 for number = 1, choices do
   local id = choice_of(first, number)
-  local seq = tonumber(redis.call('HGET', job_key(id), 'seq'))
+  local seq = tonumber(redis.call('HGET', keys.job(id), 'seq'))
   if seq then known = math.max(known, seq) else new[#new + 1] = id end
 end
 if #new == 0 then return ticket(known) end
@@ -65,11 +65,11 @@ local function refuse(...)
 end
 local function count(key, field) return tonumber(redis.call('HGET', key, field)) or 0 end
 local waiting = count(tally, 'waiting') + count(tally, 'aside')
-local waiting_in_all = count('p2g:totals', 'waiting') + redis.call('ZCARD', 'p2g:again')
+local waiting_in_all = count(keys.totals, 'waiting') + redis.call('ZCARD', keys.again)
 if waiting + #new > tonumber(ARGV[8]) then return refuse('full', waiting) end
 if waiting_in_all + #new > tonumber(ARGV[9]) then return refuse('full', waiting_in_all) end
 
-local stored, stored_in_all = count(tally, 'bytes'), count('p2g:totals', 'bytes')
+local stored, stored_in_all = count(tally, 'bytes'), count(keys.totals, 'bytes')
 if stored + ARGV[15] > tonumber(ARGV[16]) then return refuse('heavy', stored) end
 if stored_in_all + ARGV[15] > tonumber(ARGV[17]) then return refuse('heavy', stored_in_all) end
 
@@ -92,23 +92,23 @@ local seq
 for _, id in ipairs(new) do
   local entry = redis.call('XADD', jobs, '*', 'id', id)
   seq = redis.call('HINCRBY', tally, 'seq', 1)
-  redis.call('HSET', job_key(id), 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
+  redis.call('HSET', keys.job(id), 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
     'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + ARGV[6])
-  redis.call('PEXPIRE', job_key(id), ARGV[10])
-  redis.call('SADD', 'p2g:served:' .. gateway, id)
-  redis.call('LPUSH', 'p2g:bell', 1)
+  redis.call('PEXPIRE', keys.job(id), ARGV[10])
+  redis.call('SADD', keys.served(gateway), id)
+  redis.call('LPUSH', keys.bell, 1)
   if limit then redis.call('ZADD', asked, now, id) end
 end
-redis.call('LTRIM', 'p2g:bell', 0, 999)
+redis.call('LTRIM', keys.bell, 0, 999)
 redis.call('HINCRBY', tally, 'waiting', #new)
 redis.call('HINCRBY', tally, 'open', #new)
-redis.call('HINCRBY', 'p2g:totals', 'waiting', #new)
+redis.call('HINCRBY', keys.totals, 'waiting', #new)
 if limit then
   redis.call('PEXPIRE', asked, 60000)
   asks = asks + #new
 end
-if not redis.call('ZSCORE', 'p2g:ring', client) then
-  local virtual, left_at = count('p2g:totals', 'virtual'), count(tally, 'turn')
-  redis.call('ZADD', 'p2g:ring', string.format('%.17g', math.max(virtual, left_at)), client)
+if not redis.call('ZSCORE', keys.ring, client) then
+  local virtual, left_at = count(keys.totals, 'virtual'), count(tally, 'turn')
+  redis.call('ZADD', keys.ring, string.format('%.17g', math.max(virtual, left_at)), client)
 end
 return ticket(seq)

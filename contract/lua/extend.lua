@@ -7,9 +7,9 @@ local expiry = clock(ARGV[1]) + life
 for i = 3, #ARGV, 3 do
   local token, account, grant = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   for _, each in ipairs(both(account, account_of(token))) do
-    local grants = 'p2g:grants:' .. each
+    local grants = keys.grants(each)
     if redis.call('ZSCORE', grants, grant) then enter(grants, grant, expiry, life) end
   end
-  if redis.call('EXISTS', 'p2g:account:' .. token) == 1 then keep('p2g:account:' .. token, life + SPARE) end
+  if redis.call('EXISTS', keys.account(token)) == 1 then keep(keys.account(token), life + SPARE) end
 end
 return 1

@@ -3,8 +3,8 @@
 -- ARGV: now, gateway, ms for which it counts as alive
 -- Returns 1.
 local now = clock(ARGV[1])
-redis.call('ZADD', 'p2g:gateways', now + tonumber(ARGV[3]), ARGV[2])
-for _, first in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:payloads', '-inf', now, 'LIMIT', 0, 50)) do
+redis.call('ZADD', keys.gateways, now + tonumber(ARGV[3]), ARGV[2])
+for _, first in ipairs(redis.call('ZRANGEBYSCORE', keys.payloads, '-inf', now, 'LIMIT', 0, 50)) do
   forget_payload(first)
 end
 return 1

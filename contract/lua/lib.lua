@@ -1,7 +1,8 @@
 -- Shared by all scripts: the clock, the bytes of a record, and how a job ends.
 --
--- Scripts build key names themselves, so one primary holds all keys. Times are milliseconds of
--- Redis's own clock, less the steps by which it has been set; see clock.lua. The first argument of
+-- `keys` are those of contract/keys.py, spelled out when a script is loaded (contract/scripts.py).
+-- Scripts build key names themselves, so one primary holds all keys. Times are milliseconds
+-- of Redis's own clock, less the steps by which it has been set; see clock.lua. The first argument of
 -- each script is what its caller knows of the time by a clock that nobody sets: nothing (0), or
 -- `<earliest>-<latest>`, within which it is kept; or, in tests only, the one instant that it is.
 --
@@ -12,7 +13,7 @@
 -- The time by the server alone, and when it was last seen to be right.
 local function wall()
   local t = redis.call('TIME')
-  local offset, last = unpack(redis.call('HMGET', 'p2g:clock', 'offset', 'last'))
+  local offset, last = unpack(redis.call('HMGET', keys.clock, 'offset', 'last'))
   return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(offset) or 0), tonumber(last) or 0
 end
 
@@ -41,7 +42,7 @@ local function enter(key, member, at, ms)
 end
 
 -- The account under which a token was last used; it may be configured under another one by now.
-local function account_of(token) return redis.call('GET', 'p2g:account:' .. token) or token end
+local function account_of(token) return redis.call('GET', keys.account(token)) or token end
 
 -- The account that a worker knows a token by, and the one that it has moved to.
 local function both(account, other) return account == other and { account } or { account, other } end
@@ -51,34 +52,34 @@ local function both(account, other) return account == other and { account } or {
 local function adopt(token, account)
   local former = account_of(token)
   if former ~= account then
-    for _, kind in ipairs({ 'p2g:uses:', 'p2g:grants:' }) do
-      local from, to = kind .. former, kind .. account
+    local moves = { [keys.uses(former)] = keys.uses(account), [keys.grants(former)] = keys.grants(account) }
+    for from, to in pairs(moves) do
       local life = math.max(redis.call('PTTL', from), redis.call('PTTL', to))
       if redis.call('ZUNIONSTORE', to, 2, to, from, 'AGGREGATE', 'MAX') > 0 then redis.call('PEXPIRE', to, life) end
     end
-    local rests = tonumber(redis.call('HGET', 'p2g:token:' .. former, 'rests')) or 0
-    if rests > (tonumber(redis.call('HGET', 'p2g:token:' .. account, 'rests')) or 0) then
-      redis.call('HSET', 'p2g:token:' .. account, 'rests', rests)
+    local rests = tonumber(redis.call('HGET', keys.token(former), 'rests')) or 0
+    if rests > (tonumber(redis.call('HGET', keys.token(account), 'rests')) or 0) then
+      redis.call('HSET', keys.token(account), 'rests', rests)
     end
-    redis.call('SET', 'p2g:account:' .. token, account, 'PX', SPARE)
+    redis.call('SET', keys.account(token), account, 'PX', SPARE)
   end
 end
-
-local function job_key(id) return 'p2g:job:{' .. id .. '}' end
-local function log_key(id) return 'p2g:log:{' .. id .. '}' end
 
 -- The choices of a request are jobs, whose names follow from that of the first: j, j-1, j-2.
 local function first_of(id) return string.match(id, '^[^-]+') end
 local function choice_of(first, number) return number == 1 and first or first .. '-' .. number - 1 end
-local function payload_key(id) return 'p2g:payload:{' .. first_of(id) .. '}' end
+local function payload_key(id)
+  local first = first_of(id)
+  return keys.payload(first)
+end
 
 -- A request is stored once for all its choices, until the last of them has ended. Its bytes are
 -- counted when its key is made and discounted when that is deleted, nowhere else and each time by
 -- what the key itself says: so `bytes` is always the sum over the keys that are there. They do not
 -- expire; those that outlive their jobs, which Redis may have lost, are swept when they are due.
 local function count_bytes(client, bytes)
-  redis.call('HINCRBY', 'p2g:client:' .. client, 'bytes', bytes)
-  redis.call('HINCRBY', 'p2g:totals', 'bytes', bytes)
+  redis.call('HINCRBY', keys.client(client), 'bytes', bytes)
+  redis.call('HINCRBY', keys.totals, 'bytes', bytes)
 end
 
 local function store_payload(first, ids, choices, client, payload, due)
@@ -86,7 +87,7 @@ local function store_payload(first, ids, choices, client, payload, due)
   for _, id in ipairs(ids) do redis.call('HSET', key, 'of ' .. id, 1) end
   if redis.call('HSETNX', key, 'job', payload) == 0 then return end
   redis.call('HSET', key, 'client', client, 'bytes', #payload, 'choices', choices)
-  redis.call('ZADD', 'p2g:payloads', due, first_of(first))
+  redis.call('ZADD', keys.payloads, due, first_of(first))
   count_bytes(client, #payload)
 end
 
@@ -95,7 +96,7 @@ local function forget_payload(first)
   local client, bytes = unpack(redis.call('HMGET', key, 'client', 'bytes'))
   if client then count_bytes(client, -bytes) end
   redis.call('DEL', key)
-  redis.call('ZREM', 'p2g:payloads', first)
+  redis.call('ZREM', keys.payloads, first)
 end
 
 -- The request of a job; one of the version before has it in its entry.
@@ -118,18 +119,18 @@ end
 -- One frame to each gateway: a msgpack array of records.
 local function publish(frames)
   for gateway, records in pairs(frames) do
-    redis.call('PUBLISH', 'p2g:events:' .. gateway,
+    redis.call('PUBLISH', keys.events(gateway),
       '\220' .. struct.pack('>H', #records) .. table.concat(records))
   end
 end
 
 local function leave_stream(client, ring_score)
-  redis.call('HINCRBY', 'p2g:client:' .. client, 'gone', 1)
-  redis.call('HINCRBY', 'p2g:totals', 'waiting', -1)
-  if redis.call('HINCRBY', 'p2g:client:' .. client, 'waiting', -1) == 0 then
-    redis.call('ZREM', 'p2g:ring', client)
+  redis.call('HINCRBY', keys.client(client), 'gone', 1)
+  redis.call('HINCRBY', keys.totals, 'waiting', -1)
+  if redis.call('HINCRBY', keys.client(client), 'waiting', -1) == 0 then
+    redis.call('ZREM', keys.ring, client)
   elseif ring_score then
-    redis.call('ZADD', 'p2g:ring', ring_score, client)
+    redis.call('ZADD', keys.ring, ring_score, client)
   end
 end
 
@@ -137,71 +138,69 @@ end
 -- back or no free key could serve them, in the order in which they came. The lane of a model scores
 -- the clients with such a line by their turn, as the ring does those with a stream. All such jobs
 -- are in `again` too: at the instant at which they may join their line, then at their deadline.
-local function line_key(client, model) return 'p2g:line:' .. client .. ':' .. model end
-
 -- When the client's next job starts, in virtual time.
 local function turn_of(client)
-  local left_at = tonumber(redis.call('HGET', 'p2g:client:' .. client, 'turn')) or 0
-  local virtual = tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0
-  return tonumber(redis.call('ZSCORE', 'p2g:ring', client)) or math.max(virtual, left_at)
+  local left_at = tonumber(redis.call('HGET', keys.client(client), 'turn')) or 0
+  local virtual = tonumber(redis.call('HGET', keys.totals, 'virtual')) or 0
+  return tonumber(redis.call('ZSCORE', keys.ring, client)) or math.max(virtual, left_at)
 end
 
 local function set_turn(client, turn)
   local exact = string.format('%.17g', turn)
-  redis.call('HSET', 'p2g:client:' .. client, 'turn', exact)
-  redis.call('ZADD', 'p2g:ring', 'XX', exact, client)
-  for _, model in ipairs(redis.call('SMEMBERS', 'p2g:lanes')) do
-    redis.call('ZADD', 'p2g:lane:' .. model, 'XX', exact, client)
+  redis.call('HSET', keys.client(client), 'turn', exact)
+  redis.call('ZADD', keys.ring, 'XX', exact, client)
+  for _, model in ipairs(redis.call('SMEMBERS', keys.lanes)) do
+    redis.call('ZADD', keys.lane(model), 'XX', exact, client)
   end
 end
 
 local function join_line(id, client)
-  local model, seq, deadline = unpack(redis.call('HMGET', job_key(id), 'model', 'seq', 'deadline'))
+  local model, seq, deadline = unpack(redis.call('HMGET', keys.job(id), 'model', 'seq', 'deadline'))
   model = model or ''
-  redis.call('HSET', job_key(id), 'line', model)
-  redis.call('ZADD', line_key(client, model), seq, id)
-  redis.call('ZADD', 'p2g:lane:' .. model, 'NX', string.format('%.17g', turn_of(client)), client)
-  redis.call('SADD', 'p2g:lanes', model)
-  redis.call('ZADD', 'p2g:again', deadline, id)
+  redis.call('HSET', keys.job(id), 'line', model)
+  redis.call('ZADD', keys.line(client, model), seq, id)
+  redis.call('ZADD', keys.lane(model), 'NX', string.format('%.17g', turn_of(client)), client)
+  redis.call('SADD', keys.lanes, model)
+  redis.call('ZADD', keys.again, deadline, id)
 end
 
 -- The job waits outside its client's stream no longer; `model` is given of one in a line that may
 -- have been forgotten.
 local function leave_again(id, client, model)
-  model = model or redis.call('HGET', job_key(id), 'line')
-  redis.call('ZREM', 'p2g:again', id)
-  redis.call('HINCRBY', 'p2g:client:' .. client, 'aside', -1)
+  model = model or redis.call('HGET', keys.job(id), 'line')
+  redis.call('ZREM', keys.again, id)
+  redis.call('HINCRBY', keys.client(client), 'aside', -1)
   if not model then return end
-  redis.call('HDEL', job_key(id), 'line')
-  redis.call('ZREM', line_key(client, model), id)
-  if redis.call('EXISTS', line_key(client, model)) == 1 then return end
-  redis.call('ZREM', 'p2g:lane:' .. model, client)
-  if redis.call('EXISTS', 'p2g:lane:' .. model) == 0 then redis.call('SREM', 'p2g:lanes', model) end
+  redis.call('HDEL', keys.job(id), 'line')
+  redis.call('ZREM', keys.line(client, model), id)
+  if redis.call('EXISTS', keys.line(client, model)) == 1 then return end
+  redis.call('ZREM', keys.lane(model), client)
+  if redis.call('EXISTS', keys.lane(model)) == 0 then redis.call('SREM', keys.lanes, model) end
 end
 
 local function ring_bell()
-  redis.call('LPUSH', 'p2g:bell', 1)
-  redis.call('LTRIM', 'p2g:bell', 0, 999)
+  redis.call('LPUSH', keys.bell, 1)
+  redis.call('LTRIM', keys.bell, 0, 999)
 end
 
 -- A job that no worker has begun returns to its client's line, after `delay` ms. Its client gets its
 -- turn back, but saves up none: it starts no sooner than whoever comes now.
 local function put_back(id, client, now, delay)
-  local tally = 'p2g:client:' .. client
+  local tally = keys.client(client)
   local weight = tonumber(redis.call('HGET', tally, 'weight')) or 1
-  local virtual = tonumber(redis.call('HGET', 'p2g:totals', 'virtual')) or 0
+  local virtual = tonumber(redis.call('HGET', keys.totals, 'virtual')) or 0
   set_turn(client, math.max(virtual, turn_of(client) - 1 / weight))
   redis.call('HINCRBY', tally, 'running', -1)
   redis.call('HINCRBY', tally, 'aside', 1)
-  redis.call('HINCRBY', job_key(id), 'epoch', 1)
-  redis.call('HSET', job_key(id), 'state', 'again', 'owner', '')
-  if delay > 0 then redis.call('ZADD', 'p2g:again', now + delay, id) else join_line(id, client) end
+  redis.call('HINCRBY', keys.job(id), 'epoch', 1)
+  redis.call('HSET', keys.job(id), 'state', 'again', 'owner', '')
+  if delay > 0 then redis.call('ZADD', keys.again, now + delay, id) else join_line(id, client) end
   ring_bell()
 end
 
 -- Whether Poe may have charged for a call of this job: see call.lua and `runs_again`.
 local function may_have_cost(id)
-  local call, tried = unpack(redis.call('HMGET', job_key(id), 'call', 'tried'))
+  local call, tried = unpack(redis.call('HMGET', keys.job(id), 'call', 'tried'))
   local had = ',' .. (tried or '') .. ','
   return call == 'sent' or call == 'answered' or string.find(had, ',unheard,', 1, true)
     or string.find(had, ',corrected,', 1, true)
@@ -214,7 +213,7 @@ local function is_overdue(id, deadline, now)
   local first, choices = first_of(id), tonumber(redis.call('HGET', payload_key(id), 'choices')) or 1
   for number = 1, choices do
     if may_have_cost(choice_of(first, number)) then
-      redis.call('HSET', job_key(id), 'deadline', now + SPARE)
+      redis.call('HSET', keys.job(id), 'deadline', now + SPARE)
       return false
     end
   end
@@ -231,7 +230,7 @@ local function others_cost(id, done)
   local first, choice = string.match(id, '^[^-]+'), 0
   while true do
     local other = choice == 0 and first or first .. '-' .. choice
-    local state, call = unpack(redis.call('HMGET', job_key(other), 'state', 'call'))
+    local state, call = unpack(redis.call('HMGET', keys.job(other), 'state', 'call'))
     if not state then return false end
     if other ~= id and (call or '') ~= '' and (state == 'done' or not done) then return true end
     choice = choice + 1
@@ -241,7 +240,7 @@ end
 -- A job that may be resumed keeps a set of its readers, "<gateway> <request>". Of these, add or
 -- remove some, and return how many are left.
 local function readers(id, gateway, added, removed)
-  local key, job, named, names = 'p2g:readers:{' .. id .. '}', job_key(id), {}, {}
+  local key, job, named, names = keys.readers(id), keys.job(id), {}, {}
   if added then redis.call('SADD', key, added) end
   if removed then redis.call('SREM', key, removed) end
   local left = redis.call('SMEMBERS', key)
@@ -249,7 +248,7 @@ local function readers(id, gateway, added, removed)
     local name = string.match(reader, '^%S+')
     if not named[name] then named[name], names[#names + 1] = true, name end
   end
-  redis.call(named[gateway] and 'SADD' or 'SREM', 'p2g:served:' .. gateway, id)
+  redis.call(named[gateway] and 'SADD' or 'SREM', keys.served(gateway), id)
   redis.call('HSET', job, 'gateway', table.concat(names, ' '))
   redis.call('PEXPIRE', key, math.max(redis.call('PTTL', job), 1))
   return #left
@@ -275,55 +274,55 @@ end
 -- Ends a job in whatever state it is; what was logged stays readable for `life` ms, or as long as
 -- its client may come back for it. `void`: it has cost nothing, so whoever comes back begins anew.
 local function finish(id, life, void)
-  local key = job_key(id)
+  local key = keys.job(id)
   local client, entry, state, owner, gateways, idem, keep =
     unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep'))
   if not client or state == 'done' then return end
   if state == 'queued' then leave_stream(client) end
   if state == 'again' then leave_again(id, client) end
   if state == 'running' then
-    redis.call('SREM', 'p2g:owned:' .. owner, id)
-    redis.call('HINCRBY', 'p2g:client:' .. client, 'running', -1)
+    redis.call('SREM', keys.owned(owner), id)
+    redis.call('HINCRBY', keys.client(client), 'running', -1)
   end
-  for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', 'p2g:served:' .. gateway, id) end
+  for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', keys.served(gateway), id) end
   if idem then
     if void then redis.call('HDEL', key, 'call') end
     local forget = void and not others_cost(id)
     if leads_to(idem, id) then redis.call('PEXPIRE', idem, forget and 0 or keep) end
     -- Those who read it now may be slow.
     life = math.max(life, keep)
-    redis.call('DEL', 'p2g:readers:{' .. id .. '}')
-    redis.call('ZREM', 'p2g:abandoned', id)
+    redis.call('DEL', keys.readers(id))
+    redis.call('ZREM', keys.abandoned, id)
   end
-  redis.call('HINCRBY', 'p2g:client:' .. client, 'open', -1)
-  take_over('p2g:jobs:' .. client, entry)
-  redis.call('XDEL', 'p2g:jobs:' .. client, entry)
+  redis.call('HINCRBY', keys.client(client), 'open', -1)
+  take_over(keys.jobs(client), entry)
+  redis.call('XDEL', keys.jobs(client), entry)
   drop_payload(id)
   redis.call('HSET', key, 'state', 'done')
   redis.call('PEXPIRE', key, life)
-  redis.call('PEXPIRE', log_key(id), life)
+  redis.call('PEXPIRE', keys.log(id), life)
 end
 
 -- Readers of a job that may be resumed have left: one, or, without `reader`, all of a gateway. When
 -- nobody is left, the job goes on for its grace. False where nobody can come back.
 local function abandon(id, gateway, now, reader)
-  local grace = redis.call('HGET', job_key(id), 'grace')
+  local grace = redis.call('HGET', keys.job(id), 'grace')
   if not grace then return false end
-  for _, other in ipairs(reader and {} or redis.call('SMEMBERS', 'p2g:readers:{' .. id .. '}')) do
+  for _, other in ipairs(reader and {} or redis.call('SMEMBERS', keys.readers(id))) do
     if string.match(other, '^%S+') == gateway then readers(id, gateway, nil, other) end
   end
-  if readers(id, gateway, nil, reader) == 0 then redis.call('ZADD', 'p2g:abandoned', now + grace, id) end
+  if readers(id, gateway, nil, reader) == 0 then redis.call('ZADD', keys.abandoned, now + grace, id) end
   return true
 end
 
 -- Nobody is left to read a job's answer. One that no worker has is gone at once; a worker that has
 -- it is told, here and by its next append.
 local function cancel(id, life)
-  local state, owner, idem = unpack(redis.call('HMGET', job_key(id), 'state', 'owner', 'idem'))
+  local state, owner, idem = unpack(redis.call('HMGET', keys.job(id), 'state', 'owner', 'idem'))
   if not state then
     -- It may be on its way still, in an enqueue that its gateway gave up: let it find itself ended.
-    redis.call('HSET', job_key(id), 'state', 'done', 'seq', 0)
-    redis.call('PEXPIRE', job_key(id), life)
+    redis.call('HSET', keys.job(id), 'state', 'done', 'seq', 0)
+    redis.call('PEXPIRE', keys.job(id), life)
   end
   if not state or state == 'done' then return 'gone' end
   if state ~= 'running' then
@@ -331,8 +330,8 @@ local function cancel(id, life)
     return 'dropped'
   end
   if idem and leads_to(idem, id) and not others_cost(id, true) then redis.call('DEL', idem) end
-  redis.call('HSET', job_key(id), 'cancelled', 1)
-  redis.call('PUBLISH', 'p2g:control:' .. owner, id)
+  redis.call('HSET', keys.job(id), 'cancelled', 1)
+  redis.call('PUBLISH', keys.control(owner), id)
   return 'told'
 end
 
@@ -340,7 +339,7 @@ end
 -- was not sent (''), 'sent', or 'answered'. One that was sent may have been run: without an
 -- idempotency key it is asked once more, in all, as worker/policy/retry.py has it.
 local function runs_again(id)
-  local key = job_key(id)
+  local key = keys.job(id)
   local call, idem, tried = unpack(redis.call('HMGET', key, 'call', 'idem', 'tried'))
   if not call or call == '' then return true end
   local had = ',' .. (tried or '') .. ','
@@ -351,11 +350,11 @@ end
 
 -- Ends a job with events of our own, under an epoch that fences every earlier worker.
 local function fail(id, events, life, void)
-  local epoch = redis.call('HINCRBY', job_key(id), 'epoch', 1)
+  local epoch = redis.call('HINCRBY', keys.job(id), 'epoch', 1)
   local record = '\148\217' .. string.char(#id) .. id .. '\206' .. struct.pack('>I4', epoch) .. '\1' .. events
-  redis.call('XADD', log_key(id), epoch .. '-1', 'r', record)
+  redis.call('XADD', keys.log(id), epoch .. '-1', 'r', record)
   local frames = {}
-  frame(frames, redis.call('HGET', job_key(id), 'gateway'), record)
+  frame(frames, redis.call('HGET', keys.job(id), 'gateway'), record)
   publish(frames)
   finish(id, life, void)
 end

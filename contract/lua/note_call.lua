@@ -8,7 +8,7 @@
 --       last what was tried (comma separated), and the attempts that the upstream has failed
 -- Returns 1, or 0 where the job is no longer the caller's, or its client has left.
 clock(ARGV[1])
-local key, call = job_key(ARGV[2]), ARGV[4]
+local key, call = keys.job(ARGV[2]), ARGV[4]
 local epoch, cancelled, state, was = unpack(redis.call('HMGET', key, 'epoch', 'cancelled', 'state', 'call'))
 if epoch ~= ARGV[3] or cancelled or state == 'done' then return 0 end
 -- Two notes may overtake each other: only a call that was sent can be answered.

@@ -16,16 +16,16 @@ local now = clock(ARGV[1])
 -- A process that was killed has lost its connections, calls to Poe included, so they are in flight
 -- no longer. One that is merely frozen still has them all, as its subscription shows.
 local function free_its_calls(worker, id)
-  local account, grant = unpack(redis.call('HMGET', job_key(id), 'account', 'grant'))
-  if grant and redis.call('PUBSUB', 'NUMSUB', 'p2g:control:' .. worker)[2] == 0 then
-    redis.call('ZREM', 'p2g:grants:' .. account, grant)
+  local account, grant = unpack(redis.call('HMGET', keys.job(id), 'account', 'grant'))
+  if grant and redis.call('PUBSUB', 'NUMSUB', keys.control(worker))[2] == 0 then
+    redis.call('ZREM', keys.grants(account), grant)
   end
 end
 
-local dead = redis.call('ZRANGEBYSCORE', 'p2g:workers', '-inf', now)
+local dead = redis.call('ZRANGEBYSCORE', keys.workers, '-inf', now)
 for _, worker in ipairs(dead) do
-  for _, id in ipairs(redis.call('SMEMBERS', 'p2g:owned:' .. worker)) do
-    local key = job_key(id)
+  for _, id in ipairs(redis.call('SMEMBERS', keys.owned(worker))) do
+    local key = keys.job(id)
     local client, begun, cancelled, state =
       unpack(redis.call('HMGET', key, 'client', 'begun', 'cancelled', 'state'))
     if state == 'running' then
@@ -35,8 +35,8 @@ for _, worker in ipairs(dead) do
       elseif begun then
         fail(id, ARGV[4], ARGV[3])
       elseif redis.call('HINCRBY', key, 'deaths', 1) >= tonumber(ARGV[2]) then
-        redis.call('LPUSH', 'p2g:dead', id .. ' ' .. now)
-        redis.call('LTRIM', 'p2g:dead', 0, 99)
+        redis.call('LPUSH', keys.dead, id .. ' ' .. now)
+        redis.call('LTRIM', keys.dead, 0, 99)
         fail(id, ARGV[5], ARGV[3])
       elseif not runs_again(id) then
         fail(id, ARGV[4], ARGV[3])
@@ -46,23 +46,23 @@ for _, worker in ipairs(dead) do
       end
     end
   end
-  redis.call('DEL', 'p2g:owned:' .. worker)
-  redis.call('ZREM', 'p2g:workers', worker)
+  redis.call('DEL', keys.owned(worker))
+  redis.call('ZREM', keys.workers, worker)
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:again', '-inf', now, 'LIMIT', 0, 50)) do
-  local deadline = redis.call('HGET', job_key(id), 'deadline')
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.again, '-inf', now, 'LIMIT', 0, 50)) do
+  local deadline = redis.call('HGET', keys.job(id), 'deadline')
   if deadline and is_overdue(id, deadline, now) then fail(id, ARGV[6], ARGV[3], true) end
 end
 -- A gateway that has died takes its clients with it; some may come back through another.
-for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:gateways', '-inf', now)) do
-  for _, id in ipairs(redis.call('SMEMBERS', 'p2g:served:' .. gateway)) do
+for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', keys.gateways, '-inf', now)) do
+  for _, id in ipairs(redis.call('SMEMBERS', keys.served(gateway))) do
     if not abandon(id, gateway, now) then cancel(id, ARGV[3]) end
   end
-  redis.call('DEL', 'p2g:served:' .. gateway)
-  redis.call('ZREM', 'p2g:gateways', gateway)
+  redis.call('DEL', keys.served(gateway))
+  redis.call('ZREM', keys.gateways, gateway)
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'p2g:abandoned', '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', 'p2g:abandoned', id)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.abandoned, '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', keys.abandoned, id)
   cancel(id, ARGV[3])
 end
 return dead

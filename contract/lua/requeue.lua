@@ -16,7 +16,7 @@
 local FREE_RETURNS = 8
 local now, worker, id = clock(ARGV[1]), ARGV[2], ARGV[3]
 local epoch, state, client, cancelled, begun =
-  unpack(redis.call('HMGET', job_key(id), 'epoch', 'state', 'client', 'cancelled', 'begun'))
+  unpack(redis.call('HMGET', keys.job(id), 'epoch', 'state', 'client', 'cancelled', 'begun'))
 if epoch ~= ARGV[4] or state ~= 'running' then return 0 end
 if cancelled then
   finish(id, ARGV[7])
@@ -27,10 +27,10 @@ if begun or (as_noted and not runs_again(id)) then
   fail(id, ARGV[10], ARGV[7])
   return 0
 end
-redis.call('SREM', 'p2g:owned:' .. worker, id)
-redis.call('HSET', job_key(id), 'by', ARGV[8], 'since', now, 'call', '')
-if not as_noted then redis.call('HSET', job_key(id), 'tried', ARGV[6], 'failures', ARGV[9]) end
+redis.call('SREM', keys.owned(worker), id)
+redis.call('HSET', keys.job(id), 'by', ARGV[8], 'since', now, 'call', '')
+if not as_noted then redis.call('HSET', keys.job(id), 'tried', ARGV[6], 'failures', ARGV[9]) end
 -- One that comes back again and again would keep workers busy with nothing else.
-local times = redis.call('HINCRBY', job_key(id), 'returns', 1) - FREE_RETURNS
+local times = redis.call('HINCRBY', keys.job(id), 'returns', 1) - FREE_RETURNS
 put_back(id, client, now, math.max(tonumber(ARGV[5]), times > 0 and math.min(50 * 2 ^ times, 2000) or 0))
 return 1

@@ -5,8 +5,8 @@
 -- which the token cannot have it, ...}}.
 local now, known = clock(ARGV[1]), {}
 for i = 2, #ARGV do
-  local parked, state, strikes = unpack(redis.call('HMGET', 'p2g:token:' .. ARGV[i], 'until', 'state', 'strikes'))
-  local unfit = redis.call('ZRANGE', 'p2g:unfit:' .. ARGV[i], '(' .. now, '+inf', 'BYSCORE', 'WITHSCORES')
+  local parked, state, strikes = unpack(redis.call('HMGET', keys.token(ARGV[i]), 'until', 'state', 'strikes'))
+  local unfit = redis.call('ZRANGE', keys.unfit(ARGV[i]), '(' .. now, '+inf', 'BYSCORE', 'WITHSCORES')
   for n = 2, #unfit, 2 do unfit[n] = unfit[n] - now end
   if parked or strikes or #unfit > 0 then
     local left = math.max((tonumber(parked) or 0) - now, 0)

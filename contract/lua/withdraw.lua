@@ -11,11 +11,11 @@ clock(ARGV[1])
 local first, choices, gateway = ARGV[2], tonumber(ARGV[3]), ARGV[5]
 for number = 1, choices do
   local id = choice_of(first, number)
-  if redis.call('HGET', job_key(id), 'state') == 'done' or may_have_cost(id) then return 0 end
+  if redis.call('HGET', keys.job(id), 'state') == 'done' or may_have_cost(id) then return 0 end
 end
 for number = 1, choices do
   local id = choice_of(first, number)
-  local known = redis.call('EXISTS', job_key(id)) == 1
+  local known = redis.call('EXISTS', keys.job(id)) == 1
   if not (gateway and known and readers(id, gateway, nil, gateway .. ' ' .. ARGV[6]) > 0) then cancel(id, ARGV[4]) end
 end
 return 1

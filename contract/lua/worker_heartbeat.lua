@@ -16,8 +16,8 @@ local held, free, mine, living, sharers = {}, {}, {}, {}, {}
 -- half a second: so a beat must be overdue as well, and the subscription be missed for 1.5 s, which
 -- begin when a Redis that was away itself is back.
 local function has_died(other, lapses)
-  local missed = 'p2g:missed:' .. other
-  if redis.call('PUBSUB', 'NUMSUB', 'p2g:control:' .. other)[2] > 0 then
+  local missed = keys.missed(other)
+  if redis.call('PUBSUB', 'NUMSUB', keys.control(other))[2] > 0 then
     redis.call('DEL', missed)
     return false
   end
@@ -26,24 +26,24 @@ local function has_died(other, lapses)
 end
 
 -- A worker that drains stays among the living, for its jobs' sake, but is due no share.
-redis.call('ZADD', 'p2g:workers', now + life, worker)
-redis.call('DEL', 'p2g:missed:' .. worker)
+redis.call('ZADD', keys.workers, now + life, worker)
+redis.call('DEL', keys.missed(worker))
 if leaving then
-  redis.call('DEL', 'p2g:worker:' .. worker)
-  if redis.call('SCARD', 'p2g:owned:' .. worker) == 0 then redis.call('ZREM', 'p2g:workers', worker) end
+  redis.call('DEL', keys.worker(worker))
+  if redis.call('SCARD', keys.owned(worker)) == 0 then redis.call('ZREM', keys.workers, worker) end
 else
-  redis.call('SET', 'p2g:worker:' .. worker, ARGV[5], 'PX', life)
-  redis.call('SADD', 'p2g:knows:' .. worker, '', unpack(ARGV, 6))
-  redis.call('PEXPIRE', 'p2g:knows:' .. worker, life)
-  local others = redis.call('ZRANGEBYSCORE', 'p2g:workers', '(' .. now, '+inf', 'WITHSCORES')
+  redis.call('SET', keys.worker(worker), ARGV[5], 'PX', life)
+  redis.call('SADD', keys.knows(worker), '', unpack(ARGV, 6))
+  redis.call('PEXPIRE', keys.knows(worker), life)
+  local others = redis.call('ZRANGEBYSCORE', keys.workers, '(' .. now, '+inf', 'WITHSCORES')
   for i = 1, #others, 2 do
     local other = others[i]
     if other ~= worker and has_died(other, others[i + 1]) then
-      redis.call('ZADD', 'p2g:workers', now, other)
-      redis.call('DEL', 'p2g:worker:' .. other)
+      redis.call('ZADD', keys.workers, now, other)
+      redis.call('DEL', keys.worker(other))
     else
       living[other] = true
-      if redis.call('EXISTS', 'p2g:worker:' .. other) == 1 then sharers[#sharers + 1] = other end
+      if redis.call('EXISTS', keys.worker(other)) == 1 then sharers[#sharers + 1] = other end
     end
   end
 end
@@ -54,7 +54,7 @@ local who, count, rank, shares = {}, {}, {}, {}
 for i = 6, #ARGV do who[i], count[i], rank[i] = '', 0, 0 end
 for _, other in ipairs(#ARGV > 5 and sharers or {}) do
   -- One of the version before does not tell what it knows.
-  local key = 'p2g:knows:' .. other
+  local key = keys.knows(other)
   local knows = redis.call('EXISTS', key) == 1 and redis.call('SMISMEMBER', key, unpack(ARGV, 6))
   for i = 6, #ARGV do
     if not knows or knows[i - 5] == 1 then
@@ -77,19 +77,19 @@ local function is_due(i)
 end
 
 for i = 6, #ARGV do
-  local owner, expires = unpack(redis.call('HMGET', 'p2g:lease:' .. ARGV[i], 'owner', 'expires'))
+  local owner, expires = unpack(redis.call('HMGET', keys.lease(ARGV[i]), 'owner', 'expires'))
   local lapsed = not owner or tonumber(expires) <= now
   if owner == worker and not lapsed then held[#held + 1] = i
   elseif lapsed or not living[owner] then free[#free + 1] = i end
 end
 for _, i in ipairs(held) do
-  local lease, due = 'p2g:lease:' .. ARGV[i], is_due(i)
+  local lease, due = keys.lease(ARGV[i]), is_due(i)
   redis.call('HSET', lease, 'expires', due and now + life or 0)
   if due then mine[#mine + 1] = { ARGV[i], tonumber(redis.call('HGET', lease, 'fence')) } end
 end
 for _, i in ipairs(free) do
   if is_due(i) then
-    local lease = 'p2g:lease:' .. ARGV[i]
+    local lease = keys.lease(ARGV[i])
     redis.call('HSET', lease, 'owner', worker, 'expires', now + life)
     mine[#mine + 1] = { ARGV[i], redis.call('HINCRBY', lease, 'fence', 1) }
   end

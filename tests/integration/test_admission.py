@@ -10,10 +10,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from contract import keys
 from contract.messages import Failed, FailureKind, TokenCounts
 from tests.support.deployment import eventually
 from tests.support.gateway_alone import CHAT, House, asking, house
+from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, answering_all, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,7 +48,7 @@ async def http(own: House) -> AsyncIterator[httpx.AsyncClient]:
 
 async def _queued(own: House, jobs: int) -> None:
     async def so_many() -> bool:
-        return await own.redis.hget(keys.TOTALS, "waiting") == str(jobs).encode()
+        return await own.redis.hget(keys.totals, "waiting") == str(jobs).encode()
 
     await eventually(so_many, f"{jobs} jobs in the queue")
 
@@ -112,7 +112,7 @@ async def test_one_client_that_fills_its_part_of_redis_leaves_room_for_the_other
     assert "maxStored" in refused[0].text
     assert int(refused[0].headers["retry-after"]) >= 1
     assert [answer.status_code for answer in (other, *accepted, after)] == [200] * 5
-    assert await own.redis.hget(keys.TOTALS, "bytes") == b"0"
+    assert await own.redis.hget(keys.totals, "bytes") == b"0"
 
 
 async def test_what_could_never_be_stored_is_a_413(http: httpx.AsyncClient) -> None:

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.config import ModelSettings
 from contract.messages import FailureKind, Finished
 from simulated_poe import Settings, SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
+from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 
 

@@ -16,15 +16,15 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from contract import keys
 from simulated_poe import Call
 from tests.support.clients import ask
 from tests.support.deployment import Deployment, Gateway, eventually, running_redis
+from tests.support.keys import keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LASTING = {keys.TOTALS, keys.BELL, keys.WORKERS, keys.GATEWAYS, keys.CLOCK}
-LASTING_OF_EACH = (keys.lease(""), keys.client(""), keys.jobs(""), keys.CATALOGUE)
+LASTING = {keys.totals, keys.bell, keys.workers, keys.gateways, keys.clock}
+LASTING_OF_EACH = (keys.lease(""), keys.client(""), keys.jobs(""), keys.catalogue)
 """What is nobody's in particular: the fleet, its clock, leases, and where each client's turn is."""
 
 OF_ACCOUNTS = (keys.uses(""), keys.grants(""))
@@ -51,7 +51,7 @@ class House:
         return list(self.deployment.poe.record.calls)
 
     async def queued(self) -> bool:
-        return bool(await self.redis.hget(keys.TOTALS, "waiting") == b"1")
+        return bool(await self.redis.hget(keys.totals, "waiting") == b"1")
 
     async def called(self) -> bool:
         return bool(self.calls)
@@ -102,7 +102,7 @@ async def _nothing_is_left(house: House) -> None:
     await eventually(lambda: all(call.ended for call in house.calls), "the end of all calls")
     await eventually(lambda: _counts_nothing(house.redis), "counters at 0")
     await eventually(lambda: _connections(house.gateway.port) == 0, "closed connections")
-    for pattern in (keys.owned("*"), keys.served("*"), keys.RING, keys.AGAIN, keys.asked("*")):
+    for pattern in (keys.owned("*"), keys.served("*"), keys.ring, keys.again, keys.asked("*")):
         assert [key async for key in house.redis.scan_iter(pattern)] == []
     async for name in house.redis.scan_iter():
         key = name.decode()
@@ -112,7 +112,7 @@ async def _nothing_is_left(house: House) -> None:
         assert kept or 0 < life <= longest, f"{key} would live for {life} ms"
         if key.startswith(keys.jobs("")):
             assert await house.redis.xlen(name) == 0
-            assert (await house.redis.xpending(name, keys.GROUP))["pending"] == 0
+            assert (await house.redis.xpending(name, "workers"))["pending"] == 0
 
 
 async def _active(gateway: Gateway, expected: int) -> bool:
@@ -123,7 +123,7 @@ async def _active(gateway: Gateway, expected: int) -> bool:
 
 
 async def _counts_nothing(redis: Any) -> bool:
-    counts = [await redis.hget(keys.TOTALS, "waiting")]
+    counts = [await redis.hget(keys.totals, "waiting")]
     async for key in redis.scan_iter(keys.client("*")):
         counts += await redis.hmget(key, ["open", "waiting", "running"])
     async for key in redis.scan_iter(keys.grants("*")):
@@ -170,7 +170,7 @@ async def test_a_client_that_leaves_the_line_costs_nothing(shared: House, stream
 
         await _leave(http, "Echo", "never", stream, shared.queued)
         await eventually(lambda: _active(shared.gateway, 1), "the end of the one that waited")
-        waiting = await shared.redis.hget(keys.TOTALS, "waiting")
+        waiting = await shared.redis.hget(keys.totals, "waiting")
         before.cancel()
 
     assert waiting == b"0"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from contract import keys
 from simulated_poe import SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
+from tests.support.keys import keys
 from tests.support.worker_alone import Asking, token, working
 
 FAKETIME = next(map(str, Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
@@ -45,7 +45,7 @@ async def _server(directory: Path, *, faked: bool) -> AsyncIterator[tuple[Redis,
             file.write_text(f"{seconds:+}")
         else:
             # To the scripts, which add `offset` to TIME, this is what a step of TIME is.
-            await redis.hincrby(keys.CLOCK, "offset", round(seconds * 1000))
+            await redis.hincrby(keys.clock, "offset", round(seconds * 1000))
 
     try:
         yield redis, server.url, set_clock
@@ -82,12 +82,12 @@ async def test_a_step_of_the_clock_neither_stalls_an_account_nor_frees_it(
         asking = Asking(redis)
         await asking.answer(await asking.ask("Echo"))
         # Both workers know the clock once they have beaten twice.
-        await eventually(lambda: redis.hget(keys.CLOCK, "last"), "a clock that is known")
+        await eventually(lambda: redis.hget(keys.clock, "last"), "a clock that is known")
 
         await set_clock(seconds)
         jobs = [await asking.ask("Echo") for _ in range(8)]
         answers = await asyncio.gather(*(asking.answer(job) for job in jobs))
-        steps = int(await redis.hget(keys.CLOCK, "steps") or 0)
+        steps = int(await redis.hget(keys.clock, "steps") or 0)
 
     starts = sorted(call.started for call in poe.record.calls)
     gaps = [later - earlier for earlier, later in pairwise(starts)]

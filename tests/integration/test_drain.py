@@ -12,10 +12,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from contract import keys
 from runtime.signals import ECHO
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import Child, Deployment, eventually
+from tests.support.keys import keys
 
 STREAMS = 200
 TOKENS = ",".join(f"sim-{n}" for n in range(20))
@@ -93,7 +93,7 @@ async def test_two_hundred_streams_do_not_notice_that_their_processes_are_told_t
     _assert_whole(told, 20)
     assert later.text == counted(3)
     assert Counter(call.outcome for call in poe.record.calls) == {"answered": STREAMS + 1}
-    assert await redis.zrange(keys.WORKERS, 0, -1) == [_name(staying).encode()]
+    assert await redis.zrange(keys.workers, 0, -1) == [_name(staying).encode()]
     assert await redis.pubsub_channels(keys.events("*")) == []
     assert "Traceback" not in stopping.output() + gateway.child.output()
 

@@ -16,7 +16,6 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.messages import Catalogue, Failed, FailureKind, Finished, Model, Text, TokenCounts
 from tests.support.deployment import KEY, PATIENCE, eventually, free_port, spawn
 from tests.support.gateway_alone import (
@@ -30,6 +29,7 @@ from tests.support.gateway_alone import (
     spoken,
     text_of,
 )
+from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, answering_all, scripted_worker, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -543,7 +543,7 @@ async def test_a_frozen_redis_is_a_503_and_then_it_goes_on(tmp_path: Path) -> No
         assert_proper_error(unknown, 401)
 
         async def nothing_waits() -> bool:
-            return await own.redis.hget(keys.TOTALS, "waiting") in (None, b"0")
+            return await own.redis.hget(keys.totals, "waiting") in (None, b"0")
 
         await eventually(nothing_waits, "the cancellation of what was refused")
         await eventually(lambda: answered(own, http), "an answer")
@@ -669,7 +669,7 @@ async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
         asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
 
         async def waiting() -> bool:
-            return await own.redis.hget(keys.TOTALS, "waiting") == b"1"
+            return await own.redis.hget(keys.totals, "waiting") == b"1"
 
         await eventually(waiting, "the job in the queue")
         await own.worker.beat(TokenCounts(disabled=2))
@@ -684,16 +684,16 @@ async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
         assert f'"status": {answer.status_code}' in line
 
         async def nothing_waits() -> bool:
-            return await own.redis.hget(keys.TOTALS, "waiting") == b"0"
+            return await own.redis.hget(keys.totals, "waiting") == b"0"
 
         await eventually(nothing_waits, "the cancellation")
 
 
 async def test_what_another_version_tells_does_not_stop_the_gateway(tmp_path: Path) -> None:
     async with house(tmp_path) as own, own.gateway.http() as http:
-        await own.redis.zadd(keys.WORKERS, {"w-new": 10**15})
+        await own.redis.zadd(keys.workers, {"w-new": 10**15})
         await own.redis.set(keys.worker("w-new"), b"\x93\x01\x02\x03")
-        await own.redis.set(keys.CATALOGUE, b"nonsense")
+        await own.redis.set(keys.catalogue, b"nonsense")
 
         await eventually(lambda: "cannot read" in own.gateway.child.output(), "a look at it")
 

@@ -15,7 +15,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from contract import keys
 from contract.messages import (
     Event,
     Failed,
@@ -25,6 +24,7 @@ from contract.messages import (
     Text,
     TokenCounts,
 )
+from runtime.signals import ECHO
 from tests.support.deployment import KEY, eventually
 from tests.support.gateway_alone import (
     CHAT,
@@ -34,6 +34,7 @@ from tests.support.gateway_alone import (
     house,
     text_of,
 )
+from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, encode, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,11 +64,11 @@ async def nothing_is_left(own: House) -> None:
     """The gateway has forgotten the request, and Redis holds nothing that still counts."""
 
     async def idle() -> bool:
-        waiting = await own.redis.hget(keys.TOTALS, "waiting")
+        waiting = await own.redis.hget(keys.totals, "waiting")
         return await own.metric("poe2gpt_active_requests") == 0 and waiting in (None, b"0")
 
     await eventually(idle, "an idle gateway")
-    assert await own.redis.zcard(keys.RING) == 0
+    assert await own.redis.zcard(keys.ring) == 0
     async for name in own.redis.scan_iter(keys.client("*")):
         tally = await own.redis.hgetall(name)
         assert {tally.get(k, b"0") for k in (b"waiting", b"running", b"open")} == {b"0"}, tally
@@ -267,7 +268,7 @@ async def test_a_client_that_leaves_while_queued_costs_nothing(shared: House, st
         asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
 
         async def queued() -> bool:
-            return await shared.redis.hget(keys.TOTALS, "waiting") == b"1"
+            return await shared.redis.hget(keys.totals, "waiting") == b"1"
 
         await eventually(queued, "the job")
         asked.cancel()
@@ -441,7 +442,7 @@ async def test_two_gateways_do_not_hear_each_others_answers(
             assert (await text_of(a), await text_of(b)) == ("here", "there")
         assert await other.child.stop() == 0
     assert not await both()
-    assert await shared.redis.zcount(keys.GATEWAYS, 1, "+inf") == 1
+    assert await shared.redis.zcount(keys.gateways, 1, "+inf") == 1
 
 
 async def test_a_drain_lets_streams_finish_and_takes_no_more(tmp_path: Path) -> None:
@@ -466,7 +467,7 @@ async def test_a_drain_lets_streams_finish_and_takes_no_more(tmp_path: Path) -> 
 
             assert await text_of(stream) == "before after"
         assert await own.gateway.child.stop(0) == 0
-        assert await own.redis.zrange(keys.GATEWAYS, 0, -1, withscores=True) == [(ANY, 0.0)]
+        assert await own.redis.zrange(keys.gateways, 0, -1, withscores=True) == [(ANY, 0.0)]
         assert await own.redis.pubsub_channels(keys.events("*")) == []
         assert own.gateway.child.output().count("Traceback") == 0
 
@@ -515,6 +516,8 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         await own.worker.take()
         own.gateway.child.send(signal.SIGTERM)
         await eventually(lambda: "draining" in own.gateway.child.output(), "the drain")
+        # Sooner, it would be taken for the same request.
+        await asyncio.sleep(ECHO)
 
         assert await own.gateway.child.stop() == 1
         with pytest.raises(httpx.RemoteProtocolError):
@@ -572,7 +575,7 @@ async def test_a_client_whose_gateway_was_taken_for_dead_hears_of_an_interruptio
 
     shared.gateway.child.send(signal.SIGSTOP)
     try:
-        await shared.redis.zadd(keys.GATEWAYS, {gateway: 0})
+        await shared.redis.zadd(keys.gateways, {gateway: 0})
         await shared.worker.reclaim()
         assert await shared.worker.told_to_stop() == answering.job.id
     finally:

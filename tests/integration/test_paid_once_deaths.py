@@ -11,11 +11,11 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.messages import Event, FailureKind, Finished
 from simulated_poe import SimulatedPoe
 from simulated_poe.ask import conversation_of
 from tests.support.deployment import Child, Deployment, eventually
+from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure
 
 How = Literal["killed", "frozen", "drained"]

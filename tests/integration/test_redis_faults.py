@@ -17,10 +17,10 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from contract import keys
 from simulated_poe import Call
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import Child, Deployment, Gateway, eventually, running_redis
+from tests.support.keys import keys
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -273,7 +273,7 @@ async def test_a_job_whose_end_redis_has_lost_is_ended_and_not_run_again(house: 
         assert (await ask(http, "Count", "3")).is_whole
     (job,) = {key async for key in redis.scan_iter(keys.job("*"))} - known
     calls = len(house.calls)
-    (worker,) = await redis.zrange(keys.WORKERS, 0, -1)
+    (worker,) = await redis.zrange(keys.workers, 0, -1)
     await redis.hset(job, mapping={"state": "running", "owner": worker})
     await redis.sadd(keys.owned(worker.decode()), job.decode().partition("{")[2][:-1])
 

@@ -14,10 +14,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from contract import keys
 from contract.messages import Failed, FailureKind, Finished, Text
 from tests.support.deployment import Gateway, eventually
 from tests.support.gateway_alone import CHAT, House, another_gateway, asking, house
+from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,11 +96,11 @@ async def test_the_same_request_gets_the_same_answer_and_costs_one_call(
     assert said(again) == whole["choices"][0]["message"]["content"] == "one two three "
     assert {chunk["id"] for _, chunk in again} == {whole["id"]}
     assert {chunk["created"] for _, chunk in again} == {whole["created"]}
-    assert await shared.redis.hget(keys.TOTALS, "waiting") == b"0"
+    assert await shared.redis.hget(keys.totals, "waiting") == b"0"
 
 
 async def test_a_hundred_equal_requests_at_once_are_one_call(shared: House, other: Gateway) -> None:
-    before = int(await shared.redis.hget(keys.TOTALS, "dispatched") or 0)
+    before = int(await shared.redis.hget(keys.totals, "dispatched") or 0)
     asked = [
         asyncio.create_task(streamed(shared.gateway if number % 2 else other, "hundred"))
         for number in range(100)
@@ -119,7 +119,7 @@ async def test_a_hundred_equal_requests_at_once_are_one_call(shared: House, othe
     assert Counter([said(chunks) for chunks in await asyncio.gather(*asked)]) == {
         "one two three ": 100
     }
-    assert int(await shared.redis.hget(keys.TOTALS, "dispatched")) == before + 1
+    assert int(await shared.redis.hget(keys.totals, "dispatched")) == before + 1
 
 
 async def test_a_client_that_was_cut_off_goes_on_where_it_was(
@@ -230,7 +230,7 @@ async def test_a_client_that_leaves_may_come_back_and_a_stranger_to_the_key_may_
         await asyncio.gather(first, return_exceptions=True)
 
         await eventually(
-            lambda: shared.redis.zscore(keys.ABANDONED, anns.job.id), "ann to be missed"
+            lambda: shared.redis.zscore(keys.abandoned, anns.job.id), "ann to be missed"
         )
         await words(anns, "for ann")
 
@@ -287,7 +287,7 @@ async def test_an_answer_that_is_kept_no_longer_is_not_begun_anew_without_its_be
     async with shared.gateway.http() as http:
         refused = await http.post(CHAT, json=asking(stream=True), headers=keyed("gone", "1-2"))
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_event_id")
-    assert await shared.redis.hget(keys.TOTALS, "waiting") == b"0"
+    assert await shared.redis.hget(keys.totals, "waiting") == b"0"
 
     anew = asyncio.create_task(streamed(shared.gateway, "gone"))
     await shared.worker.take(words)

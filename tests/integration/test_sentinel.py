@@ -11,13 +11,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from contract import keys
 from gateway.queue.subscriber import Subscriber
 from runtime import tasks
 from store.client import connect
 from store.faults import RedisFault
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import PATIENCE, Deployment, Gateway, eventually
+from tests.support.keys import keys
 from tests.support.sentinel import SERVICE, Watched, watched_redis
 
 WORDS = 150

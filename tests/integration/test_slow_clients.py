@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from contract import keys
 from contract.messages import Finished, Text
 from tests.support.deployment import KEY, Child, eventually
 from tests.support.gateway_alone import CHAT, House, asking, house, text_of
+from tests.support.keys import keys
 from tests.support.scripted_worker import words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,11 +14,11 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.config import ModelSettings
 from contract.messages import FailureKind, Finished, Job, MediaPart, Message, TextPart
 from simulated_poe import Settings, SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
+from tests.support.keys import keys
 from tests.support.upload_desk import UploadDesk
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 from worker import uploads as worker_uploads

@@ -10,7 +10,6 @@ from typing import Literal
 import pytest
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.config import ModelSettings
 from contract.messages import (
     Event,
@@ -28,6 +27,7 @@ from contract.messages import (
 )
 from simulated_poe import KeySettings, Model, Settings, SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
+from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure, said, token, working
 from worker.service import Service
 
@@ -535,7 +535,7 @@ async def test_a_model_that_nobody_knew_is_looked_for(
     ):
         await _known(one, "Echo")
         await _known(other, "Echo")
-        before = await redis.get(keys.CATALOGUE_VERSION)
+        before = await redis.get(keys.catalogue_version)
         poe.catalogue.add(Model("Echo-2", "echo", endpoints=CHAT))
 
         assert one.models.find("Echo-2") is None
@@ -543,7 +543,7 @@ async def test_a_model_that_nobody_knew_is_looked_for(
         await _known(other, "echo-2")
         await asking.answer(await asking.ask("Echo-2", "hello"))
 
-        assert await redis.get(keys.CATALOGUE_VERSION) != before
+        assert await redis.get(keys.catalogue_version) != before
         assert kinds(poe) == ["chat"]
 
 
@@ -564,10 +564,10 @@ async def test_the_last_good_catalogue_is_used_while_poe_has_none(
         async with working(redis_server.url, poe.url, name="w1") as first:
             await _known(first, "Echo")
         poe.catalogue.status = 503
-        await redis.delete(keys.CATALOGUE_LOCK)
+        await redis.delete(keys.catalogue_lock)
 
         events = await answered(redis_server, poe, asking, "Echo")
 
-        assert await redis.exists(keys.CATALOGUE_LOCK)
+        assert await redis.exists(keys.catalogue_lock)
         assert said(events) == "hello"
         assert kinds(poe) == ["chat"]

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.messages import FailureKind, Finished, Text, is_terminal
 from simulated_poe import Call, SimulatedPoe
 from tests.support.deployment import Child, Deployment, RedisServer, eventually
+from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 from worker.config import PoeToken
 from worker.policy.run_state import Stop
@@ -399,7 +399,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_takes_nothin
     assert said(events).split() == [str(n) for n in range(1, 101)]
     assert await asking.state(queued) == "queued"
     assert len(_calls(poe)) == 1
-    assert not await asking.redis.exists(keys.WORKERS)
+    assert not await asking.redis.exists(keys.workers)
 
 
 async def test_a_job_of_a_killed_worker_runs_elsewhere_if_it_had_not_begun(
@@ -454,9 +454,9 @@ async def test_a_worker_leaves_nothing_behind_but_what_is_meant_to_last(
     redis = asking.redis
     lasting = {k.decode() async for k in redis.scan_iter() if await redis.pttl(k) < 0}
     assert {key for key in lasting if not key.startswith(keys.lease(""))} <= {
-        keys.TOTALS,
+        keys.totals,
         keys.client("ann"),
         keys.jobs("ann"),
-        keys.BELL,
-        keys.CLOCK,
+        keys.bell,
+        keys.clock,
     }

@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from contract import keys
 from simulated_poe import Call
 from tests.support.chaos import Plan, chaos
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import Child, Deployment, Gateway, eventually, running_redis
+from tests.support.keys import keys
 
 LIFE = 6000
 """Milliseconds for which a lease lasts unless it is renewed; the default."""

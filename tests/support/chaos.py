@@ -24,7 +24,6 @@ import aiohttp
 import msgspec
 from redis.asyncio import Redis
 
-from contract import keys
 from contract.messages import Record, is_terminal
 from runtime import tasks
 from simulated_poe import long_text
@@ -38,6 +37,7 @@ from tests.support.deployment import (
     free_port,
     spawn,
 )
+from tests.support.keys import keys
 
 SETTLED = 60.0
 """Seconds within which all is over when the last client has gone: a dead gateway's jobs take 15."""
@@ -392,12 +392,12 @@ class _Stage:
 
     async def _under_way(self) -> dict[str, int]:
         """All that counts jobs, where the count is not 0."""
-        counts = {"waiting": int(await self._redis.hget(keys.TOTALS, "waiting") or 0)}
+        counts = {"waiting": int(await self._redis.hget(keys.totals, "waiting") or 0)}
         async for key in self._redis.scan_iter(keys.client("*")):
             for name in ("open", "waiting", "running"):
                 count = int(await self._redis.hget(key, name) or 0)
                 counts[f"{key.decode()} {name}"] = count
-        for pattern in (keys.grants("*"), keys.RING, keys.AGAIN):
+        for pattern in (keys.grants("*"), keys.ring, keys.again):
             async for key in self._redis.scan_iter(pattern):
                 counts[key.decode()] = await self._redis.zcard(key)
         for pattern in (keys.owned("*"), keys.served("*")):

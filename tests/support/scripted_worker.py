@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from redis.asyncio import Redis
 
-from contract import keys, scripts
+from contract import scripts
 from contract.calls.call import Call
 from contract.calls.worker import Append, Dispatch, Dispatched, Reclaim, WorkerHeartbeat
 from contract.messages import (
@@ -28,6 +28,7 @@ from contract.messages import (
 )
 from runtime import tasks
 from tests.support.deployment import PATIENCE
+from tests.support.keys import keys
 
 LIFE = 600.0
 
@@ -95,7 +96,7 @@ class ScriptedWorker:
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()
         """The jobs that it was told to stop, by its control channel."""
         self._script = {
-            name: redis.register_script(scripts.source(name))
+            name: redis.register_script(scripts.source(name, keys.prefix))
             for name in ("worker_heartbeat", "dispatch", "append", "reclaim")
         }
 
@@ -110,7 +111,7 @@ class ScriptedWorker:
         """Wait for the next job and take it; `script` is run on it."""
         async with asyncio.timeout(PATIENCE):
             while not (taken := await self._dispatch(1)):
-                await self.redis.brpop([keys.BELL], timeout=1)
+                await self.redis.brpop([keys.bell], timeout=1)
         if script is not None:
             await script(taken[0])
         return taken[0]
@@ -129,8 +130,8 @@ class ScriptedWorker:
             return await self.cancelled.get()
 
     async def publish_catalogue(self, catalogue: Catalogue) -> None:
-        await self.redis.set(keys.CATALOGUE, encode(catalogue))
-        await self.redis.set(keys.CATALOGUE_VERSION, repr(catalogue.fetched))
+        await self.redis.set(keys.catalogue, encode(catalogue))
+        await self.redis.set(keys.catalogue_version, repr(catalogue.fetched))
 
     async def _dispatch(self, count: int) -> list[Answering]:
         jobs = await self._run(Dispatch(worker=self.name, count=count, too_late=_TOO_LATE))

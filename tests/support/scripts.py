@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from redis import Redis
 
-from contract import keys, scripts
+from contract import scripts
 from contract.calls.call import Call
 from contract.calls.gateway import (
     Admission,
@@ -32,6 +32,7 @@ from contract.calls.worker import (
     Requeue,
     WorkerHeartbeat,
 )
+from contract.keys import idempotency
 from contract.messages import (
     Event,
     Failed,
@@ -44,6 +45,7 @@ from contract.messages import (
     WorkerReport,
     is_terminal,
 )
+from tests.support.keys import keys
 
 START = 1_700_000_000_000
 """What the clock says at first, in milliseconds."""
@@ -104,7 +106,7 @@ KEPT = 700_000
 CLAIM_LIFE = 60_000
 """Milliseconds within which a claimed job must be queued."""
 
-IDEM = keys.idempotency("ann", "digest")
+IDEM = idempotency("ann", "digest")
 
 R = TypeVar("R")
 
@@ -140,7 +142,9 @@ class Scripts:
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
         self._now = START
-        self._script = {name: redis.register_script(scripts.source(name)) for name in NAMES}
+        self._script = {
+            name: redis.register_script(scripts.source(name, keys.prefix)) for name in NAMES
+        }
 
     @property
     def now(self) -> int:
@@ -419,10 +423,10 @@ class Scripts:
     def bytes(self, client: str = "ann") -> tuple[int, int]:
         """What is counted as stored, for a client and in all."""
         of_client = self.redis.hget(keys.client(client), "bytes")
-        return int(of_client or 0), int(self.redis.hget(keys.TOTALS, "bytes") or 0)
+        return int(of_client or 0), int(self.redis.hget(keys.totals, "bytes") or 0)
 
     def waiting(self) -> int:
-        return int(self.redis.hget(keys.TOTALS, "waiting") or 0)
+        return int(self.redis.hget(keys.totals, "waiting") or 0)
 
     def tally(self, client: str = "ann") -> Counter[str]:
         """A client's counters; those that are 0 are left out."""
@@ -432,12 +436,12 @@ class Scripts:
         return Counter({name: count for name, count in counts.items() if count})
 
     def ring(self) -> dict[str, float]:
-        rows = self.redis.zrange(keys.RING, 0, -1, withscores=True)
+        rows = self.redis.zrange(keys.ring, 0, -1, withscores=True)
         return {client.decode(): turn for client, turn in rows}
 
     def pending(self, client: str = "ann") -> int:
         """Entries that a worker was given and that nobody acknowledged."""
-        count: int = self.redis.xpending(keys.jobs(client), keys.GROUP)["pending"]
+        count: int = self.redis.xpending(keys.jobs(client), "workers")["pending"]
         return count
 
     def lasting_keys(self) -> set[str]:

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 from redis.asyncio import Redis
 
-from contract import keys, scripts
+from contract import scripts
 from contract.calls.call import Call
 from contract.calls.gateway import Admission, Cancel, Claim, Enqueue, Resumable
 from contract.config import ModelSettings
+from contract.keys import idempotency
 from contract.lifetimes import ANSWER_LIFE
 from contract.messages import (
     Event,
@@ -31,6 +32,7 @@ from contract.messages import (
     is_terminal,
 )
 from tests.support.deployment import eventually
+from tests.support.keys import keys
 from worker.config import PoeToken, WorkerConfig
 from worker.poe.client import PoeClient
 from worker.queue import Queue
@@ -99,7 +101,7 @@ class Asking:
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
         self._script = {
-            name: redis.register_script(scripts.source(name))
+            name: redis.register_script(scripts.source(name, keys.prefix))
             for name in ("enqueue", "claim", "cancel")
         }
         self._numbers = count()
@@ -141,7 +143,7 @@ class Asking:
         return job.id
 
     async def _claimed(self, job: Job) -> Resumable:
-        key = keys.idempotency(job.client, f"key of {job.id}")
+        key = idempotency(job.client, f"key of {job.id}")
         await self._run(Claim(key=key, body="digest", job=job.id, created=0))
         return Resumable(key, "reader", grace=60.0, keep=ANSWER_LIFE)
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
-from contract import keys
 from contract.messages import Frame, Record, Text
+from tests.support.keys import keys
 from tests.support.scripts import LIFE, Given, Scripts, finished, started, text
 
 APPENDED, LEFT, STALE = 0, 1, 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract import keys
+from tests.support.keys import keys
 from tests.support.scripts import Scripts, finished
 
 

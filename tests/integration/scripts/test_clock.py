@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from contract import keys, scripts
+from contract import scripts
 from contract.calls.clock import CheckClock
 from contract.calls.tokens import Acquire
 from tests.integration.scripts.conftest import shared_redis  # noqa: F401  # a fixture
+from tests.support.keys import keys
 from tests.support.scripts import Scripts
 
 
@@ -19,11 +20,11 @@ class Server:
 
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
-        self._clock = redis.register_script(scripts.source("clock"))
+        self._clock = redis.register_script(scripts.source("clock", keys.prefix))
 
     def set_clock(self, ms: int) -> None:
         """To the scripts, which add `offset` to TIME, this is what a step of TIME is."""
-        self.redis.hincrby(keys.CLOCK, "offset", ms)
+        self.redis.hincrby(keys.clock, "offset", ms)
 
     def raw(self) -> int:
         seconds, micros = self.redis.time()
@@ -77,7 +78,7 @@ def test_a_process_that_slept_is_told_that_time_has_passed(server: Server) -> No
     reply = server.look(asleep, 8 * 3_600_000, 0)
 
     assert reply[1:] == [0, "passed"]
-    assert server.redis.hget(keys.CLOCK, "offset") is None
+    assert server.redis.hget(keys.clock, "offset") is None
 
 
 def test_who_has_just_begun_knows_that_time_does_not_go_back(server: Server) -> None:
@@ -135,9 +136,9 @@ _SECOND_CALL = Acquire(
     job="j",
     epoch=1,
 )
-_ACQUIRE = scripts.source("acquire")
+_ACQUIRE = scripts.source("acquire", keys.prefix)
 _SOURCE = (
-    scripts.source("gateway_heartbeat")
+    scripts.source("gateway_heartbeat", keys.prefix)
     .replace("return 1", "return clock(ARGV[1])")
     .replace("redis.call('ZADD'", "local _ = ({})[1] and redis.call('ZADD'")
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contract import keys
+from tests.support.keys import keys
 from tests.support.scripts import UNFINISHED_LIFE, Scripts, finished
 
 
@@ -136,7 +136,7 @@ def test_a_request_is_stored_until_the_last_of_its_choices_has_ended(scripts: Sc
     scripts.append(finished(second))
 
     assert (before, scripts.bytes()) == ((50, 50), (0, 0))
-    assert not scripts.redis.exists(keys.payload("j1"), keys.PAYLOADS)
+    assert not scripts.redis.exists(keys.payload("j1"), keys.payloads)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_what_outlives_its_job_is_swept_and_counted_no_longer(scripts: Scripts) 
     scripts.heartbeat_of_gateway()
 
     assert (before, scripts.bytes()) == ((70, 70), (0, 0))
-    assert not scripts.redis.exists(keys.payload("lost"), keys.PAYLOADS)
+    assert not scripts.redis.exists(keys.payload("lost"), keys.payloads)
 
 
 def test_a_repeated_job_is_known_even_when_the_line_is_full(scripts: Scripts) -> None:
@@ -250,4 +250,4 @@ def test_the_bell_is_bounded(scripts: Scripts) -> None:
     for n in range(1010):
         scripts.enqueue(f"j{n}", most=2000)
 
-    assert scripts.redis.llen(keys.BELL) == 1000
+    assert scripts.redis.llen(keys.bell) == 1000

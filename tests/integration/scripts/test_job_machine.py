@@ -18,8 +18,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contract import keys
+from contract.keys import choice
 from contract.messages import Failed, Record, is_output, is_terminal
+from tests.support.keys import keys
 from tests.support.scripts import Given, Scripts, finished, started, text
 
 CLIENTS = {"ann": 1.0, "bob": 2.0, "cat": 0.5}
@@ -162,7 +163,7 @@ class Jobs(RuleBasedStateMachine):
         )
         if reply[0] == "queued":
             for number in range(choices):
-                self.jobs[keys.choice(first, number)] = replace(job)
+                self.jobs[choice(first, number)] = replace(job)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -176,7 +177,7 @@ class Jobs(RuleBasedStateMachine):
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         first = data.draw(st.sampled_from(sorted(map(_first, self.jobs))))
-        names = [keys.choice(first, number) for number in range(self.jobs[first].choices)]
+        names = [choice(first, number) for number in range(self.jobs[first].choices)]
         over = [name for name in names if self.scripts.state(name) == "done"]
         gone = self.scripts.withdraw(first, len(names))
         assert gone == (not over)
@@ -282,7 +283,7 @@ class Jobs(RuleBasedStateMachine):
         self.all_is_well()
         assert set(self._look().states.values()) <= {"done"}
         self.scripts.heartbeat("last", leaving=True)
-        lasting = {keys.TOTALS, keys.DEAD}
+        lasting = {keys.totals, keys.dead}
         lasting |= {*map(keys.client, CLIENTS), *map(keys.jobs, CLIENTS)}
         assert self.scripts.lasting_keys() <= lasting
         self.scripts.now = self.start
@@ -299,11 +300,11 @@ class Jobs(RuleBasedStateMachine):
                 pipe.eval(_PENDING, 1, keys.jobs(client))
             for worker in WORKERS:
                 pipe.smembers(keys.owned(worker))
-            pipe.hget(keys.TOTALS, "waiting")
-            pipe.zrange(keys.RING, 0, -1)
-            pipe.zrange(keys.AGAIN, 0, -1)
-            pipe.hget(keys.TOTALS, "bytes")
-            pipe.zrange(keys.PAYLOADS, 0, -1)
+            pipe.hget(keys.totals, "waiting")
+            pipe.zrange(keys.ring, 0, -1)
+            pipe.zrange(keys.again, 0, -1)
+            pipe.hget(keys.totals, "bytes")
+            pipe.zrange(keys.payloads, 0, -1)
             pipe.keys(keys.payload("*"))
             for client in CLIENTS:
                 pipe.hget(keys.client(client), "bytes")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contract import keys
+from tests.support.keys import keys
 from tests.support.scripts import Scripts
 
 LIMIT = 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contract import keys
 from contract.messages import Failed, FailureKind, Record
+from tests.support.keys import keys
 from tests.support.scripts import Given, Scripts, finished, text
 
 

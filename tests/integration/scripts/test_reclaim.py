@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from contract import keys
 from contract.messages import Failed, FailureKind, Frame, Record
+from tests.support.keys import keys
 from tests.support.scripts import Given, Scripts, finished, started, text
 
 
@@ -91,7 +91,7 @@ def test_a_job_that_kills_its_workers_is_given_up(scripts: Scripts, most: int) -
 
     assert given_up_before == []
     assert _failed(scripts, "j1") == ["deadly"]
-    assert scripts.redis.lrange(keys.DEAD, 0, -1) == [f"j1 {scripts.now}".encode()]
+    assert scripts.redis.lrange(keys.dead, 0, -1) == [f"j1 {scripts.now}".encode()]
     assert scripts.dispatch(1, "w9") == []
     assert scripts.tally() == {}
 
@@ -222,7 +222,7 @@ def test_a_dead_gateway_takes_its_clients_with_it(scripts: Scripts) -> None:
     (given,) = scripts.dispatch()
     scripts.enqueue("queued", gateway="dead")
     scripts.enqueue("ours", gateway="alive")
-    scripts.redis.zadd(keys.GATEWAYS, {"dead": scripts.now, "alive": scripts.now + 1})
+    scripts.redis.zadd(keys.gateways, {"dead": scripts.now, "alive": scripts.now + 1})
     scripts.heartbeat("w1")
 
     with scripts.heard(keys.control("w1")) as told:
@@ -232,13 +232,13 @@ def test_a_dead_gateway_takes_its_clients_with_it(scripts: Scripts) -> None:
     assert scripts.state("queued") == "done"
     assert scripts.append(text(given)) == [1]
     assert scripts.state("ours") == "queued"
-    assert scripts.redis.zrange(keys.GATEWAYS, 0, -1) == [b"alive"]
+    assert scripts.redis.zrange(keys.gateways, 0, -1) == [b"alive"]
     assert not scripts.redis.exists(keys.served("dead"))
 
 
 def test_a_gateway_whose_heartbeat_goes_on_keeps_its_clients(scripts: Scripts) -> None:
     scripts.enqueue("j1")
-    scripts.redis.zadd(keys.GATEWAYS, {"g1": scripts.now + 1})
+    scripts.redis.zadd(keys.gateways, {"g1": scripts.now + 1})
 
     scripts.reclaim()
 
@@ -259,4 +259,4 @@ def test_no_consumer_is_left_of_workers_that_are_gone(scripts: Scripts) -> None:
 
 
 def _consumers(scripts: Scripts) -> set[bytes]:
-    return {each["name"] for each in scripts.redis.xinfo_consumers("p2g:jobs:ann", keys.GROUP)}
+    return {each["name"] for each in scripts.redis.xinfo_consumers("p2g:jobs:ann", "workers")}

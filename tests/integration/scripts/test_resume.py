@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contract import keys
 from contract.messages import Failed, FailureKind, Record
+from tests.support.keys import keys
 from tests.support.scripts import (
     CLAIM_LIFE,
     IDEM,
@@ -119,7 +119,7 @@ def test_a_job_that_ends_now_waits_for_nobody_to_come_back(scripts: Scripts) -> 
 
 def test_a_dead_gateway_leaves_its_jobs_their_grace(scripts: Scripts) -> None:
     given = begun(scripts, "g1 a", "g1 b")
-    scripts.redis.zadd(keys.GATEWAYS, {"g1": START})
+    scripts.redis.zadd(keys.gateways, {"g1": START})
 
     scripts.reclaim()
     assert scripts.append(text(given)) == [0]
@@ -132,7 +132,7 @@ def test_a_dead_gateway_leaves_its_jobs_their_grace(scripts: Scripts) -> None:
 
 def test_a_dead_gateway_takes_no_reader_of_another_with_it(scripts: Scripts) -> None:
     given = begun(scripts, "g1 a", "g2 b")
-    scripts.redis.zadd(keys.GATEWAYS, {"g1": START})
+    scripts.redis.zadd(keys.gateways, {"g1": START})
 
     scripts.reclaim()
     scripts.now += 60_000
@@ -150,9 +150,9 @@ def test_an_answer_is_kept_for_those_who_come_later(scripts: Scripts) -> None:
     scripts.enqueue("j1", reader="b")
     assert scripts.dispatch() == []
     assert scripts.leave("j1", "b") == "gone"
-    for key in (keys.job("j1"), keys.log("j1"), IDEM):
+    for key in (keys.job("j1"), keys.log("j1"), keys.idem(IDEM)):
         assert LIFE < scripts.redis.pttl(key) <= KEPT
-    assert scripts.lasting_keys() <= {keys.client("ann"), keys.TOTALS, keys.jobs("ann"), keys.BELL}
+    assert scripts.lasting_keys() <= {keys.client("ann"), keys.totals, keys.jobs("ann"), keys.bell}
 
 
 @pytest.mark.parametrize("charged", [True, False])
@@ -177,10 +177,10 @@ def test_a_gateway_that_gave_up_before_its_job_was_queued_leaves_nothing(scripts
 
 def test_a_key_whose_job_is_never_queued_is_soon_forgotten(scripts: Scripts) -> None:
     scripts.claim("j1")
-    assert 0 < scripts.redis.pttl(IDEM) <= CLAIM_LIFE
+    assert 0 < scripts.redis.pttl(keys.idem(IDEM)) <= CLAIM_LIFE
 
     scripts.enqueue("j1", reader="a")
-    assert scripts.redis.pttl(IDEM) > CLAIM_LIFE
+    assert scripts.redis.pttl(keys.idem(IDEM)) > CLAIM_LIFE
 
 
 def test_a_refusal_forgets_the_key(scripts: Scripts) -> None:

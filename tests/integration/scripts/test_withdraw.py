@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract import keys
+from tests.support.keys import keys
 from tests.support.scripts import IDEM, Scripts, finished
 
 
@@ -75,7 +75,7 @@ def test_other_readers_keep_it(scripts: Scripts) -> None:
 
     assert scripts.withdraw("j1", reader="b", gateway="g2") == 1
     assert scripts.state("j1") == "done"
-    assert not scripts.redis.exists(IDEM)
+    assert not scripts.redis.exists(keys.idem(IDEM))
 
 
 def test_the_choices_of_what_may_have_cost_something_wait_on_behind_their_deadline(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract import keys
+from tests.support.keys import keys
 from tests.support.scripts import START, Scripts
 
 LIFE = 6000
@@ -151,7 +151,7 @@ def test_who_has_lost_its_connections_and_misses_a_beat_is_dead(
 
     assert after == taken_over_after
     assert scripts.redis.exists(keys.worker("w1")) == connected
-    assert scripts.redis.zscore(keys.WORKERS, "w1") <= scripts.now
+    assert scripts.redis.zscore(keys.workers, "w1") <= scripts.now
     assert scripts.redis.keys("p2g:missed:w1") == ([] if connected else [b"p2g:missed:w1"])
     assert scripts.redis.pttl("p2g:missed:w1") <= LIFE
 

@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 
 import pytest
 
-from contract import keys, scripts
+from contract import scripts
+from contract.keys import Keys
 
-SCRIPTS = (
-    *("enqueue", "dispatch", "append", "cancel", "requeue"),
-    *("reclaim", "worker_heartbeat", "acquire", "extend", "release", "gateway_heartbeat", "clock"),
-    *("claim", "withdraw", "note_call", "token_states"),
+SCRIPTS = sorted(
+    path.name.removesuffix(".lua")
+    for path in (files("contract") / "lua").iterdir()
+    if path.name != "lib.lua"
 )
-
-KNOWN = {
-    key.removesuffix("x").removesuffix("{x}").removesuffix("x:x")
-    for key in (
-        *(keys.RING, keys.BELL, keys.AGAIN, keys.TOTALS, keys.WORKERS, keys.ABANDONED, keys.DEAD),
-        *(keys.jobs("x"), keys.client("x"), keys.events("x"), keys.control("x")),
-        *(keys.worker("x"), keys.owned("x"), keys.lease("x"), keys.token("x")),
-        *(keys.unfit("x"), keys.uses("x"), keys.grants("x"), keys.served("x"), keys.GATEWAYS),
-        *(keys.readers("x"), keys.asked("x"), keys.account("x"), keys.CLOCK),
-        *(keys.payload("x"), keys.PAYLOADS),
-    )
-}
-ONLY_IN_SCRIPTS = {"p2g:missed:", "p2g:knows:", "p2g:lanes", "p2g:lane:", "p2g:line:"}
 
 
 def test_the_keys_of_one_job_share_a_hash_tag() -> None:
-    tags = [re.findall(r"\{(.*?)\}", key) for key in (keys.log("j1"), keys.job("j1"))]
+    keys = Keys("any:")
+    names = (keys.log("j1"), keys.job("j1"), keys.readers("j1"), keys.payload("j1"))
 
-    assert tags == [["j1"], ["j1"]]
+    assert [re.findall(r"\{(.*?)\}", name) for name in names] == [["j1"]] * 4
+
+
+def test_every_name_begins_with_the_prefix() -> None:
+    keys = Keys("any:")
+    fixed = [value for name, value in vars(keys).items() if name != "prefix"]
+
+    assert fixed
+    assert all(name.startswith("any:") for name in fixed)
+
+
+@pytest.mark.parametrize("name", ["lib", *SCRIPTS])
+def test_a_script_takes_every_name_from_the_contract(name: str) -> None:
+    text = (files("contract") / "lua" / f"{name}.lua").read_text()
+
+    assert not re.findall(r"'[a-z0-9]*:[a-z{:]*'", text)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_uses_no_key_that_the_contract_does_not_name(name: str) -> None:
-    used = set(re.findall(r"'(p2g:[a-z:]+)\{?'", scripts.source(name)))
+def test_scripts_of_two_deployments_differ_in_the_prefix_only(name: str) -> None:
+    one, other = (scripts.source(name, prefix) for prefix in ("p2g:", "blue.p2g:"))
 
-    assert used <= KNOWN | ONLY_IN_SCRIPTS | {"p2g:job:", "p2g:log:"}
-    assert used
+    assert "'blue.p2g:" in other
+    assert other.replace("'blue.p2g:", "'p2g:") == one
+
+
+@pytest.mark.parametrize(
+    ("lua", "spelled"),
+    [
+        ("keys.ring", "'x:ring'"),
+        ("get(keys.jobs(client))", "get(('x:jobs:' .. client))"),
+        ("keys.job(ARGV[2])", "('x:job:{' .. ARGV[2] .. '}')"),
+        ("keys.line(client, model)", "('x:line:' .. client .. ':' .. model)"),
+        ("-- see contract/keys.py; all keys. Then", "-- see contract/keys.py; all keys. Then"),
+    ],
+)
+def test_a_key_in_a_script_is_spelled_out(lua: str, spelled: str) -> None:
+    assert scripts.with_keys(lua, Keys("x:")) == spelled
+
+
+@pytest.mark.parametrize("lua", ["keys.nothing", "keys.job", "keys.job(a, b)", "keys.ring(a)"])
+def test_a_key_that_the_contract_does_not_have_is_a_mistake(lua: str) -> None:
+    with pytest.raises((AttributeError, TypeError)):
+        scripts.with_keys(lua, Keys())
