@@ -28,7 +28,9 @@ from contract.lookalikes import first_lookalike, lookalike
 
 REDIS_URL = "redis://127.0.0.1:6379/0"
 
-KeyPrefix = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w.:-]*\Z")]
+KeyPrefix = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]*\Z")
+]
 """The prefix of a deployment's keys in Redis."""
 
 MOST_REMARKS = 5
@@ -423,7 +425,7 @@ def _in_words(text: str, key: Key, type_: type) -> str:
         bound = f" {match['bound']}" if match["bound"] else ""
         return "expected " + ", or ".join(_WORDS.get(kind, kind) for kind in kinds) + bound
     if text.startswith("Expected `str` matching regex"):
-        return "expected ASCII letters, digits, _ . : and - only"
+        return "expected only A-Z a-z 0-9 _ . : and -"
     if text.startswith("Expected `str` of length <= "):
         return f"expected at most {text.rpartition(' ')[2]} characters"
     if text.startswith("Expected `str` of length >= 1"):

@@ -40,7 +40,8 @@ commands:
 _EPILOG = """\
 Every flag may stand before or after the command and means the same under each of them. A flag
 wins over the environment (POE_TOKENS, ACCESS_TOKENS, PORT, POE2GPT_HOST, REDIS_URL,
-POE_URL, POE_UPLOAD_URL), and that over the file. config.example.toml explains every setting.
+KEY_PREFIX, POE_URL, POE_UPLOAD_URL), and that over the file. config.example.toml explains every
+setting.
 
 examples:
   poe2gpt demo

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from contract import config
-from contract.config import ConfigError, File, Given, Settings, read_settings, read_toml
+from contract.config import ConfigError, File, Given, KeyPrefix, Settings, read_settings, read_toml
+
+LETTER = "x"
 
 
 class Sample(msgspec.Struct, frozen=True, rename="camel"):
@@ -23,6 +25,7 @@ class Sample(msgspec.Struct, frozen=True, rename="camel"):
     simulate_roles: Literal[0, 1, 2] = 0
     proxy: str = ""
     bot: dict[str, str] = {}
+    key_prefix: KeyPrefix = "p2g:"
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -58,6 +61,21 @@ def read(tmp_path: Path, text: str) -> Settings:
             "simulateRoles = 5",
             "config.toml:1: `simulateRoles` = 5: expected 0, 1 or 2",
             id="none of a few",
+        ),
+        pytest.param(
+            'keyPrefix = "p2g:{a}"',
+            "config.toml:1: `keyPrefix` = 'p2g:{a}': expected only A-Z a-z 0-9 _ . : and -",
+            id="a character that no prefix has",
+        ),
+        pytest.param(
+            'keyPrefix = ""',
+            "config.toml:1: `keyPrefix` = '': must not be empty",
+            id="no prefix",
+        ),
+        pytest.param(
+            f'keyPrefix = "{65 * LETTER}"',
+            f"config.toml:1: `keyPrefix` = '{65 * LETTER}': expected at most 64 characters",
+            id="a long prefix",
         ),
         pytest.param(
             "proxy = 12345",
