@@ -13,6 +13,7 @@ from contract.scripts import script
 from store.faults import RedisFault
 from store.link import Link
 from tests.support.deployment import RedisServer, eventually
+from tests.support.keys import keys
 
 
 async def test_replies_belong_to_their_commands(redis_server: RedisServer) -> None:
@@ -60,8 +61,8 @@ async def test_a_server_that_does_not_know_a_script_is_sent_it(redis_server: Red
     await link.call("SCRIPT", "FLUSH")
     await link.run(GatewayHeartbeat("g-two"), "0")
 
-    known = await link.call("SCRIPT", "EXISTS", script("gateway_heartbeat").sha)
-    members = await link.call("ZCARD", "p2g:gateways")
+    known = await link.call("SCRIPT", "EXISTS", script("gateway_heartbeat", keys.prefix).sha)
+    members = await link.call("ZCARD", keys.gateways)
     assert (known, members) == ([1], 2)
     await link.aclose()
 
