@@ -13,7 +13,7 @@ import time
 from contract.messages import Catalogue, Model
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
-from worker.queue import Queue
+from worker.queue import CatalogueStore
 
 _log = logging.getLogger("worker.models")
 
@@ -33,8 +33,8 @@ FIRST_LOOKS = 0.2
 class Models:
     """The models of the upstream, by any of their names."""
 
-    def __init__(self, queue: Queue, poe: PoeClient) -> None:
-        self._queue = queue
+    def __init__(self, store: CatalogueStore, poe: PoeClient) -> None:
+        self._store = store
         self._poe = poe
         self._version: bytes | None = None
         self._by_name: dict[str, Model] = {}
@@ -71,16 +71,16 @@ class Models:
         """
         if await self._is_due():
             await self._fetch()
-        if (version := await self._queue.catalogue_version()) != self._version:
+        if (version := await self._store.version()) != self._version:
             await self._learn(version)
         await self._pause()
 
     async def _is_due(self) -> bool:
-        if await self._queue.may_fetch_catalogue(CATALOGUE_RETRY):
+        if await self._store.may_fetch(CATALOGUE_RETRY):
             return True
         wanted = self._wanted.is_set()
         self._wanted.clear()
-        return wanted and await self._queue.may_refetch_catalogue(CATALOGUE_RETRY)
+        return wanted and await self._store.may_refetch(CATALOGUE_RETRY)
 
     async def _fetch(self) -> None:
         try:
@@ -89,10 +89,10 @@ class Models:
             _log.warning("Poe's list of models could not be fetched: %s", fault)
             self._settled.set()
         else:
-            await self._queue.publish_catalogue(Catalogue(time.time(), models), CATALOGUE_AGE)
+            await self._store.publish(Catalogue(time.time(), models), CATALOGUE_AGE)
 
     async def _learn(self, version: bytes | None) -> None:
-        catalogue = await self._queue.catalogue()
+        catalogue = await self._store.latest()
         self._version = version
         if catalogue is None:
             return

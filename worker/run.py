@@ -17,7 +17,7 @@ from contract.calls.worker import Dispatched
 from contract.config import ModelSettings
 from contract.messages import Failed, FailureKind, Job, Model, Started
 from store.faults import RedisFault
-from worker.calls import Calls, Unavailable
+from worker.calls import Calls, Listener, Unavailable
 from worker.checker import Checker
 from worker.config import PoeToken
 from worker.delivery import Delivery
@@ -162,7 +162,7 @@ class JobRun:
         self._state.reach(Phase.ENDED)
         while True:
             try:
-                await self._worker.queue.requeue(
+                await self._worker.queue.jobs.requeue(
                     self._job.id,
                     self._dispatched.epoch,
                     pause=requeue.pause,
@@ -235,13 +235,10 @@ class JobRun:
             job,
             self._dispatched.epoch,
             token,
+            Listener(self._on_start, self._on_reach, self._delivery.take, self._outbox.drained),
             upstream=self._upstream,
             model=self._model,
             simulate_roles=self._worker.simulate_roles,
-            on_start=self._on_start,
-            on_reach=self._on_reach,
-            on_events=self._delivery.take,
-            passed_on=self._outbox.drained,
         )
 
     async def _prepared(self, token: PoeToken) -> Job:
@@ -320,7 +317,7 @@ class JobRun:
         self._reach = Reach.UNSENT
         history = self._history
         try:
-            await self._worker.queue.settle(
+            await self._worker.queue.jobs.note_failed(
                 self._job.id, self._dispatched.epoch, history.tried, history.upstream_failures
             )
         except RedisFault:

@@ -30,7 +30,7 @@ from worker.poe.attachments import (
 from worker.poe.client import PoeClient
 from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.uploads import File, Link, UploadedFile
-from worker.queue import Queue
+from worker.queue import KnownUploads
 
 DATA_LIFE = 24 * 3600.0
 """Seconds for which an upload of data is taken to last. Nobody knows; poe2openai lives with 72
@@ -53,8 +53,8 @@ class Crowded(Exception):
 class Uploads:
     """The uploads of one worker."""
 
-    def __init__(self, queue: Queue, poe: PoeClient) -> None:
-        self._queue = queue
+    def __init__(self, known: KnownUploads, poe: PoeClient) -> None:
+        self._known = known
         self._poe = poe
         self._under_way: dict[tuple[str, str], _UnderWay] = {}
         self._uploading: Counter[str] = Counter()
@@ -73,7 +73,7 @@ class Uploads:
         foreign = [part for part in places if part not in made]
         if foreign:
             digests = await asyncio.to_thread(_digests, foreign)
-            known = await self._queue.uploads(token.account, digests)
+            known = await self._known.find(token.account, digests)
             missing = [row for row in zip(foreign, digests, known, strict=True) if row[2] is None]
             files = dict(zip(foreign, known, strict=True))
             with self._counted(job.client if missing else ""):
@@ -125,7 +125,7 @@ class Uploads:
         if parts := [part for part in attachments_in(job.messages) if not is_poes_own(part.url)]:
             digests = await asyncio.to_thread(_digests, parts)
             with suppress(*RedisFault):
-                await self._queue.forget_uploads(token.account, digests)
+                await self._known.forget(token.account, digests)
 
     async def _uploaded(
         self, part: MediaPart, place: str, digest: str, token: PoeToken
@@ -150,7 +150,7 @@ class Uploads:
             source = Link(name_of(part), part.url)
         file = await self._poe.upload(source, token.secret)
         life = DATA_LIFE if isinstance(source, File) else LINK_LIFE
-        await self._queue.remember_upload(token.account, digest, file, life)
+        await self._known.remember(token.account, digest, file, life)
         return file
 
 

@@ -307,7 +307,7 @@ async def test_a_client_that_leaves_the_moment_its_job_is_taken_blocks_no_token(
         await asking.answer(await asking.ask("Echo"))
         worker.pool.park(only.id, float("inf"), "the test takes the job itself")
         job = await asking.ask("Echo")
-        (taken,) = await worker.queue.dispatch(1)
+        (taken,) = await worker.queue.jobs.dispatch(1)
         worker.pool.unpark(only.id)
         lent = worker.pool.acquire(asyncio.get_running_loop().time())
         assert lent == only
@@ -351,7 +351,7 @@ async def test_a_job_whose_dispatch_was_never_heard_of_is_not_lost(
         await asking.answer(await asking.ask("Echo"))
         worker.pool.park(only.id, float("inf"), "the test takes the job itself")
         job = await asking.ask("Echo", "unheard")
-        await worker.queue.dispatch(1)
+        await worker.queue.jobs.dispatch(1)
         worker.pool.unpark(only.id)
 
         async def answered_after_a_fault() -> bool:

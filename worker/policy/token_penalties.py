@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contract.calls.tokens import TokenUpdate
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.limits import RateLimits
 
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
 """The rest of an account after a 429 that does not say how long, and the most it doubles to."""
@@ -77,6 +78,24 @@ def penalty_of(
             )
         case _:
             return None
+
+
+def counts_as_strike(fault: Fault, *, proven: bool) -> bool:
+    """Return whether the token has failed in its own right."""
+    return proven or (fault.kind is FaultKind.RATE_LIMITED and not fault.in_band)
+
+
+def update_after_answer(limits: RateLimits | None, *, was_well: bool) -> TokenUpdate | None:
+    """Say what all workers should know of the token after an answer; None: nothing.
+
+    `limits` is what Poe has told of the account's rate limit: its own count overrides ours. A token
+    against which something was held is well again.
+    """
+    is_used_up = limits is not None and limits.remaining == 0
+    rest = (limits.reset if limits and is_used_up else None) or 0.0
+    if was_well and not rest:
+        return None
+    return TokenUpdate(rest=rest, park=0.0 if was_well else -1.0)
 
 
 def _unfit(fault: Fault, *, proven: bool) -> float:

@@ -288,8 +288,8 @@ class TokenPool:
         self._capacity = None
         self._sort_in(token_id)
 
-    def room(self, tokens: Collection[PoeToken], now: float) -> dict[str, int]:
-        """For how many calls of a model these tokens are fit, where that is not all of them.
+    def fit_counts(self, tokens: Collection[PoeToken], now: float) -> dict[str, int]:
+        """Return how many of these tokens are fit for a model, where that is not all of them.
 
         A model that no token anywhere is fit for is left out: Poe says best why.
         """

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from contract.calls.tokens import TokenUpdate
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.limits import RateLimits
 from worker.policy import token_penalties
 from worker.policy.token_penalties import penalty_of
 
@@ -118,3 +119,27 @@ def test_a_bots_own_words_rest_no_account(kind: FaultKind) -> None:
     note = penalty_of(Fault(kind, in_band=True), model="Bot", strikes=0, luck=0.5)
 
     assert note == TokenUpdate(unfit_model="Bot", unfit=token_penalties.IN_BAND_LIFE)
+
+
+@pytest.mark.parametrize(
+    ("limits", "was_well", "update"),
+    [
+        pytest.param(None, True, None, id="nothing new"),
+        pytest.param(RateLimits(remaining=3, reset=20.0), True, None, id="some calls left"),
+        pytest.param(RateLimits(remaining=0), True, None, id="none left, for who knows how long"),
+        pytest.param(
+            RateLimits(remaining=0, reset=20.0), True, TokenUpdate(rest=20.0), id="none left"
+        ),
+        pytest.param(None, False, TokenUpdate(park=-1.0), id="well again"),
+        pytest.param(
+            RateLimits(remaining=0, reset=20.0),
+            False,
+            TokenUpdate(rest=20.0, park=-1.0),
+            id="well again, and none left",
+        ),
+    ],
+)
+def test_an_answer_says_what_the_token_can_do_next(
+    limits: RateLimits | None, was_well: bool, update: TokenUpdate | None
+) -> None:
+    assert token_penalties.update_after_answer(limits, was_well=was_well) == update

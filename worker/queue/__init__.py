@@ -1,0 +1,20 @@
+"""All that the worker does in Redis: jobs, tokens, heartbeats, known uploads and the catalogue.
+
+One `Queue` has them all, over one `RedisSession`; each part of the worker is given what it needs.
+"""
+
+from worker.queue.catalogue import CatalogueStore
+from worker.queue.jobs import BELL_WAIT, Jobs
+from worker.queue.known_uploads import KnownUploads
+from worker.queue.queue import Queue
+from worker.queue.tokens import Granted, Tokens
+
+__all__ = [
+    "BELL_WAIT",
+    "CatalogueStore",
+    "Granted",
+    "Jobs",
+    "KnownUploads",
+    "Queue",
+    "Tokens",
+]
