@@ -33,7 +33,7 @@ def main() -> None:
     try:
         uvloop.run(_work(config))
     except Exception:
-        _log.critical("the worker has to end by its own fault", exc_info=True)
+        _log.critical("the worker ends by its own fault", exc_info=True)
         raise SystemExit(1) from None
 
 
@@ -65,7 +65,8 @@ async def _work(config: WorkerConfig) -> None:
 
 
 def _connections(config: WorkerConfig) -> int:
-    """As many as may be in flight when this is the only worker, and a few for its own questions."""
+    """Return how many may be in flight if this is the only worker, and a few for its own
+    requests."""
     return min(sum(token.max_in_flight for token in config.tokens), MAX_CALLS) + 16
 
 

@@ -1,4 +1,4 @@
-"""Asks Poe, at no cost, whether a token that is said to be at fault is."""
+"""Asks Poe, at no cost, whether a token that was blamed is at fault."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from worker.poe.client import PoeClient
 from worker.poe.faults import Fault, FaultKind
 
 PATIENCE = 5.0
-"""Seconds for which a balance is waited for."""
+"""Seconds that Poe has to answer."""
 
 
 class Balances:
-    """The balances of one worker's tokens, each asked for once at a time."""
+    """The balances of one worker's tokens; each is asked for once at a time."""
 
     def __init__(self, poe: PoeClient) -> None:
         self._poe = poe
         self._asking: dict[str, asyncio.Task[FaultKind | None]] = {}
 
     async def fault_of(self, token: PoeToken) -> FaultKind | None:
-        """Return NO_POINTS or BAD_KEY where Poe says so of the token; None: nothing is proven."""
+        """Return NO_POINTS or BAD_KEY if Poe confirms it; None: nothing is proven."""
         asking = self._asking.get(token.id)
         if asking is None:
             asking = asyncio.create_task(self._look(token))

@@ -1,7 +1,7 @@
-"""Shaping whose checks are made in a child process.
+"""Makes the checks of shaping in a child process.
 
-A client brings the schema and all but dictates the answer: together they can ask for any time and
-any memory. So they get no more than this, and nobody else waits for it.
+A client brings the schema and all but dictates the answer: a check may take any time and any
+memory. So it is bounded, and nobody else waits for it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Checker:
         )
 
     async def finish(self, steps: Steps, check: Check) -> list[Event]:
-        """Make this check, and all that the shaping asks for after it.
+        """Make this check, and all that shaping asks for after it.
 
-        Returns what the client gets of the answer's end. Raises Mismatch.
+        Returns the end of the answer, as the client gets it. Raises Mismatch.
         """
         try:
             while True:

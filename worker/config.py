@@ -17,7 +17,7 @@ _ENDPOINT = re.compile(
     r"(?:/v1)*(?:/chat/completions|/completions|/responses|/messages|/models|/bot(?:/[^/]*)?)?/*$",
     re.ASCII | re.IGNORECASE,
 )
-"""What a worker adds to `poeUrl` itself, and people therefore copy into it."""
+"""What a worker appends to `poeUrl`, and what people therefore copy into it."""
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _RateLimit = Annotated[int, Meta(ge=1, le=10_000)]
@@ -33,12 +33,12 @@ class PoeToken(msgspec.Struct, frozen=True):
     label: str
     """Its name for people."""
     account: str
-    """Whose limits it uses up: tokens of one account have this in common."""
+    """The fingerprint of its account: all tokens of one account share its limits."""
     secret: str
     rate_limit: int = 60
-    """The most starts in any 60 seconds."""
+    """The most calls that start in any 60 seconds."""
     cool_down: float = 3.0
-    """Seconds from one start to the next."""
+    """The least time between two starts, in seconds."""
     max_in_flight: int = 10
 
     def __repr__(self) -> str:
@@ -46,13 +46,13 @@ class PoeToken(msgspec.Struct, frozen=True):
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything a worker is told. Times are in seconds."""
+    """All settings of a worker. Times are in seconds."""
 
     redis_url: str = config.REDIS_URL
     key_prefix: config.KeyPrefix = PREFIX
     """What the names of all keys and channels in Redis begin with."""
     fingerprint_key: str = ""
-    """What the names of tokens in Redis are keyed with. Empty: anyone can compute them."""
+    """The key of the fingerprints that name tokens in Redis. Empty: anyone can compute them."""
     poe_url: str = "https://api.poe.com"
     upload_url: str | None = None
     """Where attachments are uploaded to. None: where Poe takes them, or what `poe_url` names."""
@@ -60,7 +60,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     timeout: _Seconds = 180.0
     """The longest silence of the upstream, before an answer or within it."""
     answer_timeout: _Seconds = 3_600.0
-    """The longest that an answer may take in all, however alive its stream is."""
+    """The longest that a whole answer may take, even if its stream never falls silent."""
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
     proxy: str | None = None
     simulate_roles: Literal[0, 1, 2] = 0
@@ -104,7 +104,7 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
     return msgspec.structs.replace(
         read,
         tokens=tokens,
-        # Only needed to name the tokens, which is done.
+        # It only names the tokens, which is done.
         fingerprint_key="",
         models=settings.tables_of(ModelSettings, "models"),
         redis_url=_redis_url(settings, read.redis_url),

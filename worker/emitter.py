@@ -1,4 +1,4 @@
-"""Brings what running jobs emit to Redis.
+"""Writes the events of running jobs to Redis.
 
 One task writes for all jobs, at most once in a tick of a few milliseconds, so what many jobs emit
 at about the same time costs one write. What a client waits for goes out at once: the first output
@@ -71,11 +71,11 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits for Redis that no more may be read from Poe."""
+        """Return whether so much waits for Redis that no more may be read from Poe."""
         return len(self._pending) > MAX_PENDING_EVENTS and not self.ended
 
     async def drained(self) -> None:
-        """Return when it is not full."""
+        """Return when the outbox is no longer full."""
         while self.is_full:
             self._changed.clear()
             await self._changed.wait()
@@ -87,14 +87,14 @@ class Outbox:
             await self._changed.wait()
 
     def take(self) -> Record:
-        """The pending events, as the next record."""
+        """Return the pending events as the next record."""
         self._seq += 1
         record = Record(self.job, self.epoch, self._seq, _merged(self._pending))
         self._pending = []
         return record
 
     def settle(self, record: Record, verdict: int) -> None:
-        """Learn what became of a record."""
+        """Note the verdict on a record."""
         if verdict == STALE or is_terminal(record.events[-1]):
             self.ended = True
         elif verdict:
@@ -105,7 +105,7 @@ class Outbox:
 
 
 class Emitter:
-    """The one task that writes."""
+    """Writes for all jobs, in one task."""
 
     def __init__(self, append: Callable[[Sequence[Record]], Awaitable[list[int]]]) -> None:
         self._append = append
@@ -116,7 +116,7 @@ class Emitter:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self, outbox: Outbox, *, urgent: bool) -> None:
-        """Let the writer know that this outbox has something to send."""
+        """Tell the writer that this outbox has something to send."""
         self._dirty[outbox] = None
         if self._due.is_set() or (self._timer is not None and not urgent):
             return
@@ -174,7 +174,7 @@ def _told(fault: BaseException) -> str:
 
 
 def _merged(events: Sequence[Event]) -> tuple[Event, ...]:
-    """The same answer in fewer events: runs of text become one."""
+    """Return the same answer in fewer events: a run of text becomes one."""
     merged: list[Event] = []
     for event in events:
         last = merged[-1] if merged else None

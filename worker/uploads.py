@@ -1,8 +1,8 @@
-"""Has a job's attachments uploaded, each only once while Poe is likely to keep it.
+"""Uploads the attachments of jobs, each only once while Poe is likely to keep it.
 
-A client sends all files of a conversation with every round of it, so what was uploaded is
-remembered in Redis: under the account, for nobody knows whether one account may use another's
-uploads, and under a hash, so that nothing that a client sent stays there.
+A client sends all files of a conversation with each of its turns, so what was uploaded is
+remembered in Redis: by account, since nobody knows whether one account may use another's uploads,
+and by hash, so that nothing that a client sent stays there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from worker.poe.attachments import (
 )
 from worker.poe.client import PoeClient
 from worker.poe.faults import Blame, Fault, FaultKind, blame
-from worker.poe.uploads import File, Link, UploadedFile
+from worker.poe.uploads import FileUpload, UploadedFile, UrlUpload
 from worker.queue import KnownUploads
 
 DATA_LIFE = 24 * 3600.0
@@ -43,11 +43,11 @@ MOST_JOBS, MOST_OF_CLIENT = 64, 16
 """Jobs that may be uploading at once, in all and of one client: each is kept in memory whole."""
 
 LINK_LIFE = 3600.0
-"""Seconds for which what Poe fetched from a URL stands for what the URL names."""
+"""Seconds for which what Poe fetched from a URL counts as the URL's content."""
 
 
 class Crowded(Exception):
-    """Too many jobs are uploading; this one may later."""
+    """Too many jobs are uploading; this one may upload later."""
 
 
 class Uploads:
@@ -58,15 +58,15 @@ class Uploads:
         self._poe = poe
         self._under_way: dict[tuple[str, str], _UnderWay] = {}
         self._uploading: Counter[str] = Counter()
-        """Jobs that have files on their way, by client."""
+        """Jobs that are uploading, by client."""
         self._deadlines: dict[str, float] = {}
-        """By when the uploads of a job must be done, for those that have begun lately."""
+        """When the uploads of a job must be done, for jobs that have begun lately."""
 
     async def attachments(self, job: Job, token: PoeToken) -> dict[MediaPart, Attachment]:
-        """Return an attachment for each part of the job that is no text.
+        """Return an attachment for each part of the job that is not text.
 
-        They are uploaded one after another: a job that waits for an answer takes up one
-        connection, and so does this. Raises Fault; those about one file name it. Raises Crowded.
+        They are uploaded one after another, so that a job never uses more than one connection.
+        Raises Fault, which names the file if it is about one, and Crowded.
         """
         places = attachments_in(job.messages)
         made = {part: attachment(part, part.url) for part in places if is_poes_own(part.url)}
@@ -118,9 +118,9 @@ class Uploads:
             raise Fault(FaultKind.BAD_REQUEST, message, sent=False) from None
 
     async def forget(self, job: Job, token: PoeToken) -> None:
-        """Upload this job's files anew the next time; Poe may have lost one.
+        """Upload this job's files again the next time, since Poe may have lost one.
 
-        It has no error that says so. Does nothing while Redis is away.
+        Poe has no error that says so. Does nothing while Redis is away.
         """
         if parts := [part for part in attachments_in(job.messages) if not is_poes_own(part.url)]:
             digests = await asyncio.to_thread(_digests, parts)
@@ -145,17 +145,17 @@ class Uploads:
     async def _upload(self, part: MediaPart, digest: str, token: PoeToken) -> UploadedFile:
         if is_data(part.url):
             data = await asyncio.to_thread(data_of, part.url)
-            source: File | Link = File(name_of(part), media_type_of(part), data)
+            source: FileUpload | UrlUpload = FileUpload(name_of(part), media_type_of(part), data)
         else:
-            source = Link(name_of(part), part.url)
+            source = UrlUpload(name_of(part), part.url)
         file = await self._poe.upload(source, token.secret)
-        life = DATA_LIFE if isinstance(source, File) else LINK_LIFE
+        life = DATA_LIFE if isinstance(source, FileUpload) else LINK_LIFE
         await self._known.remember(token.account, digest, file, life)
         return file
 
 
 class _UnderWay:
-    """An upload for which any number of jobs wait. It ends when the last of them has left."""
+    """An upload that any number of jobs wait for. It is cancelled when the last of them leaves."""
 
     def __init__(self, upload: Coroutine[Any, Any, UploadedFile]) -> None:
         self._task = asyncio.create_task(upload)
@@ -176,7 +176,7 @@ class _UnderWay:
 
 
 def _digests(parts: list[MediaPart]) -> list[str]:
-    """Hash the URLs, those with the data in them too; the stated type is a part of them."""
+    """Hash the URLs, also those that hold the data, together with the stated types."""
     return [
         hashlib.sha256(f"{part.media_type}\n{part.url}".encode(errors="replace")).hexdigest()
         for part in parts
@@ -184,7 +184,7 @@ def _digests(parts: list[MediaPart]) -> list[str]:
 
 
 def _named(fault: Fault, place: str) -> Fault:
-    """Say which attachment it was, where that matters."""
+    """Name the attachment, where the fault is about it."""
     if blame(fault.kind) not in (Blame.REQUEST, Blame.UPSTREAM):
         return fault
     message = f"{place} could not be uploaded. {fault.message}"

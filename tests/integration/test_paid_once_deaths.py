@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contract.messages import Event, FailureKind, Finished
+from runtime.signals import ECHO
 from simulated_poe import SimulatedPoe
 from simulated_poe.ask import conversation_of
 from tests.support.deployment import Child, Deployment, eventually
@@ -65,6 +66,8 @@ async def _stop(worker: Child, how: How) -> None:
     else:
         worker.send(signal.SIGTERM)
         await eventually(lambda: "draining" in worker.output(), "the drain")
+        # Sooner, it would be taken for an echo of the first.
+        await asyncio.sleep(ECHO)
         worker.send(signal.SIGTERM)
 
 

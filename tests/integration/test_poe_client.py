@@ -269,7 +269,7 @@ async def test_tells_what_the_headers_say_of_limits_even_when_refused() -> None:
         with pytest.raises(Fault):
             await collect(answer)
 
-    assert answer.limits == RateLimits(500, 0)
+    assert answer.limits == RateLimits(0)
 
 
 async def test_a_compressed_answer_is_read_though_nobody_asked_for_it() -> None:

@@ -60,7 +60,7 @@ def judge(text: str, *, replaced: bool, alone: bool) -> Certainty:
 
 
 def heads_thoughts(text: str) -> bool:
-    """Tell whether what looks like a placeholder is the heading of a quote: of thoughts."""
+    """Return whether what looks like a placeholder is the heading of a quote: of thoughts."""
     return BARE_HEADING.match(text) is not None
 
 

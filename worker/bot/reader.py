@@ -53,7 +53,7 @@ class BotReader(AnswerReader):
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether all is said before the end: a bot's last word may yet be replaced."""
+        """Return whether all is said before the end: a bot's last word may yet be replaced."""
         return False
 
     def end(self) -> list[Event]:
@@ -160,5 +160,5 @@ def _read_text(data: bytes) -> _TextData:
 
 
 def _is_main(index: object) -> bool:
-    """Tell whether an event is about the main response; a nonsensical index counts as none."""
+    """Return whether an event is about the main response; a nonsensical index counts as none."""
     return not (isinstance(index, int) and index)

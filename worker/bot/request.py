@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from contract.messages import MediaPart, Message, Model, Options, Tool
-from worker.bot.rounds import Call, Result, Rounds, rounds_of
+from worker.bot.rounds import PastCall, PastResult, Rounds, rounds_of
 from worker.poe.attachments import Attachment
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.parameters import parameters_of
@@ -65,8 +65,8 @@ class Query(msgspec.Struct, frozen=True, omit_defaults=True):
     logit_bias: dict[str, float] | None = None
     skip_system_prompt: bool = False
     tools: tuple[FunctionTool, ...] = ()
-    tool_calls: tuple[Call, ...] = ()
-    tool_results: tuple[Result, ...] = ()
+    tool_calls: tuple[PastCall, ...] = ()
+    tool_results: tuple[PastResult, ...] = ()
 
 
 def query_of(ask: Ask) -> Query:

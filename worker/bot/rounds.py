@@ -29,14 +29,14 @@ class CalledFunction(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class Call(msgspec.Struct, frozen=True, tag="function", tag_field="type"):
+class PastCall(msgspec.Struct, frozen=True, tag="function", tag_field="type"):
     """One entry of `tool_calls`."""
 
     id: str
     function: CalledFunction
 
 
-class Result(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):
+class PastResult(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):
     """One entry of `tool_results`; Poe's library requires the function's name."""
 
     name: str
@@ -48,8 +48,8 @@ class Rounds(msgspec.Struct, frozen=True):
     """A conversation with its answered tool calls taken out."""
 
     messages: tuple[Message, ...]
-    calls: tuple[Call, ...] = ()
-    results: tuple[Result, ...] = ()
+    calls: tuple[PastCall, ...] = ()
+    results: tuple[PastResult, ...] = ()
 
 
 def rounds_of(messages: Iterable[Message]) -> Rounds:
@@ -60,8 +60,8 @@ def rounds_of(messages: Iterable[Message]) -> Rounds:
     """
     rest: list[Message | None] = []
     waiting: dict[str, tuple[int, ToolCall]] = {}
-    calls: dict[str, Call] = {}
-    results: list[Result] = []
+    calls: dict[str, PastCall] = {}
+    results: list[PastResult] = []
     for position, message in enumerate(messages):
         rest.append(message)
         waiting |= {call.id: (position, call) for call in message.tool_calls}
@@ -71,8 +71,8 @@ def rounds_of(messages: Iterable[Message]) -> Rounds:
         rest[position] = None
         rest[asked_at] = _without(rest[asked_at], call)
         call_id = _unused(call.id, calls)
-        calls[call_id] = Call(call_id, CalledFunction(call.name, call.arguments))
-        results.append(Result(call.name, call_id, message.text))
+        calls[call_id] = PastCall(call_id, CalledFunction(call.name, call.arguments))
+        results.append(PastResult(call.name, call_id, message.text))
     left = tuple(message for message in rest if message is not None)
     return Rounds(left, tuple(calls.values()), tuple(results))
 
@@ -86,7 +86,7 @@ def _without(message: Message | None, call: ToolCall) -> Message | None:
     return msgspec.structs.replace(message, tool_calls=left)
 
 
-def _unused(call_id: str, used: dict[str, Call]) -> str:
+def _unused(call_id: str, used: dict[str, PastCall]) -> str:
     if call_id not in used:
         return call_id
     return _unused(f"{call_id}_{len(used)}", used)

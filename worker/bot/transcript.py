@@ -56,7 +56,7 @@ class Transcript:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether the answer, as it stands, has no text to show."""
+        """Return whether the answer, as it stands, has no text to show."""
         return self._void or self._size == 0
 
     def append(self, text: str) -> list[Event]:

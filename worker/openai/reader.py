@@ -48,7 +48,7 @@ class ChatReader(AnswerReader):
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether only the token counts may still come."""
+        """Return whether only the token counts may still come."""
         return self._reason is not None
 
     def end(self) -> list[Event]:

@@ -1,7 +1,7 @@
 """One request to Poe and its answer, as batches of the contract's events.
 
-A batch goes from the socket to whoever takes it in one call. The task that waits in `read` wakes at
-the answer's end, and when it comes faster than it is taken.
+A batch goes from the socket to its taker in one call. The task that waits in `read` wakes only at
+the end of the answer, and when the answer comes faster than it is taken.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from worker.poe.sse import EventDecoder, ServerSentEvent
 _log = logging.getLogger("worker.poe.answer")
 
 _TRAILER = 5.0
-"""Seconds after the answer's last word in which token counts may come."""
+"""Seconds after the last word of an answer in which token counts may come."""
 
 
 class Flow(enum.Enum):
-    """What whoever takes the batches says to each."""
+    """What the taker of a batch wants next."""
 
     MORE = enum.auto()
     """Go on."""
     WAIT = enum.auto()
-    """Go on when what was taken has been passed on."""
+    """Go on when what was taken has reached Redis."""
     ENOUGH = enum.auto()
-    """Hang up: nothing more is wanted."""
+    """Close the connection: nothing more is wanted."""
 
 
 class Answer:
@@ -46,7 +46,7 @@ class Answer:
 
     `connect_timeout` bounds, in seconds, the wait for a connection. `timeout` bounds the wait for
     the headers and any silence after them: every byte re-arms it. `answer_timeout` bounds all of
-    the answer. `on_reach` is told, each time, how far the call has come.
+    the answer. `on_reach` is called each time the call comes further.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Answer:
         takes_json: bool = False,
     ) -> None:
         self.limits: RateLimits | None = None
-        """What the headers said; None before they came, and where they say nothing."""
+        """What the headers say of limits; None before they come, and where they say nothing."""
         self.reach = Reach.UNSENT
         """How far the call has come."""
         self._connections = connections
@@ -84,11 +84,11 @@ class Answer:
         self._status = 0
         self._headers = httpx.Headers()
         self._body: bytearray | None = None
-        """What has come of a body that is no event stream."""
+        """The body so far, where it is not an event stream."""
         self._is_refusal = False
-        """Whether that body says why there is no answer; else it is an answer, told as a whole."""
+        """Whether that body says why there is no answer; otherwise it is a whole answer."""
         self._end = self._deadline = 0.0
-        """When all of it, and when the next byte, must have come."""
+        """When the whole answer, and when its next byte, must have come."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._changed = asyncio.Event()
@@ -107,7 +107,7 @@ class Answer:
     ) -> None:
         """Send the request, give `take` each batch as it comes, and return at the answer's end.
 
-        The last batch ends with `Finished`, unless `take` has had enough before. After
+        The last batch ends with `Finished`, unless `take` returned `Flow.ENOUGH` before. After
         `Flow.WAIT` nothing more is read until `passed_on` returns. Raises Fault, or NotSent where
         the gate was closed. When cancelled, the connection is closed at once.
         """
@@ -151,7 +151,7 @@ class Answer:
         is_json = self._takes_json and content_type.startswith("application/json")
         if status != 200 or not (is_json or content_type.startswith("text/event-stream")):
             self._is_refusal = True
-            # The status has said the most.
+            # The status says the most.
             self._end = min(self._end, self._loop.time() + ERROR_TIME)
         if is_json or self._is_refusal:
             self._body = bytearray()
@@ -197,7 +197,7 @@ class Answer:
             self._finish(error)
 
     def _sending(self) -> None:
-        """The request leaves in this very moment."""
+        """The request leaves now."""
         self._end = self._loop.time() + self._answer_timeout
         self._rearm()
         self._set_timer(self._deadline)
@@ -212,7 +212,7 @@ class Answer:
             self._finish(Fault(FaultKind.PROTOCOL))
 
     def _refuse(self) -> None:
-        """End with why there is no answer; of a body that is cut or slow, with what is known."""
+        """End with the reason why there is no answer, from as much of the body as has come."""
         body = bytes(self._body or b"")
         self._finish(from_status(self._status, self._headers, body, time.time()))
 
@@ -233,7 +233,7 @@ class Answer:
             try:
                 flow = self._take(batch)
             except Exception as error:
-                # It is of the task that reads, which must not wait for ever.
+                # The task that reads raises it; without it, that task would wait for ever.
                 self._finish(error)
                 return
         if self._stream.is_over or flow is Flow.ENOUGH:
@@ -263,7 +263,7 @@ class Answer:
     def _rearm(self) -> None:
         now = self._loop.time()
         if self._stream.is_complete:
-            # Counted from the last word, whatever may follow it.
+            # Counted from the last word, whatever follows it.
             self._deadline = min(self._deadline, now + _TRAILER)
         else:
             self._deadline = min(now + self._timeout, self._end)
@@ -276,7 +276,7 @@ class Answer:
         self._timer, self._timer_at = self._loop.call_at(at, self._look), at
 
     def _look(self) -> None:
-        """See whether the time is up: one timer serves the whole answer."""
+        """Check whether the time is up. One timer serves the whole answer."""
         now = self._loop.time()
         if self._paused or now < self._deadline:
             self._set_timer(now + self._timeout if self._paused else self._deadline)

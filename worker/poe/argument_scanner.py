@@ -1,7 +1,7 @@
-"""Tells where a call's arguments end, while they arrive.
+"""Finds where the arguments of a call end, while they arrive.
 
 Arguments are one JSON object. Only its brackets and strings are followed, which costs little and
-suffices: whether what lies between them is sound is for whoever runs the call to see.
+suffices: whoever runs the call checks what lies between them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _OUTSIDE = re.compile(r'["{}\[\]]')
 
 
 class ArgumentScanner:
-    """How far the arguments have come."""
+    """Follows the arguments of one call."""
 
     def __init__(self) -> None:
         self._depth = 0

@@ -1,8 +1,8 @@
-"""What a message holds beside its text, as Poe takes it: a URL, a media type and a name.
+"""Attachments, as Poe takes them: a URL, a media type and a name.
 
-A file of Poe's own is attached as it is. Any other must be uploaded first: whether Poe takes a
-foreign URL in an attachment is known to nobody, and that it takes none with the data in it is.
-Of a URL Poe fetches the content itself, so nothing of ours ever asks what a client names.
+A file of Poe's own is attached as it is. Any other must be uploaded first: Poe takes no `data:` URL
+in an attachment, and whether it takes a foreign one is not documented. Poe fetches the content of a
+URL itself, so no process of ours ever opens an address that a client names.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from contract.messages import MediaPart, Message
 from worker.poe.faults import Fault, FaultKind
 
 MAX_ATTACHMENTS = 100
-"""Attachments of one request. Poe tells no bound; this is what providers take of images."""
+"""Attachments of one request. Poe documents no bound; providers take as many images."""
 
 MAX_SIZE = 20 * 1024 * 1024
-"""Bytes of one attachment that came in a `data:` URL. Poe tells no bound here either."""
+"""Bytes of one attachment that came in a `data:` URL. Poe documents no bound here either."""
 
 _USUAL_TYPES: dict[Literal["image", "audio", "file"], str] = {
     "image": "image/png",
     "audio": "audio/mpeg",
     "file": "application/octet-stream",
 }
-"""What an attachment is taken for if nobody says: Poe's library requires a type."""
+"""The type of an attachment that has none: Poe's library requires one."""
 
 _SHORT = re.compile(r"[a-z0-9]{1,5}")
 _SPACE = b" \t\r\n"
@@ -45,7 +45,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 def attachments_in(messages: Iterable[Message]) -> dict[MediaPart, str]:
-    """Return each different part that is no text, with the place of its first occurrence.
+    """Return each different part that is not text, with the place of its first occurrence.
 
     The place is for the beginning of a sentence: "Attachment 2 of message 3". Raises
     Fault(BAD_REQUEST) where there are more than `MAX_ATTACHMENTS`.
@@ -62,13 +62,13 @@ def attachments_in(messages: Iterable[Message]) -> dict[MediaPart, str]:
 
 
 def is_poes_own(url: str) -> bool:
-    """Tell whether Poe serves this file itself: it made it, or has had it uploaded."""
+    """Return whether Poe serves this file: Poe made it, or it was uploaded to Poe."""
     parts = _split(url)
     return parts.scheme == "https" and (parts.hostname or "").endswith(".poecdn.net")
 
 
 def is_data(url: str) -> bool:
-    """Tell whether the URL holds the content itself."""
+    """Return whether the URL holds the content."""
     return url[:5].lower() == "data:"
 
 
@@ -87,7 +87,7 @@ def data_of(url: str) -> bytes:
 
 
 def media_type_of(part: MediaPart) -> str:
-    """Tell the part's media type, or what it most likely is."""
+    """Return the part's media type, guessed if it has none."""
     if part.media_type:
         return part.media_type
     if is_data(part.url):
@@ -98,7 +98,7 @@ def media_type_of(part: MediaPart) -> str:
 
 
 def name_of(part: MediaPart) -> str:
-    """Tell the part's name, or make one that ends as its type's do."""
+    """Return the part's name, or one with the usual ending of its type."""
     if part.name:
         return part.name
     if not is_data(part.url) and (name := _last_of_path(part.url)):
@@ -107,7 +107,7 @@ def name_of(part: MediaPart) -> str:
 
 
 def attachment(part: MediaPart, url: str, media_type: str = "") -> Attachment:
-    """Attach the part as the file at `url`, which Poe may have told the type of."""
+    """Return the part as an attachment that is at `url`; `media_type` is Poe's, if known."""
     return Attachment(url, media_type or media_type_of(part), name_of(part))
 
 

@@ -1,4 +1,4 @@
-"""Bodies of Poe's answers other than event streams, read no further than they may be long."""
+"""Bounded reading of response bodies that are not event streams."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LONGEST_ERROR = 64 * 1024
 """Bytes of an error. Poe's are below 1 KiB; the pages of proxies on the way are longer."""
 
 ERROR_TIME = 5.0
-"""Seconds for an error's body: its status has said the most."""
+"""Seconds for the body of an error: its status says the most."""
 
 LONGEST_BODY = 16 * 1024 * 1024
-"""Bytes of anything else: ten times what a catalogue of 341 models took in 2026."""
+"""Bytes of any other body: ten times what a catalogue of 341 models took in 2026."""
 
 
 async def refusal(response: httpx.Response) -> Fault:
-    """Read why there is no answer; with a body that is cut or slow, tell what is known."""
+    """Return why there is no answer, from as much of the body as comes in time."""
     body = bytearray()
     with suppress(*FOREIGN):
         async with asyncio.timeout(ERROR_TIME):

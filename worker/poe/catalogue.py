@@ -14,11 +14,11 @@ from worker.poe.faults import Fault, FaultKind
 from worker.poe.lenient_json import count_of, object_of, objects_of, parse, string_of, strings_of
 
 _FIRST_MILLISECONDS = 100_000_000_000
-"""As seconds this is the year 5138, as milliseconds 1973."""
+"""In seconds this is the year 5138, in milliseconds 1973."""
 
 
 def read_catalogue(body: bytes) -> tuple[Model, ...]:
-    """Read the models. Raises Fault(PROTOCOL) when this is no list of models at all."""
+    """Return the models. Raises Fault(PROTOCOL) if the body is not a list of models."""
     data = object_of(parse(body)).get("data")
     if not isinstance(data, list):
         raise Fault(FaultKind.PROTOCOL)
@@ -26,7 +26,7 @@ def read_catalogue(body: bytes) -> tuple[Model, ...]:
 
 
 def read_balance(body: bytes) -> int:
-    """Read the points from `GET /usage/current_balance`. Raises Fault(PROTOCOL)."""
+    """Return the points in the body of `GET /usage/current_balance`. Raises Fault(PROTOCOL)."""
     points = object_of(parse(body)).get("current_point_balance")
     if not isinstance(points, int):
         raise Fault(FaultKind.PROTOCOL)

@@ -1,10 +1,10 @@
 """Reads OpenAI's chat completions as Poe writes them: chunks of a stream, or one whole answer.
 
-Both kinds of upstream send them, the bot protocol as `json` events when tools are in play
+Both upstreams send them, the bot protocol as `json` events when tools are in play
 (fastapi_poe, `_stream_request_with_tools`). They are OpenAI's with liberties: `index` may be
 missing, `content` null, and the usage comes in a chunk without choices. Reasoning has no field of
 OpenAI's; `reasoning_content` and `reasoning` are what others call it. Nothing here fails: what
-cannot be read is not there, and `unread` tells so.
+cannot be read is left out, and `unread` says so.
 """
 
 from __future__ import annotations
@@ -135,19 +135,19 @@ def read_chunk(value: object) -> Chunk:
 
 
 def _items(value: object) -> list[object]:
-    """Return what ought to be in a list, also where a single one is without it."""
+    """Return the items of what ought to be a list; a single item counts as a list of one."""
     if isinstance(value, list):
         return value
     return [value] if value else []
 
 
 def _is_first(index: object) -> bool:
-    """Tell whether a choice is the first; a nonsensical index counts as none."""
+    """Return whether a choice is the first; a nonsensical index counts as none."""
     return not (isinstance(index, int) and index)
 
 
 def _word(value: object) -> str:
-    """Read a finish reason; one that is no word is some reason nevertheless."""
+    """Read a finish reason; one that is not a word counts as `stop`."""
     if isinstance(value, str):
         return value.strip().lower()
     return "stop" if value else ""
@@ -187,7 +187,7 @@ def _arguments(function: dict[str, object]) -> object:
 
 
 def _place(index: object) -> str | None:
-    """Return what tells a call from those beside it; None where there is no such sign."""
+    """Return what tells a call apart from those beside it; None if there is no such sign."""
     if isinstance(index, bool) or not isinstance(index, int | float | str) or index == "":
         return None
     return str(int(index)) if isinstance(index, float) and index.is_integer() else str(index)

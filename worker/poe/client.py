@@ -19,7 +19,7 @@ from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.http1 import Connections, Gate, NotSent
 from worker.poe.http_errors import translated
 from worker.poe.transport import Transport
-from worker.poe.uploads import File, Link, UploadedFile, upload, upload_url
+from worker.poe.uploads import FileUpload, UploadedFile, UrlUpload, upload, upload_url
 from worker.poe.upstream import Ask, Upstream
 
 __all__ = ["Answer", "Gate", "NotSent", "PoeClient"]
@@ -33,13 +33,13 @@ _HEADERS = {
 }
 
 LONGEST_WHOLE = 600.0
-"""Seconds for which an answer that is told as a whole may take: Poe's own bound for bots."""
+"""Seconds that an answer may take that comes as a whole: Poe's own bound for bots."""
 
 
 class PoeClient:
-    """Asks Poe, over pooled connections, until its `async with` block is left.
+    """Poe's HTTP API over pooled connections, until the `async with` block is left.
 
-    `uploads_to` is the URL that takes uploads; None: the one that goes along with `base_url`.
+    `uploads_to` is the URL that takes uploads; None: the one that belongs to `base_url`.
     `proxy` is an `http://` or `https://` URL. `connect_timeout` bounds, in seconds, the wait for
     a free connection and the connecting together. `timeout` bounds, in seconds, the silence of
     an answer: every byte re-arms it, those of comments too. `answer_timeout` bounds, in seconds,
@@ -68,7 +68,7 @@ class PoeClient:
         self._http = httpx.AsyncClient(
             transport=Transport(self._connections, connect_timeout),
             headers=_HEADERS,
-            timeout=None,  # noqa: S113  # whoever waits for a response times it
+            timeout=None,  # noqa: S113  # the callers set their own deadlines
             # A cookie would tie the accounts of different tokens together.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             trust_env=False,
@@ -97,8 +97,8 @@ class PoeClient:
     ) -> Answer:
         """Prepare to ask over this upstream; `Answer` says what happens then.
 
-        `gate` is passed with the connection open and nothing written; if it is open, the request
-        leaves with nothing in between. `on_reach` is told, each time, how far the call has come.
+        The connection is open and nothing is written when `gate` is asked; if it is open, the
+        request leaves in the same step. `on_reach` is called each time the call comes further.
         Raises Fault for what cannot be asked.
         """
         with translated(secret, lambda: False):
@@ -119,16 +119,16 @@ class PoeClient:
             takes_json=upstream.takes_json,
         )
 
-    async def upload(self, source: File | Link, secret: str) -> UploadedFile:
+    async def upload(self, source: FileUpload | UrlUpload, secret: str) -> UploadedFile:
         """Upload a file, or have Poe fetch it. Raises Fault; no such fault counts as sent."""
         return await upload(self._http, self._uploads_to, source, _checked(secret))
 
     async def balance(self, secret: str) -> int:
-        """Return the points that are left. Raises Fault; BAD_KEY tells that the key is none."""
+        """Return the points that are left. Raises Fault; BAD_KEY if Poe does not know the key."""
         return read_balance(await self.account(secret))
 
     async def account(self, secret: str) -> bytes:
-        """Return what Poe tells of a token's points, as JSON. Raises Fault."""
+        """Return what Poe says of a token's points, as JSON. Raises Fault."""
         return await self._get("/usage/current_balance", secret)
 
     async def models(self) -> tuple[Model, ...]:
@@ -165,8 +165,8 @@ def _authorization(secret: str) -> dict[str, str]:
 
 
 def _checked(secret: str) -> str:
-    """Return the secret if it can stand in a header. Raises Fault(BAD_KEY)."""
+    """Return the secret if a header can hold it. Raises Fault(BAD_KEY)."""
     if not (secret.isascii() and secret.isprintable()):
-        # Libraries quote in their errors what they cannot encode.
+        # Libraries quote what they cannot encode in their errors.
         raise Fault(FaultKind.BAD_KEY, sent=False)
     return secret

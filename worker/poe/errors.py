@@ -97,12 +97,14 @@ _TEXT_PASSED_ON = {_K.BAD_REQUEST, _K.TOO_LONG, _K.CONTENT_REFUSED}
 
 
 def from_status(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Fault:
-    """Make a fault of an answer that is not 200; header names in lower case, `now` in Unix time.
+    """Return the fault that a status other than 200 stands for.
+
+    Header names are in lower case; `now` is Unix time in seconds.
 
     `body` may be cut short or be anything at all.
     """
     if status == 403 and body.lstrip().startswith(b"<"):
-        # A proxy on the way blocks us; the token is not to blame.
+        # A proxy on the way refuses us; the token is not to blame.
         return Fault(_K.UPSTREAM_DOWN)
     text, signs = _read_body(body)
     own, refinements = _STATUSES.get(status) or _by_class(status)
@@ -113,20 +115,20 @@ def from_status(status: int, headers: Mapping[str, str], body: bytes, now: float
 
 
 def from_error_event(data: bytes | str) -> Fault:
-    """Make a fault of the data of an `error` event, which may be anything at all."""
+    """Return the fault that an `error` event stands for; its data may be anything at all."""
     fields = object_of(parse(data))
     text = string_of(fields.get("text")) or string_of(fields.get("raw_response"))
     signs = [fields.get("error_type")]
     kind = next(_meanings(text, signs), _K.UPSTREAM_DOWN)
     allow_retry = fields.get("allow_retry") is not False
     if kind is _K.BAD_KEY and allow_retry:
-        # A wrong key never deserves a retry: this is a bot telling of its own troubles.
+        # A wrong key never deserves a retry, so this is about a key of the bot's own.
         kind = _K.UPSTREAM_DOWN
     return Fault(kind, _passed_on(kind, text), allow_retry=allow_retry, in_band=True)
 
 
 def from_late_error(data: bytes) -> Fault:
-    """Make a fault of the error that ends a stream of chunks: an HTTP error's body, alone.
+    """Return the fault that ends a stream of chunks: the body of an HTTP error, without a status.
 
     This dialect has no `allow_retry`, so none is allowed.
     """
@@ -170,7 +172,7 @@ def _read_body(body: bytes) -> tuple[str, list[object]]:
 
 
 def _innermost(message: str) -> str:
-    """Unwrap a message that is itself an error body, as far as two levels."""
+    """Unwrap a message that is itself an error body, up to two levels."""
     for _ in range(2):
         fields = object_of(parse(message))
         inner = object_of(fields.get("error", fields)).get("message")

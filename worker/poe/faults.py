@@ -1,7 +1,7 @@
-"""How an attempt at Poe failed, whose fault that is, and what its client is told.
+"""How an attempt failed, who is to blame, and what the client is told.
 
-Everything there is to know about a kind of fault stands in one table. A fault is an
-exception inside the worker; `to_failure` makes of it the value that crosses Redis.
+One table holds everything about a kind of fault. A fault is an exception inside the worker;
+`to_failure` turns it into the value that crosses Redis.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class FaultKind(enum.Enum):
 
 
 class Blame(enum.Enum):
-    """Who is at fault, which is all that a choice of the next attempt needs to know."""
+    """Who is to blame, which is all that the choice of the next attempt depends on."""
 
     TOKEN = enum.auto()
-    """This token cannot serve anybody now; another one may."""
+    """This token cannot be used now; another one may work."""
     MODEL_FOR_TOKEN = enum.auto()
-    """This token cannot have this model; another account's may."""
+    """This token may not use this model; that of another account may."""
     UPSTREAM = enum.auto()
-    """No token is better than another; later may be better than now."""
+    """No token is better than another; a later attempt may work."""
     REQUEST = enum.auto()
     """It will fail everywhere."""
 
@@ -65,11 +65,11 @@ class Reach(enum.IntEnum):
 class Fault(Exception):
     """An attempt failed.
 
-    `message` is fit for a client's eyes. `retry_after` is in seconds. `allow_retry` is false
-    where Poe says that the same request would fail again. `sent` tells whether any byte of the
-    request may have left. `param` is the field of the client's request that is at fault.
-    `in_band` says that no status of Poe's told of the fault but something within an answer, whose
-    words may be the bot's own: what they say of a key is not to be believed.
+    `message` may be shown to the client. `retry_after` is in seconds. `allow_retry` is false where
+    Poe says that the same request would fail again. `sent`: a byte of the request may have left.
+    `param` is the field of the client's request that is wrong. `in_band`: the fault came within an
+    answer instead of as a status. Its words may be the bot's own, so what they say of a key is not
+    to be believed.
     """
 
     def __init__(
@@ -106,12 +106,14 @@ class Fault(Exception):
 
 
 def blame(kind: FaultKind) -> Blame:
-    """Tell who is at fault."""
+    """Return who is to blame for a fault of this kind."""
     return _TRAITS[kind].blame
 
 
 def to_failure(fault: Fault, *, output: bool) -> Failed:
-    """Say to the client how its job failed; `output` tells whether it has seen some of it."""
+    """Return the failure that this fault makes of its job.
+
+    `output`: Poe may have charged for the job already."""
     traits = _TRAITS[fault.kind]
     # Poe says nothing on what a failed request costs. What it refuses it does not run;
     # everything else that reached it may have been charged.

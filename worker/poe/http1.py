@@ -2,12 +2,12 @@
 
     socket -> buffer_updated -> httptools' parser -> Reader.on_data
 
-httpx words a request and names what goes wrong; between the socket and the reader of an answer
-there is no task, future or queue, because a streamed answer is thousands of small reads and each
-layer costs more than the reading itself (docs/performance.md).
+httpx builds the requests and names what goes wrong. Between the socket and the reader of an answer
+there is no task, future or queue: a streamed answer is thousands of small reads, and each layer
+would cost more than the reading (docs/performance.md).
 
-A token is granted for a moment, but connecting takes longer, and a process may be frozen meanwhile.
-So the gate is passed with the connection open and nothing written, and the request is written in
+A grant lasts a moment, while connecting may take longer and a process may be frozen meanwhile. So
+the gate is asked when the connection is open and nothing is written, and the request is written in
 the same step.
 """
 
@@ -44,7 +44,7 @@ Origin = tuple[str, str, int]
 
 
 class NotSent(Exception):
-    """The request was no longer wanted, or no longer granted, when the connection was there.
+    """The request was no longer wanted, or no longer granted, when the connection was open.
 
     Not a byte of it has left.
     """
@@ -52,7 +52,7 @@ class NotSent(Exception):
 
 @dataclass(frozen=True)
 class Gate:
-    """What a request has to pass before its first byte leaves."""
+    """What is asked before the first byte of a request leaves."""
 
     before_send: Callable[[], Awaitable[bool]]
     """Awaited with the connection open: whether the request is still wanted."""
@@ -66,17 +66,17 @@ async def _ready() -> bool:
 
 
 OPEN = Gate(_ready, lambda: True, lambda: None)
-"""The gate of a request that uses no grant."""
+"""The gate of a request that needs no grant."""
 
 
 class Reader(Protocol):
     """Takes one response. `on_end` or `on_lost` is the last call, and is made once."""
 
     def on_head(self, status: int, headers: httpx.Headers) -> None:
-        """The status line and the headers are here."""
+        """The status line and the headers have come."""
 
     def on_data(self, data: bytes) -> None:
-        """More of the body is here."""
+        """More of the body has come."""
 
     def on_end(self) -> None:
         """The body is complete."""
@@ -97,7 +97,7 @@ class Connection:
             self._link.pause()
 
     def resume(self) -> None:
-        """Go on reading."""
+        """Read from the socket again."""
         if self._link is not None:
             self._link.resume()
 
@@ -268,7 +268,7 @@ class Connections:
         return transport
 
     async def _tunnel(self, proxy: httpx.URL, host: str, port: int) -> asyncio.Transport:
-        """Have the proxy connect to a host."""
+        """Have the proxy open a tunnel to a host."""
         tunnel = _Tunnel()
         transport = await self._connect_to_proxy(lambda: tunnel, proxy)
         try:
@@ -307,7 +307,7 @@ class _Link(asyncio.BufferedProtocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether a request can be written now."""
+        """Return whether a request can be written now."""
         return self._transport is not None and not self._transport.is_closing()
 
     def begin(self, data: bytes, reader: Reader) -> Connection:
@@ -321,12 +321,12 @@ class _Link(asyncio.BufferedProtocol):
         return self._connection
 
     def pause(self) -> None:
-        """Read nothing for a while."""
+        """Stop reading from the socket."""
         self._is_paused = True
         self._stop_reading()
 
     def resume(self) -> None:
-        """Go on reading."""
+        """Read from the socket again."""
         self._is_paused = False
         self._go_on()
 
@@ -363,7 +363,7 @@ class _Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, size: int) -> None:
         if self._reader is None:
-            # Nobody has asked for anything.
+            # No request is under way.
             self.abort()
             return
         self._unparsed = 0 if self._has_head else self._unparsed + size

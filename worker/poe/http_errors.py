@@ -1,4 +1,4 @@
-"""One translation of what may go wrong on the way to Poe into faults."""
+"""Translates whatever goes wrong on the way to Poe into faults, in one place."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ FOREIGN = (
     UnicodeError,
     OSError,
 )
-"""What may come out of a request; `TimeoutError` is an OSError."""
+"""The exceptions that a request may raise; `TimeoutError` is an OSError."""
 
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 @contextmanager
 def translated(secret: str = "", sent: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Turn foreign exceptions into faults, and keep the secret out of what Poe said.
+    """Turn foreign exceptions into faults, and redact the secret in Poe's messages.
 
-    `sent` tells whether any byte of the request may have left.
+    `sent` returns whether any byte of the request may have left.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def translated(secret: str = "", sent: Callable[[], bool] = lambda: True) -> Ite
 
 
 def _redacted(message: str, secret: str) -> str:
-    """Take out the secret, and what is left of one at which the message was cut."""
+    """Remove the secret, and the beginning of one at which the message was cut."""
     cut = len(message) >= LONGEST_MESSAGE
     message = message.replace(secret, "[token]")
     sizes = range(min(len(secret) - 1, len(message)), 0, -1) if cut else range(0)

@@ -1,4 +1,4 @@
-"""Reads JSON of which nothing is promised: what is not as hoped is empty, never an exception."""
+"""Reads JSON that may be anything: a value of another type counts as empty, not as an error."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 from worker.poe.surrogates import whole
 
 _MAX_COUNT = 2**63 - 1
-"""What msgpack, and whoever reads it, can hold; JSON's numbers have no bound."""
+"""The largest number that msgpack can hold; JSON's numbers have no bound."""
 
 UNREADABLE = (ValueError, RecursionError)
 """What `decode` raises."""
 
 
 def decode(data: bytes | str) -> object:
-    """Decode JSON, also where a string has bytes that are no UTF-8, control characters or halves
-    of surrogate pairs, which the result then has, too. Raises UNREADABLE.
+    """Decode JSON, also where a string has bytes that are not UTF-8, control characters or halves
+    of surrogate pairs, which the result then has as well. Raises UNREADABLE.
     """
     try:
         return msgspec.json.decode(data)
@@ -27,7 +27,7 @@ def decode(data: bytes | str) -> object:
 
 
 def parse(data: bytes | str) -> object:
-    """Decode JSON whose strings are fit to be encoded again; None when it is none."""
+    """Decode JSON whose strings can be encoded again; None if it is not JSON."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError):
@@ -49,7 +49,7 @@ def string_of(value: object) -> str:
 
 
 def count_of(value: object) -> int | None:
-    """A whole number that is not negative; True is none, though Python says that it is."""
+    """Return the value if it is a whole number, not negative; `True` is not one."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT:
         return value
     return None

@@ -1,9 +1,9 @@
-"""What the headers of Poe's answers say about limits.
+"""The rate limit headers of Poe's answers.
 
-Poe documents `x-ratelimit-limit-requests`, `-remaining-requests` and `-reset-requests` (seconds)
-on every answer of its OpenAI API, and `Retry-After` in seconds with a 429
-(creator.poe.com/api-reference/rate-limits and /errors). Whether the bot API sends them is not
-documented. So each is read if it is there and makes sense, and nothing depends on it.
+Poe documents `x-ratelimit-remaining-requests` and `-reset-requests` (seconds) on every answer of
+its OpenAI API, and `Retry-After` in seconds with a 429 (creator.poe.com/api-reference/rate-limits
+and /errors). Whether the bot API sends them is not documented. So each header is read if it is
+there and makes sense, and nothing depends on it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 _LONGEST = 86_400.0
-"""Seconds. Poe's limits are per minute and its points come daily, so more is nonsense."""
+"""Seconds. Poe's limits are per minute and its points come daily, so more makes no sense."""
 
 
 class RateLimits(msgspec.Struct, frozen=True):
-    """The state of an account's rate limit; a field is None where Poe did not tell."""
+    """The state of an account's rate limit; a field is None where Poe does not send it."""
 
-    limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
-    """Seconds until the limit is whole again."""
+    """Seconds until the limit is reset."""
 
 
 def limits_from(headers: Mapping[str, str]) -> RateLimits | None:
     """Read the rate limit headers (lower-case names), or return None if there are none."""
     limits = RateLimits(
-        _count(headers.get("x-ratelimit-limit-requests")),
         _count(headers.get("x-ratelimit-remaining-requests")),
         _seconds(headers.get("x-ratelimit-reset-requests") or headers.get("x-ratelimit-reset")),
     )

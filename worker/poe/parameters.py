@@ -1,8 +1,8 @@
-"""What a client asked for, as the parameters that a model declares in Poe's catalogue.
+"""Translates a client's options into the parameters that a model declares in Poe's catalogue.
 
-Each family of models has a knob of its own for reasoning, and Poe's OpenAI API refuses a field
-that the model does not declare. So a neutral effort turns whichever knob there is, and what a
-client sent beyond OpenAI's fields passes only where the catalogue knows it.
+Each family of models has a parameter of its own for reasoning, and Poe's OpenAI API refuses a field
+that the model does not declare. So a neutral effort sets whichever of these parameters there is,
+and what a client sends beyond OpenAI's fields is passed on only where the catalogue declares it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHARES = {
     "xhigh": 0.95,
     "max": 1.0,
 }
-"""What of a thinking budget an effort is, as OpenRouter has it."""
+"""The share of a thinking budget that an effort stands for, as OpenRouter has it."""
 
 _SIZES = ("size", "aspect_ratio", "aspect")
 """Parameters whose values are sizes in pixels, or ratios of them."""
@@ -60,8 +60,8 @@ Schema = dict[str, Any]
 def parameters_of(options: Options, model: Model | None) -> dict[str, Any]:
     """Return the model's own parameters that follow from the options.
 
-    What the model does not declare is left out; of a model that the catalogue does not know,
-    nothing is. A parameter that the client set itself is never overridden.
+    What the model does not declare is left out; for a model that is not in the catalogue, nothing
+    is. A parameter that the client set itself is never overridden.
 
     Raises Fault(BAD_REQUEST), which names the parameter, for a value that its schema forbids.
     """
@@ -79,15 +79,15 @@ def parameters_of(options: Options, model: Model | None) -> dict[str, Any]:
 
 
 def thinks(model: Model | None) -> bool:
-    """Tell whether a model may show its thoughts: the catalogue says so, or nobody knows.
+    """Return whether a model may show its thoughts: the catalogue says so, or nobody knows.
 
-    It says so of 38 models, and by a knob for them of others.
+    The catalogue says so of 38 models; others have a parameter for it.
     """
     return model is None or model.reasons or not _KNOBS.isdisjoint(model.parameters)
 
 
 def _turned(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:
-    """Turn the knobs for reasoning, unless the client has turned one itself."""
+    """Set the parameters for reasoning, unless the client has set one itself."""
     effort = options.reasoning_effort
     if effort not in _EFFORTS or not _KNOBS.isdisjoint(options.extra):
         return {}
@@ -122,7 +122,7 @@ def _is_effort(value: object) -> bool:
 
 
 def _budget(effort: str, schema: Schema, max_tokens: int | None) -> int | None:
-    """Scale the effort into the budget's bounds; what is thought counts as written, too."""
+    """Scale the effort into the bounds of the budget; thoughts count towards `max_tokens`."""
     least, most = _bound(schema, "minimum") or 0, _bound(schema, "maximum")
     if most is None:
         return None
@@ -132,7 +132,7 @@ def _budget(effort: str, schema: Schema, max_tokens: int | None) -> int | None:
 
 
 def _switch(on: bool, schema: Schema) -> Any:
-    """Choose what stands for on or off: a truth value or its name; None: it has none."""
+    """Choose the value for on or off, a boolean or its name; None: there is none."""
     allowed = schema.get("enum")
     if isinstance(allowed, list):
         return next((value for value in allowed if str(value).lower() == str(on).lower()), None)
@@ -140,7 +140,7 @@ def _switch(on: bool, schema: Schema) -> Any:
 
 
 def _counterparts(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:
-    """Set what a model declares under another name, or where its protocol has no field for it."""
+    """Set standard options that the model declares as parameters, some under another name."""
     values: dict[str, Any] = {}
     if options.top_p is not None and "top_p" in declared:
         values["top_p"] = options.top_p
@@ -153,7 +153,7 @@ def _counterparts(options: Options, declared: dict[str, Schema]) -> dict[str, An
 
 
 def _fitted(extra: dict[str, Any], declared: dict[str, Schema]) -> dict[str, Any]:
-    """Tell a size that the model does not know as that of its own which is nearest in shape.
+    """Replace a size that the model does not know by its own one that is nearest in shape.
 
     `auto`, as OpenAI has it, asks for nothing.
     """
@@ -195,7 +195,7 @@ def _extent(value: object) -> tuple[int, int] | None:
 
 
 def _problem(value: object, schema: Schema) -> str:
-    """Say what a value must be and is not; empty if the schema admits it."""
+    """Return what the value must be; empty if the schema admits it."""
     allowed, kind = schema.get("enum"), schema.get("type")
     if isinstance(allowed, list):
         return "" if _is_among(value, allowed) else f"one of {_listed(allowed)}"
@@ -211,7 +211,7 @@ def _problem(value: object, schema: Schema) -> str:
 
 
 def _is_among(value: object, allowed: list[Any]) -> bool:
-    # To Python 1 and True are one.
+    # In Python, 1 equals True.
     return any(v == value and isinstance(v, bool) is isinstance(value, bool) for v in allowed)
 
 

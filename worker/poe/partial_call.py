@@ -1,4 +1,4 @@
-"""One tool call while it arrives: what an upstream tells of it, and what is passed on."""
+"""One tool call while it arrives: the fragments that come in, and the deltas that go out."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from worker.poe.surrogates import SurrogateJoiner, whole
 
 
 class Fragment(msgspec.Struct, frozen=True):
-    """A part of a tool call, as an upstream tells it; text may hold halves of surrogate pairs."""
+    """A part of a tool call, as an upstream sends it. Text may hold halves of surrogate pairs."""
 
     place: str | None
-    """What it says of the call's place among the others."""
+    """The place of its call among the others; None: it has none."""
     id: str = ""
     name: str = ""
     arguments: str = ""
     is_sound: bool = True
-    """Whether it has the types that a fragment has."""
+    """Whether its fields have the right types."""
 
 
 class PartialCall:
-    """What of a call has come, and what of that is still to be told."""
+    """A call so far, and what of it has not gone out yet."""
 
     def __init__(self, index: int, fragment: Fragment, told_id: str) -> None:
         self.place = fragment.place
         self.id = fragment.id
         self.name = fragment.name
         self.again: Fragment | None = None
-        """Its name once more, behind whole arguments: another call, if arguments follow."""
+        """A fragment that repeats its name behind whole arguments: another call, if arguments
+        follow."""
         self._index = index
         self._told_id = told_id
         self._extent = ArgumentScanner()
@@ -60,7 +61,7 @@ class PartialCall:
     def add(self, arguments: str) -> None:
         """Add to the arguments.
 
-        Raises Fault(PROTOCOL) for more behind their end, unless it only says them again.
+        Raises Fault(PROTOCOL) for more behind their end, unless it only repeats them.
         """
         if self.is_whole and (not arguments.strip() or self.repeats(arguments)):
             return
@@ -78,7 +79,7 @@ class PartialCall:
             self._arguments.append(rest)
 
     def due(self) -> list[ToolCallDelta]:
-        """Return what is to be told, and count it as told."""
+        """Return what has not gone out yet."""
         more = "".join(self._arguments[self._told :])
         self._told = len(self._arguments)
         if not self._is_begun:

@@ -1,9 +1,8 @@
-"""What both kinds of answers have in common while they arrive.
+"""Reading an answer while it arrives: what all upstreams have in common.
 
-An answer is paid for, so an event that makes no sense does not end it: it is skipped and counted,
-and what follows goes on. It ends the answer only where words are lost, in JSON that breaks off, or
-where its loss may have changed the meaning of what is left: a part of a tool call, or the text that
-was to stand in for all before.
+An answer is paid for, so an event that cannot be read is skipped and counted, and the answer goes
+on. It fails the answer only where words are lost, in JSON that breaks off, or where its loss may
+have changed the meaning of the rest: a part of a tool call, or the text that replaces all before.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ class AnswerReader(ABC):
     """One answer while it arrives; `tools` are the names of those that it may call.
 
     `feed` and `end` return what a client may see, ending with `Finished` when the answer is
-    complete. `fault` is set when it will not be; it is no exception here, because what came
-    before it in the same bytes is still good.
+    complete. `fault` is set when it never will be. It is not raised, because what came before it
+    in the same bytes is still good.
     """
 
     def __init__(self, tools: Collection[str] = ()) -> None:
@@ -45,19 +44,19 @@ class AnswerReader(ABC):
         self._text = SurrogateJoiner()
         self._thoughts = SurrogateJoiner()
         self._is_counted = False
-        """Token counts have come by themselves, as they do behind an answer's last word."""
+        """Token counts have come without a choice, as they do behind the last word of an answer."""
         self._may_lack_calls = False
         """A chunk was skipped, and tool calls come in chunks."""
 
     @property
     def is_over(self) -> bool:
-        """Tell whether nothing that may still come matters."""
+        """Return whether the answer has ended, or never will."""
         return self.finished or self.fault is not None
 
     @property
     @abstractmethod
     def is_complete(self) -> bool:
-        """Tell whether only token counts may still come."""
+        """Return whether only token counts may still come."""
 
     def feed(self, events: list[ServerSentEvent]) -> list[Event]:
         """Take Poe's events in order."""
@@ -74,7 +73,7 @@ class AnswerReader(ABC):
                 is_cut = event.data.lstrip().startswith(b"{") and parse(event.data) is None
                 if is_cut and not self.is_complete:
                     self.fault = Fault(FaultKind.PROTOCOL)
-                    # For the log: it tells the place, not the content.
+                    # For the log: it names the place, not the content.
                     self.fault.__cause__ = error
         self.begun = self.begun or bool(out)
         return out
@@ -85,17 +84,17 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def _take(self, event: ServerSentEvent) -> list[Event]:
-        """Take one event. Raises Fault, and UNREADABLE for one that is to be skipped."""
+        """Take one event. Raises Fault, or UNREADABLE for one that is to be skipped."""
 
     def _skip(self, event: ServerSentEvent) -> None:
-        """Count an event that could not be read, and note what it may have told."""
+        """Count an event that could not be read, and note what it may have held."""
         self.skipped += 1
         if self.is_complete:
             return
         self._may_lack_calls = self._may_lack_calls or event.name not in _WITHOUT_CALLS
 
     def _note(self, chunk: Chunk) -> None:
-        """Note what a chunk tells beside the answer. Raises Fault where the model has failed."""
+        """Note what a chunk holds beside the answer. Raises Fault if the model has failed."""
         self.skipped += chunk.unread
         self._is_counted = chunk.usage is not None and not chunk.has_choice
         if chunk.has_failed:
@@ -103,7 +102,7 @@ class AnswerReader(ABC):
         self._reason = chunk.finish_reason or self._reason
 
     def _last_calls(self) -> list[Event]:
-        """Return the rest of the calls. Raises Fault(PROTOCOL) where one is not what it was."""
+        """Return the rest of the calls. Raises Fault(PROTOCOL) if a part of one may be lost."""
         called = bool(self._calls) or self._reason == "tool_calls"
         is_lost = not self._calls.are_whole and self._reason not in _CUT_SHORT
         if is_lost or (called and self._may_lack_calls):

@@ -13,8 +13,8 @@ _TITLES = {"system": "Instructions", "user": "User", "assistant": "Assistant", "
 def flattened(messages: Sequence[Message], simulate_roles: Literal[0, 1, 2]) -> tuple[Message, ...]:
     """Return the conversation as the setting wants it.
 
-    0 keeps its roles; 1 makes it one message of the user's with a heading per message; 2 does
-    that too, but without headings where none are needed.
+    0 keeps the roles; 1 makes it one user message with a heading per message; 2 does the same,
+    without headings where none are needed.
     """
     if not simulate_roles or not messages:
         return tuple(messages)
@@ -26,7 +26,7 @@ def flattened(messages: Sequence[Message], simulate_roles: Literal[0, 1, 2]) -> 
 
 
 def text_of(message: Message) -> str:
-    """Write a message as text, its tool calls or the result that it is included."""
+    """Return a message as text, with its tool calls, or with the result that it is."""
     if message.role == "tool":
         return f"Result of the tool call {message.tool_call_id}:\n{message.text}"
     calls = [f"Tool call {c.id}: {c.name}({c.arguments})" for c in message.tool_calls]
@@ -34,7 +34,7 @@ def text_of(message: Message) -> str:
 
 
 def _is_plain(messages: Sequence[Message]) -> bool:
-    """Tell whether a reader needs no headings to know who speaks."""
+    """Return whether it is clear without headings who speaks."""
     return [message.role for message in messages] in (["user"], ["system"], ["system", "user"])
 
 

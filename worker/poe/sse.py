@@ -1,8 +1,8 @@
-"""Server-sent events out of bytes, wherever the network cuts them.
+"""Decodes server-sent events, wherever the network cuts them.
 
-The format is WHATWG's (html.spec.whatwg.org, 9.2.6), with two liberties that Poe's wire asks
-for: an event with a name but without data counts (`event: done`), and what the last blank line
-would have completed is given out by `close()`.
+The format is WHATWG's (html.spec.whatwg.org, 9.2.6), with two liberties that Poe's streams
+need: an event with a name but without data counts (`event: done`), and `close()` returns an event
+that lacks only the last blank line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event; its data is not decoded, for JSON readers want bytes."""
+    """One event. Its data is not decoded, since JSON decoders want bytes."""
 
     name: str
     data: bytes
@@ -71,7 +71,7 @@ class EventDecoder:
         return events
 
     def close(self) -> list[ServerSentEvent]:
-        """Return the event that only lacks its end, when the body is over."""
+        """Return the event that only lacks its end, because the body is over."""
         return self.feed(b"\n\n")
 
     def _take_lines(self, lines: list[bytes]) -> list[ServerSentEvent]:

@@ -1,4 +1,4 @@
-"""Characters that an upstream has cut in half.
+"""Characters beyond U+FFFF that an upstream has cut in half.
 
 JSON writes a character beyond U+FFFF as two escapes, a surrogate pair. Who cuts text into chunks by
 UTF-16 units sends the halves in two of them: `{"text": "\\ud83d"}`, `{"text": "\\ude00"}`. Half a
@@ -18,13 +18,13 @@ def whole(text: str) -> str:
 
 
 class SurrogateJoiner:
-    """Joins the halves in one text that comes in pieces."""
+    """Joins surrogate pairs in one text that comes in pieces."""
 
     def __init__(self) -> None:
         self._half = ""
 
     def join(self, piece: str) -> str:
-        """Return what is whole of the text so far and has not been returned yet."""
+        """Return what can be returned of the text so far and was not returned before."""
         if not self._half and piece.isascii():
             return piece
         text = self._half + piece
@@ -32,6 +32,6 @@ class SurrogateJoiner:
         return whole(text.removesuffix(self._half))
 
     def rest(self) -> str:
-        """Return what is left when nothing follows."""
+        """Return what was held back, because nothing follows."""
         half, self._half = self._half, ""
         return _LOST if half else ""

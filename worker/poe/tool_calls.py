@@ -1,6 +1,6 @@
-"""Tool calls while they arrive, in fragments and within bounds.
+"""Assembles tool calls out of fragments, within bounds.
 
-Agents run what comes out here, so a call is either what the model wrote or nothing at all. By
+Agents run what comes out here, so a call is exactly what the model wrote, or the answer fails. By
 OpenAI's rules the `index` tells which call a fragment belongs to; upstreams leave it out, repeat
 it, or count from 1. So these are the rules, the first that applies:
 
@@ -10,9 +10,9 @@ it, or count from 1. So these are the rules, the first that applies:
     anything else under a known place or id     is that call's
     neither place nor id nor name               is the last call's
 
-Whatever fits none of them fails the answer, and so does what is no call's arguments. Calls come
-out numbered from 0, one after the other, whatever the upstream mixes: OpenAI's own helper takes a
-call for whole as soon as another begins.
+Whatever fits none of them fails the answer, and so does what is no call's arguments. Calls go
+out numbered from 0, one after the other, even where the upstream interleaves them: OpenAI's own
+helper takes a call for whole as soon as another begins.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class ToolCallAssembly:
         self._by_id: dict[str, PartialCall] = {}
         self._last: PartialCall | None = None
         self._unnamed: dict[str | None, str] = {}
-        """The ids of calls whose names are still to come, by their places."""
+        """The ids of calls whose names have not come yet, by their places."""
         self._telling = 0
-        """Which call is told now; those behind it wait."""
+        """Which call goes out now; those behind it wait."""
         self._size = 0
 
     def __bool__(self) -> bool:
@@ -53,7 +53,7 @@ class ToolCallAssembly:
 
     @property
     def are_whole(self) -> bool:
-        """Return whether nothing is known to be missing; no arguments are whole, too."""
+        """Return whether nothing is known to be missing; a call without arguments is whole."""
         return not self._unnamed and not any(call.is_open for call in self._calls)
 
     def take(self, fragments: Iterable[Fragment]) -> list[ToolCallDelta]:
@@ -105,7 +105,7 @@ class ToolCallAssembly:
         return call
 
     def _known(self, fragment: Fragment) -> PartialCall | None:
-        """Return the call that the fragment's place or id leads to."""
+        """Return the call that the fragment's place or id names."""
         by_id = self._by_id.get(fragment.id)
         if fragment.place is None:
             return by_id or self._last
@@ -116,7 +116,8 @@ class ToolCallAssembly:
         return by_id if by_id is not None and by_id.place == fragment.place else by_place
 
     def _begins_another(self, fragment: Fragment, call: PartialCall) -> bool:
-        """Return whether a name that comes where a call is known is another call's."""
+        """Return whether a fragment that has a name, at a place that is taken, begins another
+        call."""
         arguments = fragment.arguments.strip()
         if fragment.id and call.id and fragment.id != call.id:
             # Unless the id was made up for a fragment that goes on amid the arguments.

@@ -1,4 +1,4 @@
-"""httpx over our connections: for whatever is not an answer, such as uploads and balances."""
+"""An httpx transport over our connections, for uploads, balances and the catalogue."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import httpx
 from worker.poe.http1 import Connection, Connections
 
 MAX_BUFFERED = 256 * 1024
-"""Bytes of a body that wait for whoever reads it before the socket is read no further."""
+"""Bytes of a body that may wait for their reader; beyond them the socket is not read."""
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """What an `httpx.AsyncClient` sends its requests with."""
+    """The transport of an `httpx.AsyncClient`."""
 
     def __init__(self, connections: Connections, connect_timeout: float) -> None:
         self._connections = connections
@@ -32,13 +32,13 @@ class Transport(httpx.AsyncBaseTransport):
         except BaseException:
             await body.aclose()
             raise
-        # Our connections have undone any compression.
+        # Our connections have decompressed the body.
         plain = [pair for pair in headers.multi_items() if pair[0].lower() != "content-encoding"]
         return httpx.Response(status, headers=plain, stream=body, request=request)
 
 
 class _Body(httpx.AsyncByteStream):
-    """Takes a response from its connection, and gives it to httpx."""
+    """Passes a response from its connection on to httpx."""
 
     def __init__(self) -> None:
         self.connection: Connection | None = None

@@ -33,18 +33,18 @@ _OF_THE_TOKEN_OR_POE = {
     FaultKind.TIMEOUT,
     FaultKind.PROTOCOL,
 }
-"""What a refused upload may say of others than the file."""
+"""Faults of a refused upload that are not about the file."""
 
 
 class UploadedFile(msgspec.Struct, frozen=True, array_like=True):
-    """Where a file is at Poe."""
+    """Where an uploaded file is at Poe."""
 
     url: str
     media_type: str = ""
-    """What Poe takes it for. Empty: it did not say."""
+    """The type that Poe gives it. Empty: Poe did not say."""
 
 
-class File(msgspec.Struct, frozen=True):
+class FileUpload(msgspec.Struct, frozen=True):
     """A file to upload."""
 
     name: str
@@ -52,7 +52,7 @@ class File(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Link(msgspec.Struct, frozen=True):
+class UrlUpload(msgspec.Struct, frozen=True):
     """A file that Poe is to fetch."""
 
     name: str
@@ -60,12 +60,12 @@ class Link(msgspec.Struct, frozen=True):
 
 
 def upload_url(poe_url: str) -> str:
-    """Tell where uploads go: what stands in for Poe takes them itself."""
+    """Return where uploads go: a stand-in for Poe takes them itself."""
     return (_QUORA if poe_url == _POE else poe_url) + _PATH
 
 
 async def upload(
-    http: httpx.AsyncClient, url: str, source: File | Link, authorization: str
+    http: httpx.AsyncClient, url: str, source: FileUpload | UrlUpload, authorization: str
 ) -> UploadedFile:
     """Upload one file.
 
@@ -76,19 +76,19 @@ async def upload(
         return await _upload(http, url, source, authorization)
     except Fault as fault:
         fault.sent = False
-        # It may be what a client's address answered; of calls it says nothing.
+        # Its words may be those of the address that a client gave.
         fault.in_band = True
         raise
 
 
 async def _upload(
-    http: httpx.AsyncClient, url: str, source: File | Link, authorization: str
+    http: httpx.AsyncClient, url: str, source: FileUpload | UrlUpload, authorization: str
 ) -> UploadedFile:
     with translated(authorization):
         async with asyncio.timeout(UPLOAD_TIME):
             headers = {"Accept": "application/json", "Authorization": authorization}
             files, fields = None, None
-            if isinstance(source, File):
+            if isinstance(source, FileUpload):
                 files = {"file": (source.name, source.data, source.media_type)}
             else:
                 fields = {"download_url": source.url, "download_filename": source.name}

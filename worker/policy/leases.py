@@ -1,4 +1,4 @@
-"""Which accounts this worker owns, and for how long it may believe so.
+"""Which accounts this worker owns, and until when it can prove it.
 
 Accounts are dealt into batches, and a batch is what a worker leases. The deal depends only on the
 set of configured accounts, so workers with one config agree on it. Those with another list agree on
@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_BATCHES = 128
-"""Above this many accounts a batch holds several, so that a beat stays under a millisecond."""
+"""Above this many accounts a batch holds several, so that a heartbeat takes Redis less than 1
+ms."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,23 @@ def deal(accounts: Iterable[str]) -> dict[str, str]:
 
 
 class Leases:
-    """The leases that this worker holds, as the last beat told it."""
+    """The leases that this worker holds, by its last heartbeat."""
 
     def __init__(self, accounts: Iterable[str], *, life: float) -> None:
         self._batch_of = deal(accounts)
         self.batches = sorted(set(self._batch_of.values()))
-        """Every batch there is, whoever holds it."""
+        """All batches, whoever holds them."""
         self._owned: set[str] = set()
         self._life = life
         self._fences: dict[str, int] = {}
         self._until = 0.0
 
     def batch_of(self, account: str) -> str:
-        """The batch that the account is in."""
+        """Return the batch that the account is in."""
         return self._batch_of[account]
 
     def renew(self, fences: dict[str, int], asked: float) -> set[str]:
-        """Learn what a beat that was sent at `asked` gave us; return the accounts we own."""
+        """Take the leases that a heartbeat sent at `asked` got; return the accounts we own."""
         if fences.keys() != self._fences.keys():
             self._owned = {account for account, batch in self._batch_of.items() if batch in fences}
         self._fences = fences
@@ -61,7 +62,8 @@ class Leases:
         return self._owned
 
     def lease(self, account: str, now: float) -> Lease | None:
-        """The lease under which we may use an account now, if we can prove that we hold it."""
+        """Return the lease under which we may use an account now, if we can prove that we hold
+        it."""
         batch = self._batch_of[account]
         fence = self._fences.get(batch)
         return Lease(batch, fence) if fence is not None and now < self._until else None

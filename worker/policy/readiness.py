@@ -1,7 +1,7 @@
-"""Which of many tokens comes first: those that can start now by rank, the others by when they can.
+"""Orders many tokens: those that can start now by rank, the others by when they can.
 
-Two heaps, so that a step costs the logarithm of the number of tokens, however many they are. What
-has changed is entered anew, and the entry that it had before is passed over when it comes up.
+Two heaps, so that a step costs the logarithm of the number of tokens. A token that has changed gets
+a new entry, and its old one is skipped when it comes up.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ NEVER = float("inf")
 
 Rank = tuple[float, float]
 _Entry = tuple[Rank, int, str]
-"""Its rank, or, of a token that waits, when it can start, and 0; its place in the list; its id."""
+"""The rank of a token (or, while it waits, when it can start, and 0), its place in the list, its
+id."""
 
 SLACK = 64
-"""Entries that may have been passed over, beyond as many as are valid, before they are cleared."""
+"""Outdated entries, beyond as many as are valid, that are kept before they are cleared."""
 
 
 class Readiness:
-    """The tokens that may be used. Instants must never go back."""
+    """The tokens that may be used. `now` must never go back."""
 
     def __init__(self, order: Collection[str], rank: Callable[[str], Rank]) -> None:
         self._place = {key: place for place, key in enumerate(order)}
@@ -31,25 +32,25 @@ class Readiness:
         self._ready: list[_Entry] = []
 
     def __len__(self) -> int:
-        """The entries that are kept, valid or passed over."""
+        """Return the number of entries, valid or outdated."""
         return len(self._waiting) + len(self._ready)
 
     def put(self, key: str, at: float) -> None:
-        """This token can start at `at`; its rank may have changed as well."""
+        """Note that this token can start at `at`; its rank may have changed as well."""
         if at == NEVER:
             self.remove(key)
             return
         self._push(self._waiting, ((at, 0.0), self._place[key], key))
 
     def remove(self, key: str) -> None:
-        """This token cannot be used until it is put again."""
+        """Leave this token out until it is put again."""
         self._valid.pop(key, None)
 
     def best(self, now: float, not_before: Callable[[str], float]) -> tuple[str | None, float]:
         """Return the first of those that can start now; else None, and when the next one can.
 
-        `not_before` says from when on a token will do this time: what it excludes is paid for one
-        by one.
+        `not_before` returns from when on a token will do this time. Each token that it excludes
+        costs a step.
         """
         while (entry := self._first(self._waiting)) is not None and entry[0][0] <= now:
             heapq.heappop(self._waiting)

@@ -1,7 +1,7 @@
-"""What to do with a job whose attempt failed: a value, not control flow.
+"""What follows for a job from a failed attempt.
 
-`decide` and `runs_again` are the table in docs/upstreams.md, "Paid once". What a dead worker leaves
-behind is judged by the same rules in lib.lua, by what it had noted in the job.
+`decide` and `runs_again` are the table in docs/upstreams.md, "Paid once". lib.lua has the same
+rules for the jobs of a dead worker, by what it had noted in them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame
 
 MAX_UPSTREAM_FAILURES = 3
-"""Attempts of one job that may fail for the upstream's sake: the first and two more."""
+"""Attempts of one job that the upstream may fail: the first and two more."""
 
 MAX_UNKNOWN = 3
-"""Tokens that may say that there is no such model, before we believe it: it can be their plan."""
+"""Tokens for which Poe may say that there is no such model, before we believe it: it can be their
+plan."""
 
 MAX_IN_BAND = 3
-"""Tokens of which a bot may say that they are at fault, before we take it that the bot is."""
+"""Tokens that a bot may blame, before we blame the bot."""
 
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for the third."""
@@ -26,9 +27,9 @@ FIRST_PAUSE = 0.5
 CORRECTED = "corrected"
 RETRIED = "retried"
 UNHEARD = "unheard"
-"""What stands among what a job has tried, beside tokens and kinds of upstream, as it may happen
-once: to be asked for another form of its answer, to be asked again after an error event that
-allows it, and to be asked again after a call that was sent and got no status."""
+"""Marks in what a job has tried, beside tokens and upstreams, of what may happen only once: that it
+is asked for another form of its answer, that it is asked again after an error event that allows it,
+and that it is asked again after a call that was sent and got no status."""
 
 ONCE = frozenset({CORRECTED, RETRIED, UNHEARD})
 
@@ -86,7 +87,7 @@ def decide(fault: Fault, past: Past) -> Decision:
 
 
 def runs_again(reach: Reach, past: Past) -> bool:
-    """Return whether a job may be asked again whose call was given up, having come so far.
+    """Return whether a job may be asked again after a call that was given up at this reach.
 
     A call without a status may have been run. Whoever sends an idempotency key asks to pay once;
     of the others one second call is the lesser harm, but not where an answer has been paid for.
@@ -108,7 +109,7 @@ def _unpaid(fault: Fault, past: Past) -> Decision:
 
 
 def _after_error_event(fault: Fault, past: Past) -> Decision:
-    """Poe has said 200, and then what is wrong, if it is `in_band`; else it just broke off."""
+    """Poe has answered 200. An `in_band` fault is an error event; any other is a broken stream."""
     if blame(fault.kind) in _OF_TOKENS:
         return _other_token(fault, past)
     retryable = fault.in_band and fault.allow_retry and blame(fault.kind) is Blame.UPSTREAM

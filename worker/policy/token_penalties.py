@@ -1,4 +1,6 @@
-"""What the end of a call teaches about its token. Policy only; all times are in seconds."""
+"""What the end of a call says of its token: how long it rests, is parked, or is unfit for a model.
+
+All times are in seconds."""
 
 from __future__ import annotations
 
@@ -7,10 +9,11 @@ from worker.poe.faults import Fault, FaultKind
 from worker.poe.limits import RateLimits
 
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
-"""The rest of an account after a 429 that does not say how long, and the most it doubles to."""
+"""How long an account rests after a 429 without `Retry-After`, and the most that this doubles
+to."""
 
 SHORTEST_REST = 1.0
-"""The rest of an account after a 429 that says "at once": it did not mean this one."""
+"""How long an account rests at least after a 429, even if `Retry-After` says 0."""
 
 NO_POINTS_PARK, LONGEST_PARK = 900.0, 4 * 3600.0
 """For how long a token without points is set aside; its balance may bring it back before."""
@@ -22,7 +25,7 @@ UNFIT_LIFE = 3600.0
 """For how long a token's refusal of one model is remembered."""
 
 TOO_DEAR_LIFE = 300.0
-"""For how long a token is not asked for a model that costs more points than it has."""
+"""For how long a token is not asked for a model that costs more points than its account has."""
 
 IN_BAND_LIFE = 30.0
 """For how long a token is not asked for a model whose answer has blamed it without proof."""
@@ -32,7 +35,7 @@ NO_POINTS = "no points"
 
 
 def look_every(state: str) -> float:
-    """How often the balance of a token that is set aside is looked at, by why it is."""
+    """Return how often the balance of a token that is set aside is looked at, by the reason."""
     return 3600.0 if state == BAD_KEY else 300.0
 
 
@@ -44,11 +47,11 @@ def needs_proof(kind: FaultKind) -> bool:
 def penalty_of(
     fault: Fault, *, model: str, strikes: int, luck: float, proven: bool = True
 ) -> TokenUpdate | None:
-    """Say what all workers should know of the token after this fault; None: nothing.
+    """Return what all workers should know of the token after this fault; None: nothing.
 
-    A fault that `needs_proof` and is not `proven`, and any that is in band and rate limits, says
-    something of the token with this model only: a dear bot empties no account, and a bot can say
-    what it likes.
+    A fault that `needs_proof` and is not `proven`, and any that is in band and rate limits, is
+    held against the token for this model only: an expensive bot does not empty an account, and a
+    bot can say what it likes.
 
     `strikes` counts the times in a row that this token has failed in its own right, this one
     included. `luck`, from 0 to 1, spreads the returns of tokens that failed together.
@@ -86,9 +89,9 @@ def counts_as_strike(fault: Fault, *, proven: bool) -> bool:
 
 
 def update_after_answer(limits: RateLimits | None, *, was_well: bool) -> TokenUpdate | None:
-    """Say what all workers should know of the token after an answer; None: nothing.
+    """Return what all workers should know of the token after an answer; None: nothing.
 
-    `limits` is what Poe has told of the account's rate limit: its own count overrides ours. A token
+    `limits` is the account's rate limit by Poe's own count, which overrides ours. A token
     against which something was held is well again.
     """
     is_used_up = limits is not None and limits.remaining == 0
@@ -99,7 +102,8 @@ def update_after_answer(limits: RateLimits | None, *, was_well: bool) -> TokenUp
 
 
 def _unfit(fault: Fault, *, proven: bool) -> float:
-    """Return for how long the token is not asked for this model; 0: that is not the matter."""
+    """Return for how long the token is not asked for this model; 0: the fault is about something
+    else."""
     of_model = fault.kind is FaultKind.NOT_ENTITLED or (needs_proof(fault.kind) and not proven)
     if fault.in_band and (of_model or fault.kind is FaultKind.RATE_LIMITED):
         return IN_BAND_LIFE
@@ -109,6 +113,7 @@ def _unfit(fault: Fault, *, proven: bool) -> float:
 
 
 def backoff(first: float, longest: float, strikes: int, luck: float) -> float:
-    """`first`, doubled with every strike after the first up to `longest`, give or take a tenth."""
+    """Return `first`, doubled with each strike after the first up to `longest`, give or take a
+    tenth."""
     doubled = min(first * 2.0 ** min(strikes - 1, 30), longest)
     return doubled * (0.9 + 0.2 * luck)

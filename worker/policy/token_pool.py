@@ -1,8 +1,8 @@
 """Which Poe token may start the next call.
 
-Policy only: the pool never sleeps and never reads a clock. Callers pass `now`, in seconds of one
-monotonic clock, and wait as told. What it knows of an account's limits is a prediction, made from
-the calls of this worker alone; `acquire.lua` decides, and `refuse` tells the pool what it said.
+The pool never sleeps and never reads a clock. Callers pass `now`, in seconds of one monotonic
+clock, and do the waiting. What it knows of an account's limits is a prediction, made from
+the calls of this worker alone; `acquire.lua` decides, and `refuse` tells the pool of its refusals.
 
 Limits belong to accounts: two tokens of one account share them. Health belongs to tokens.
 """
@@ -22,7 +22,7 @@ WINDOW = 60.0
 """Seconds over which Poe counts the rate limit (dossier: requests per minute)."""
 
 MAX_UNFIT = 100
-"""Models that are remembered of one token: more would only be names that somebody makes up."""
+"""Unfit models remembered of one token; more would only be invented names."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Account:
     rests_until: float = 0.0
     in_flight: int = 0
     claims: int = 0
-    """Calls that are due the next starts, before any other."""
+    """Calls that have reserved the next starts."""
     starts: deque[float] = field(default_factory=deque)
     unsent: list[float] = field(default_factory=list)
     """Those of the starts whose calls have not left yet."""
@@ -82,7 +82,7 @@ class _Account:
 
 @dataclass
 class _Health:
-    """What we learned of one token."""
+    """What is known of one token."""
 
     state: str = "ok"
     until: float = 0.0
@@ -115,14 +115,14 @@ class TokenPool:
         self._uncounted: set[str] = set()
         """The tokens that have changed since, or that change as time passes."""
         self._capacity: tuple[float, float] | None = None
-        """What it is, and until when; None: that has changed."""
+        """Its value, and until when it holds; None: it has to be computed again."""
 
     def __repr__(self) -> str:
         in_flight = sum(account.in_flight for account in self._accounts.values())
         return f"<TokenPool {len(self._owned)} of {len(self._tokens)} owned, {in_flight} in flight>"
 
     def others(self, token: PoeToken) -> list[str]:
-        """The ids of the other tokens of this token's account."""
+        """Return the ids of the other tokens of this token's account."""
         return [each for each in self._ids[token.account] if each != token.id]
 
     def own(self, accounts: Collection[str]) -> list[PoeToken]:
@@ -164,7 +164,7 @@ class TokenPool:
         return self._tokens[key]
 
     def claim(self, token: PoeToken) -> None:
-        """Let this account's next start be for whoever calls `redeem`, and not for `acquire`."""
+        """Reserve this account's next start for `redeem`."""
         self._accounts[token.account].claims += 1
         self._sort_in_all(token)
 
@@ -181,7 +181,7 @@ class TokenPool:
         return None
 
     def drop_claim(self, token: PoeToken) -> None:
-        """The claim is redeemed, or nobody waits for it any more."""
+        """Drop a claim that was redeemed or given up."""
         self._accounts[token.account].claims -= 1
         self._sort_in_all(token)
 
@@ -192,7 +192,7 @@ class TokenPool:
         self._sort_in_all(token)
 
     def sent(self, token: PoeToken, now: float) -> None:
-        """The call went out only now: its cooldown begins here."""
+        """Note that the call left only now: its cooldown begins here."""
         self._health[token.id].last_used = now
         account = self._accounts[token.account]
         account.take_back()
@@ -208,12 +208,12 @@ class TokenPool:
         self._sort_in_all(token)
 
     def refuse(self, token: PoeToken, until: float) -> None:
-        """Redis allows this token's account no call before `until`."""
+        """Note that Redis allows this token's account no call before `until`."""
         self.cancel(token)
         self.rest(token, until)
 
     def release(self, token: PoeToken) -> None:
-        """The call has ended."""
+        """Note that the call has ended."""
         self._accounts[token.account].in_flight -= 1
         self._sort_in_all(token)
 
@@ -231,14 +231,14 @@ class TokenPool:
         self._sort_in(token_id)
 
     def unpark(self, token_id: str) -> None:
-        """The token is well again."""
+        """Hold nothing against the token any longer."""
         self.park(token_id, 0.0, "ok")
         self._health[token_id].strikes = 0
 
     def strike(self, token_id: str, began: float, now: float) -> int:
-        """The token has failed in its own right: for the how many-th time in a row?
+        """Count a failure of the token in its own right; return how many there are in a row.
 
-        Calls that `began` before the last time tell of the same trouble, and are no new one.
+        A call that `began` before the last one was counted is part of the same trouble.
         """
         health = self._health[token_id]
         if began >= health.struck:
@@ -247,12 +247,12 @@ class TokenPool:
         return health.strikes
 
     def is_well(self, token_id: str) -> bool:
-        """Tell whether nothing is held against the token."""
+        """Return whether nothing is held against the token."""
         health = self._health[token_id]
         return health.state == "ok" and not health.strikes
 
     def mark_unfit(self, token_id: str, model: str, until: float) -> None:
-        """This token may not use this model; do not try before `until`."""
+        """Note that this token may not use this model before `until`."""
         unfit = self._health[token_id].unfit
         # The latest last, so that what must go to make room is the oldest.
         unfit.pop(model, None)
@@ -261,17 +261,17 @@ class TokenPool:
             del unfit[next(iter(unfit))]
 
     def remember_strikes(self, token_id: str, strikes: int) -> None:
-        """Take over what another worker has counted."""
+        """Adopt what another worker has counted."""
         self._health[token_id].strikes = max(strikes, self._health[token_id].strikes)
 
     def suits(self, token: PoeToken, model: str, now: float) -> bool:
-        """Tell whether nothing is known against this token's use of this model."""
+        """Return whether the token may use this model, as far as is known."""
         return self._health[token.id].unfit.get(model, 0.0) <= now
 
     def untried(
         self, now: float, *, model: str, tried: Collection[str], owned_only: bool = False
     ) -> bool:
-        """Tell whether a healthy token is left for a job; without `owned_only`, anywhere."""
+        """Return whether a healthy token is left for a job; without `owned_only`, anywhere."""
         return any(
             key not in tried and health.until <= now and health.unfit.get(model, 0.0) <= now
             for key, health in self._health.items()
@@ -279,7 +279,7 @@ class TokenPool:
         )
 
     def learn(self, token_id: str, state: TokenState, now: float) -> None:
-        """Take over what Redis knows of a token of which we know nothing newer."""
+        """Adopt what Redis knows of a token of which we know nothing newer."""
         health = self._health[token_id]
         health.until = now + state.parked if state.parked else 0.0
         health.state = state.state if state.parked else "ok"
@@ -291,7 +291,7 @@ class TokenPool:
     def fit_counts(self, tokens: Collection[PoeToken], now: float) -> dict[str, int]:
         """Return how many of these tokens are fit for a model, where that is not all of them.
 
-        A model that no token anywhere is fit for is left out: Poe says best why.
+        A model that no token of any worker is fit for is left out: Poe says best why.
         """
         unfit = [self._health[token.id].unfit for token in tokens]
         models = {model for each in unfit for model, until in each.items() if until > now}
@@ -302,17 +302,17 @@ class TokenPool:
         }
 
     def foreign(self) -> list[PoeToken]:
-        """The tokens that are not owned by this worker."""
+        """Return the tokens that this worker does not own."""
         return [token for key, token in self._tokens.items() if key not in self._owned]
 
     def well_others(self, now: float) -> int:
-        """How many of those are not known to be set aside."""
+        """Return how many of those are not known to be set aside."""
         return sum(self._health[token.id].until <= now for token in self.foreign())
 
     def asks_after_others(self, now: float) -> bool:
-        """Tell whether it matters what the tokens that we do not own can do.
+        """Return whether we must know what the tokens of other workers can do.
 
-        It does where ours can do nothing, or cannot have some model.
+        We must if ours can do nothing, or may not use some model.
         """
         owned = [self._health[key] for key in self._owned]
         return all(health.until > now for health in owned) or any(
@@ -320,15 +320,15 @@ class TokenPool:
         )
 
     def parked(self, now: float) -> list[PoeToken]:
-        """The owned tokens that are set aside."""
+        """Return the owned tokens that are set aside."""
         return [t for t in self._owned.values() if self._health[t.id].until > now]
 
     def state(self, token_id: str) -> str:
-        """Why a token is set aside, or "ok"."""
+        """Return why a token is set aside, or "ok"."""
         return self._health[token_id].state
 
     def counts(self, now: float) -> TokenCounts:
-        """The owned tokens by what they can do now."""
+        """Count the owned tokens by what they can do now."""
         for key in tuple(self._uncounted):
             if (before := self._states.pop(key, None)) is not None:
                 self._counts[before] -= 1
@@ -349,7 +349,7 @@ class TokenPool:
         return "busy" if ready == NEVER else "cooling"
 
     def capacity(self, now: float) -> float:
-        """Starts per second that the limits of the owned, healthy accounts allow."""
+        """Return the starts per second that the limits of the owned, healthy accounts allow."""
         if self._capacity is None or self._capacity[1] <= now:
             until = [self._health[key].until for key in self._owned]
             healthy = {t.account for t in self._owned.values() if self._health[t.id].until <= now}
@@ -358,7 +358,7 @@ class TokenPool:
         return self._capacity[0]
 
     def is_any_free(self, now: float) -> bool:
-        """Whether any owned token could start a call for some model."""
+        """Return whether any owned token could start a call for some model."""
         return self._readiness.best(now, lambda _: 0.0)[0] is not None
 
     def _rank(self, key: str) -> tuple[int, float]:

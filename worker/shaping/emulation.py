@@ -31,7 +31,7 @@ from contract.messages import (
 )
 from worker.shaping import grammar
 from worker.shaping.checks import AreStrict, Ask, Called, Verdict
-from worker.shaping.grammar import Call, Unreadable
+from worker.shaping.grammar import Unreadable, WrittenCall
 from worker.shaping.mismatch import Mismatch
 from worker.shaping.reasoning import overlap
 
@@ -72,7 +72,7 @@ class CallParser:
     """Reads one text that only grows: what of it is shown, and the calls in it."""
 
     def __init__(self, tools: Mapping[str, Tool], *, one_call: bool) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[WrittenCall] = []
         self.fault = ""
         """How the text breaks the grammar."""
         self.is_over = False
@@ -301,7 +301,7 @@ class ToolEmulation:
             if tool is not None and tool.strict
         )
 
-    def _delta(self, index: int, call: Call) -> ToolCallDelta:
+    def _delta(self, index: int, call: WrittenCall) -> ToolCallDelta:
         arguments = msgspec.json.encode(call.arguments).decode()
         return ToolCallDelta(index, self._new_id(), call.name, arguments)
 

@@ -49,7 +49,7 @@ _FENCE = re.compile(r"```\w*[^\S\n]*\n")
 
 
 @dataclass(frozen=True)
-class Call:
+class WrittenCall:
     """One call as a model wrote it."""
 
     name: str
@@ -64,7 +64,7 @@ class Unreadable(Exception):
     """The text is a call that breaks the grammar; it says how, for the model to mend it."""
 
 
-def read(body: str, attributes: str, tools: Mapping[str, Tool]) -> Call | None:
+def read(body: str, attributes: str, tools: Mapping[str, Tool]) -> WrittenCall | None:
     """Read one call. None if it is not whole: it may go on behind what looks like its end.
 
     Raises Unreadable for an argument whose value is none of its type.
@@ -106,20 +106,20 @@ def _unfenced(body: str) -> str:
     return body if last_line.strip() else inside.strip()
 
 
-def _read_json(body: str, name: str) -> Call | None:
+def _read_json(body: str, name: str) -> WrittenCall | None:
     try:
         value = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
         return None
     if name:
-        return Call(name, value)
+        return WrittenCall(name, value)
     named, arguments = value.get("name"), value.get("arguments", {})
     if not isinstance(named, str) or not isinstance(arguments, dict):
         return None
-    return Call(named, arguments)
+    return WrittenCall(named, arguments)
 
 
-def _read_arguments(body: str, name: str, tool: Tool | None) -> Call | None:
+def _read_arguments(body: str, name: str, tool: Tool | None) -> WrittenCall | None:
     properties, root = _properties(tool), _parameters(tool)
     arguments: dict[str, Any] = {}
     raw: list[tuple[str, str, bool]] = []
@@ -141,7 +141,7 @@ def _read_arguments(body: str, name: str, tool: Tool | None) -> Call | None:
             arguments[argument] = _decode(text) if is_json else _value(text, allowed)
         except (msgspec.DecodeError, RecursionError):
             raise Unreadable(f"argument {argument!r} of {name!r} is not JSON") from None
-    return Call(name, arguments)
+    return WrittenCall(name, arguments)
 
 
 def _write_arg(name: str, value: object, properties: dict[str, Any], root: dict[str, Any]) -> str:
@@ -153,7 +153,7 @@ def _write_arg(name: str, value: object, properties: dict[str, Any], root: dict[
 
 
 def _reads_back(value: str, types: frozenset[str]) -> bool:
-    """Tell whether the raw string is read as itself."""
+    """Return whether the raw string is read as itself."""
     if "</arg>" in value:
         return False
     try:

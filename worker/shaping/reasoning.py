@@ -66,7 +66,7 @@ class Splitter:
 
     @property
     def is_answering(self) -> bool:
-        """Tell whether all that may still come belongs to the answer."""
+        """Return whether all that may still come belongs to the answer."""
         return self._step == self._say
 
     def feed(self, text: str) -> tuple[str, str]:
@@ -202,7 +202,7 @@ class ThoughtSplitter:
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether further `Text` passes unchanged."""
+        """Return whether further `Text` passes unchanged."""
         return self._splitter.is_answering and self._answered
 
     def take(self, event: Event) -> list[Event]:

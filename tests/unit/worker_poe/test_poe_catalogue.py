@@ -155,7 +155,7 @@ def test_what_is_no_balance_is_a_fault(body: bytes) -> None:
                 "x-ratelimit-remaining-requests": "0",
                 "x-ratelimit-reset-requests": "12.5",
             },
-            RateLimits(500, 0, 12.5),
+            RateLimits(0, 12.5),
         ),
         ({"x-ratelimit-remaining-requests": "7"}, RateLimits(remaining=7)),
     ],

@@ -366,7 +366,9 @@ def test_a_fence_is_taken_off_in_time_that_grows_with_its_length_only() -> None:
     body = "```" + "\n" * 20_000 + "x"
 
     assert grammar.read(body, ' name="now"', {"now": NOW}) is None
-    assert grammar.read("```json \n\n{}\n\n ```", ' name="now"', {}) == grammar.Call("now", {})
+    assert grammar.read("```json \n\n{}\n\n ```", ' name="now"', {}) == grammar.WrittenCall(
+        "now", {}
+    )
     assert grammar.read("```\n{} ```", ' name="now"', {}) is None
 
 
