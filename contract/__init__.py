@@ -1,4 +1,4 @@
-"""What gateway and worker agree on: messages, Redis keys, scripts and shared settings.
+"""What gateway and worker agree on: messages, Redis keys, scripts and their calls, settings.
 
-Imports nothing of ours, and nothing here opens a socket or reads a clock.
+Imports nothing else of ours. Nothing here opens a socket, starts a process or reads a clock.
 """

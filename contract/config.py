@@ -81,7 +81,7 @@ ReasoningMode = Literal["separate", "inline", "drop"]
 
 
 class ModelSettings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """How one model is asked, and how its answers are told."""
+    """How one model is asked, and how its answers are shown."""
 
     protocol: Literal["auto", UpstreamName] = "auto"
     """Which upstream it is asked over."""
@@ -230,7 +230,7 @@ def read_toml(path: Path) -> File:
 
 
 def keys_of(type_: type) -> list[str]:
-    """Tell the names that the fields of a struct have in `config.toml`."""
+    """Return the names that the fields of a struct have in `config.toml`."""
     return [field.encode_name for field in msgspec.structs.fields(type_)]
 
 
@@ -365,7 +365,7 @@ def _not_toml(name: str, text: str, message: str) -> str:
 
 
 def _line(text: str, key: Key) -> int | None:
-    # tomllib tells no positions. But the first lines that parse and hold the key end with the
+    # tomllib reports no positions. But the first lines that parse and hold the key end with the
     # line that it stands in, and more lines never lose it: so that line is found by halving.
     lines = text.splitlines(keepends=True)
     without, having = 0, len(lines)

@@ -93,7 +93,7 @@ class File(msgspec.Struct, frozen=True, array_like=True, tag="file"):
 
 
 class Usage(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
-    """Token counts as the upstream tells them."""
+    """Token counts as the upstream reports them."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -221,7 +221,7 @@ class Format(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Options(msgspec.Struct, frozen=True, array_like=True):
-    """What the client asked of the model, in neutral terms. None or empty: not asked."""
+    """The client's parameters, in neutral terms. None or empty: not given."""
 
     temperature: float | None = None
     stop: tuple[str, ...] = ()
@@ -262,7 +262,7 @@ class Job(msgspec.Struct, frozen=True, array_like=True):
     stream: bool = False
     """Whether the client reads along."""
     usage: bool = False
-    """Whether the client asked for token counts; without a stream it always gets them."""
+    """Unused. The version before reads a bool here, so no other field may take the place yet."""
 
 
 class TokenCounts(msgspec.Struct, frozen=True, array_like=True):
@@ -276,7 +276,7 @@ class TokenCounts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True, array_like=True):
-    """What a worker tells of itself with every heartbeat."""
+    """What a worker reports with every heartbeat."""
 
     id: str
     version: str
@@ -307,7 +307,7 @@ class Model(msgspec.Struct, frozen=True, array_like=True):
     features: tuple[str, ...] = ()
     """Such as `tools` and `web_search`."""
     parameters: dict[str, dict[str, Any]] = {}
-    """The parameters that it declares, each with its JSON schema as the upstream tells it."""
+    """The parameters that it declares, each with its JSON schema as the upstream gives it."""
     reasons: bool = False
     """Whether the upstream says that it thinks, or can, before it answers."""
 
@@ -320,10 +320,10 @@ class Catalogue(msgspec.Struct, frozen=True, array_like=True):
 
 
 def is_output(event: Event) -> bool:
-    """Tell whether a client may have seen something of the answer after this event."""
+    """Return whether a client may have seen something of the answer after this event."""
     return not isinstance(event, Started)
 
 
 def is_terminal(event: Event) -> bool:
-    """Tell whether this event ends the job."""
+    """Return whether this event ends the job."""
     return isinstance(event, Finished | Failed)

@@ -1,4 +1,4 @@
-"""How a process is told to stop, and to stop at once.
+"""Signals that ask a process to stop, or to stop at once.
 
 A service manager may signal every process of a service, and a supervisor then signals its own
 children: that is one request, though a process hears of it twice. So a repetition means "at once"
@@ -16,7 +16,7 @@ ECHO = 1.0
 
 
 class StopSignals:
-    """Tells a first signal from one in impatience. `now` is in seconds of any one clock."""
+    """Tells a first signal from an impatient repetition. `now` is in seconds of any one clock."""
 
     def __init__(self) -> None:
         self._first: dict[int, float] = {}

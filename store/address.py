@@ -1,12 +1,12 @@
-"""Where Redis is, as `redisUrl` tells it.
+"""Where Redis is, as `redisUrl` says.
 
     redis://[[user]:password@]host[:port][/db]
     unix:///path/of/the/socket[?db=0&password=…]
     redis+sentinel://[[user]:password@]host[:port],host[:port],…[/db]?service=name
 
-With `rediss` for `redis` it is reached over TLS. Those of Sentinel name the sentinels; user,
-password and database are those of the servers that they watch. Whatever is no letter or digit in a
-user name or password may be percent-encoded; `/`, `?`, `#` and `@` must be.
+`rediss` in place of `redis` means TLS. A Sentinel URL lists the sentinels; user, password and
+database are those of the servers that they watch. Any character of a user name or password may be
+percent-encoded; `/`, `?`, `#` and `@` must be.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OF_SENTINEL = {"service", "sentinel_username", "sentinel_password"}
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Who we are to a server; without a user name, its default user."""
+    """What we log in with. Without a user name, as the server's default user."""
 
     username: str = ""
     password: str = ""
@@ -44,17 +44,17 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """How a server shows who it is, and we who we are. Files are in PEM."""
+    """The certificates of a TLS connection. Files are in PEM."""
 
     ca_certs: str = ""
-    """Whom to believe; empty: whom this machine believes."""
+    """The authorities to trust. Empty: those that this machine trusts."""
     certfile: str = ""
     keyfile: str = ""
     cert_reqs: str = "required"
     check_hostname: bool = True
 
     def context(self) -> ssl.SSLContext:
-        """Raises OSError (ssl.SSLError is one) where a file is not what it should be."""
+        """Return the context of a connection. Raises OSError for a file that cannot be used."""
         context = ssl.create_default_context()
         context.check_hostname = self.check_hostname and self.cert_reqs != "none"
         context.verify_mode = _VERIFY[self.cert_reqs]
@@ -66,22 +66,22 @@ class Tls(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A Redis, or those who know where it is."""
+    """Where a Redis is, or the sentinels that know."""
 
     hosts: tuple[tuple[str, int], ...] = ()
     """One server, or all sentinels."""
     path: str = ""
-    """The socket's; empty: there are hosts."""
+    """The path of a Unix socket. Empty: there are hosts."""
     db: int = 0
     login: Login = Login()
     tls: Tls | None = None
     service: str = ""
-    """What the sentinels call the servers they watch; empty: there are none."""
+    """The name under which the sentinels watch it. Empty: there are no sentinels."""
     sentinel_login: Login = Login()
 
 
 def parse(url: str) -> Address:
-    """Read a URL. Raises ValueError, which tells what is wrong with it but no part of it."""
+    """Read a URL. Raises ValueError that says what is wrong, and repeats no part of the URL."""
     scheme, found, rest = url.partition("://")
     if not found or not rest or scheme not in _SCHEMES:
         *most, last = (f"{each}://…" for each in _SCHEMES)

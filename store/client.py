@@ -1,7 +1,7 @@
 """Redis as both sides use it: connections that never repeat a command unseen.
 
-Connections are made to whoever is the primary now. One that finds its server to be none any longer
-is closed, and with it all that wait in its pool: the next one asks the sentinels anew.
+Connections are made to the server that is the primary now. A connection whose server turns out to
+be demoted is closed, and so are all idle ones of its pool: the next one asks the sentinels anew.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SENTINEL_TIMEOUT = 0.3
 
 
 class Primary:
-    """Where the server is that takes what is written."""
+    """The server that takes writes."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.at: tuple[str, int] | None = None
-        """Where it was when it was last looked for."""
+        """Where it was when it was last looked up."""
         self.tls = address.tls.context() if address.tls else None
         hosts = address.hosts if address.service else ()
         self._sentinels = [self._sentinel(host, port) for host, port in hosts]
@@ -64,7 +64,7 @@ class Primary:
         return Redis.from_pool(BlockingConnectionPool(connection_class=_Connection, **options))
 
     async def aclose(self) -> None:
-        """Leave the sentinels."""
+        """Close the connections to the sentinels."""
         for sentinel in self._sentinels:
             await sentinel.aclose()
 
@@ -97,7 +97,7 @@ class _Connection(Connection):
 
 
 class _Pool(BlockingConnectionPool):
-    """Lets go of what it has as soon as the primary is found to be elsewhere."""
+    """Drops its idle connections as soon as the primary is found to be elsewhere."""
 
     def __init__(self, *, primary: Primary, **options: Any) -> None:
         super().__init__(primary=primary, **options)

@@ -1,8 +1,8 @@
-"""Redis's clock, held against a monotonic one: a step of it is seen, and taken out.
+"""Redis's clock, compared with a monotonic one: a step of it is seen, and taken out.
 
-Who asks a clock between two instants of its own knows the distance of the two to within the time
-that the answer took. Two such distances, some time apart, differ by what the clocks have drifted:
-if they cannot both be true, the other clock was set meanwhile.
+A process that reads another clock between two instants of its own knows the distance between the
+clocks to within the time that the reading took. Two such distances, some time apart, differ by what
+the clocks have drifted. If they cannot both be true, the other clock was set in between.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ DRIFT = 0.001
 better."""
 
 SMALLEST_STEP = 0.1
-"""Seconds. Whatever keeps clocks right turns them, and does not set them, where less is amiss."""
+"""Seconds. Time services slew a clock by smaller amounts, and step it by larger ones."""
 
 TICK = 0.001
-"""Seconds to which Redis's clock is told."""
+"""Seconds: the resolution of Redis's clock as we read it."""
 
 
 class Clock:
@@ -40,10 +40,10 @@ class Clock:
         return self._low > -math.inf
 
     def learn(self, told: float, asked: float, heard: float) -> float:
-        """Take in that Redis's clock said `told` when it was asked between two of our instants.
+        """Take in that Redis's clock said `told` when it was read between two of our instants.
 
-        Returns by how much it has been set ahead (or back, if negative), else 0. What was known
-        before stays what is known then: so it is right again once the step has been taken out.
+        Returns by how much it was set ahead (or back, if negative), else 0. After a step, what was
+        known before is kept: it is right again once the step has been taken out.
         """
         low, high = told - heard, told + TICK - asked
         drift = DRIFT * max(asked - self._learned, 0.0) if self.known else 0.0
@@ -56,17 +56,17 @@ class Clock:
         return 0.0
 
     def forget(self) -> None:
-        """Begin anew: our own clock was not what it seemed."""
+        """Forget all readings: our own clock stood still."""
         self._low, self._high = -math.inf, math.inf
 
     def at(self, now: float) -> float:
-        """What Redis's clock says at our `now`, as far as we know it."""
+        """Return what Redis's clock says at our `now`, as far as we know."""
         return now + (self._low + self._high) / 2
 
     def bounds(self, now: float, patience: float = 0.0) -> str:
         """The first argument of a script that is sent at `now`: the time that it may find.
 
-        It takes the latest for the truth if it runs later than `patience` from now.
+        A script that runs later than `patience` from now takes the latest of these times.
         """
         if not self.known:
             return "0"
@@ -97,6 +97,6 @@ async def keep_time(
 
 
 def described(step: float) -> str:
-    """Say in a log what has happened."""
+    """Return what a log says of a step."""
     direction = "ahead" if step > 0 else "back"
     return f"Redis's clock was set {direction} by {abs(step):.1f} s; the limits go on without it"

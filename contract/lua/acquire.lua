@@ -1,19 +1,19 @@
--- acquire: may this token start one more call, now?
+-- acquire: may this token start one more call now?
 --
--- Here the limits are true; the worker's own pool only predicts. The uses of an account are kept
--- with the latest instant at which the call may reach Poe: the grant plus the guard, within which
--- the worker must send or give the grant back. Once it has sent it lowers that instant to the real
--- one. So a worker that freezes between grant and call breaks no limit, and one that does not
--- wastes nothing. Grants in flight expire by themselves if their worker dies.
+-- The limits are enforced here; a worker's own pool only predicts them. Each use of an account is stored
+-- under the latest instant at which the call may reach Poe: the grant plus the guard, within which the
+-- worker must send the call or give the grant back. Once it has sent the call, it lowers that instant to
+-- the real one. So a worker that freezes between grant and call breaks no limit, and one that does not
+-- wastes nothing. A grant expires by itself if its worker dies.
 --
--- A key that has been given another `account` takes along what it has used up, and so do the other
--- keys of that account: they may all have been used under another one until now.
+-- A token that is configured under another `account` brings along the uses of its former account, and
+-- so do the other tokens of the new account, which may all have been used under another one until now.
 --
 -- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
 --       most in flight, guard ms, life ms of a grant, job, epoch in which it is the worker's, then
 --       every other token of the account
--- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why}, {'lost'}, or {'gone'}
--- where the job's client has left or the job is another worker's by now.
+-- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why}, {'lost'}, or {'gone'} where
+-- the job's client has left or another worker has the job.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
 local uses, grants = keys.uses(account), keys.grants(account)
 

@@ -1,12 +1,12 @@
--- append: the next records of any number of answers.
+-- append: add the next records to any number of answers.
 --
--- The log of a job is the truth; the frame published here only makes it fast. Redis refuses an id
--- that is not above the last one. Within the job's epoch that means: our own earlier attempt at
--- this append arrived after all, and its reply was lost. An epoch that is not the job's means that
--- the job was given to another worker meanwhile, and this one must stop. Nothing follows the end.
+-- The log of a job is the truth; the frame that is published here only makes reading fast. Redis refuses
+-- an id that is not above the last one. Within the job's epoch, that means that our own earlier attempt
+-- at this append did arrive, and its reply was lost. Another epoch means that the job was given to
+-- another worker, and this one must stop. Nothing follows the last record.
 --
--- ARGV: now, life ms of a finished job, then for each record: job, epoch, seq, mark, bytes;
---       mark 0 = nothing of the answer yet, 1 = answer, 2 = the last record, 3 = the last, of a
+-- ARGV: now, life ms of a finished job, then for each record: job, epoch, seq, mark, bytes.
+--       The mark is 0 for no output, 1 for output, 2 for the last record, 3 for the last record of a
 --       failure that has cost nothing
 -- Returns for each record 0 = appended, 1 = appended, and its client has left, 2 = stale.
 local verdicts, frames = {}, {}

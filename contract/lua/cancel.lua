@@ -1,11 +1,11 @@
--- cancel: this reader of a job's answer has left.
+-- cancel: a reader of a job's answer has left.
 --
--- One whose client may come back goes on for a while, unless it is to end now because it has been
--- refused; and it ends for nobody who still reads it.
+-- A job ends when nobody reads it any longer. If it may be resumed, it first goes on for its grace,
+-- unless it must end now because its client was refused.
 --
--- ARGV: now, job, life ms of a finished job, and if it may be resumed: gateway, reader, 1 if it is
---       to end now, name of its idempotency key
--- Returns 'dropped', 'told' or 'gone'; or 'kept' where it goes on.
+-- ARGV: now, job, life ms of a finished job, and if it may be resumed: gateway, reader, 1 if it must
+--       end now, name of its idempotency key
+-- Returns 'dropped', 'told' or 'gone'; or 'kept' where the job goes on.
 local now, id, gateway = clock(ARGV[1]), ARGV[2], ARGV[4]
 if gateway then
   local reader, state = gateway .. ' ' .. ARGV[5], redis.call('HGET', keys.job(id), 'state')

@@ -1,13 +1,13 @@
 -- claim: which job answers the requests with this idempotency key?
 --
--- The first to ask names it, and everyone after it gets that one; to queue it is the next step,
--- which all of them may take. So a gateway that dies between the two leaves nothing undone, and the
--- key of a job that is never queued is soon forgotten.
+-- The first request names the job, and all later ones get that name. Each of them may then enqueue the
+-- job. So a gateway that dies in between leaves nothing undone, and the key of a job that is never
+-- queued is soon forgotten.
 --
--- ARGV: now, name of the idempotency key, body digest, job (empty: none is to be begun), unix time in
---       seconds, ms within which the job must be queued
--- Returns {job, unix time in seconds}, nothing where the key belongs to another body, or {''} where
--- it belongs to none, and none is to be begun.
+-- ARGV: now, name of the idempotency key, body digest, job (empty: start none), unix time in seconds,
+--       ms within which the job must be queued
+-- Returns {job, unix time in seconds}, {} where the key belongs to another body, or {''} where it
+-- belongs to no job, and none is to be started.
 clock(ARGV[1])
 local idem = keys.idem(ARGV[2])
 local job, created, body = unpack(redis.call('HMGET', idem, 'job', 'created', 'body'))

@@ -1,14 +1,14 @@
 -- clock: what time it is; and take a step of the server's clock out of it.
 --
--- All times in Redis are those of its wall clock, and limits must not care when somebody sets it. So
--- every process compares it with its own monotonic clock (contract/clock.py), and whoever finds
--- that it was set takes the step out for all: `offset` is added to what the server says.
+-- All times in Redis are those of its wall clock, and limits must hold when somebody sets that clock. So
+-- every process compares it with its own monotonic clock (store/clock.py), and the first to find that
+-- it was set corrects it for all: `offset` is added to what the server says.
 --
--- A process that slept, with its machine, sees the same as one whose Redis was set ahead. It is told
--- apart by the others: by `last` they have seen time pass there.
+-- To a process that slept, with its machine, Redis seems to have been set ahead. `last` shows that it was
+-- not: other processes have seen time pass there.
 --
--- ARGV: now, ms by which the clock has been set (0: it has not), steps known when that was seen
--- Returns {ms, steps ever taken out, what became of the step: 'none', 'taken', 'known' (somebody else
+-- ARGV: now, ms by which the clock was set (0: it was not), steps known when that was seen
+-- Returns {ms, steps ever taken out, what became of the step: 'none', 'taken', 'known' (another process
 -- has taken it out), 'passed' (there was none)}, and, where it was taken, its ms.
 local key, step = keys.clock, tonumber(ARGV[2])
 local now, last = wall()

@@ -1,14 +1,14 @@
--- dispatch: hand a worker up to n jobs, in fair order, that its free keys can serve.
+-- dispatch: give a worker up to n jobs, in fair order, that its free tokens can serve.
 --
--- Start-time fair queueing. The ring scores each client that waits with the virtual time at which
--- its next job starts. The lowest goes first, becomes the virtual time, and moves that client on by
--- 1/weight: a client that floods only overtakes itself.
+-- This is start-time fair queueing. The ring scores each client that waits with the virtual time at
+-- which its next job starts. The client with the lowest score goes first. Its score becomes the virtual
+-- time and then rises by 1/weight, so a client that floods the queue only overtakes itself.
 --
--- The worker tells for how many jobs of a model its free keys have room, where that is not for all. A
--- job for which there is none leaves the stream for its client's line of that model, once, and waits
--- for a key that can serve it, while what came behind it goes on. Lines compete with streams by the
--- turns of their clients; one that fell behind while no key was free for it starts from now, and so
--- makes up for nothing at others' cost. O(log clients) for each job, times the models with a line.
+-- The worker says for how many jobs of a model its free tokens have room, where that is not for all. A
+-- job without room leaves its stream, once, for its client's line for that model. There it waits for a
+-- token that can serve it, while the jobs behind it go on. Lines compete with streams by the turns of
+-- their clients. A line that fell behind while no token was free for it starts from now, so it does
+-- not catch up at others' cost. Each job costs O(log clients), times the models with a line.
 --
 -- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long, then pairs:
 --       model, jobs of it for which there is room

@@ -1,26 +1,26 @@
 -- enqueue: accept a request, a job for each of its choices, or say why not.
 --
--- All its choices are taken or none is, so a refusal has cost nothing.
+-- Either all choices are accepted or none is, so a refusal has cost nothing.
 --
 -- Calling it again for the same job changes nothing, so a gateway may repeat it after a lost reply.
--- A client with nothing waiting enters the ring at max(virtual time, where it left off): it cannot
--- save up turns while idle, and cannot lose any by leaving.
+-- A client with nothing waiting enters the ring at max(virtual time, where it left the ring): it cannot
+-- save up turns while it is idle, and loses none by leaving.
 --
--- A gateway that has heard nothing for too long has given up, and told its client so: what arrives
--- after that is not taken, and who has left by then joins nobody.
+-- A gateway that gets no reply in time gives up and tells its client so. A call that arrives after that
+-- queues nothing, and a reader that has left by then joins nothing.
 --
--- Between a claim and this, the answer may have been cancelled, or have failed at no cost: then its
--- key has been forgotten, and whoever comes with it must claim it anew. A refusal forgets it, too.
+-- Between `claim` and this, the answer may have been cancelled, or may have failed at no cost. Its key is
+-- then forgotten, and must be claimed anew. A refusal forgets the key, too.
 --
 -- ARGV: now, job, client, gateway, payload (empty: only ask), wait ms, weight, most waiting per
 --       client, most waiting in all, life ms of an unfinished job, most unfinished jobs of the client
 --       ('' = any), most jobs of the client in any 60 s ('' = any), not after this instant ('' = any),
 --       choices, bytes of the payload, most bytes stored for the client, most in all, and if it may
---       be resumed: reader, ms of grace, ms for which its answer is kept, the name of its idempotency key
--- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client that
--- may not ask as often as it likes, how often it still may, and ms until that is one more), {'full',
--- waiting}, {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the
--- client may ask again}, or {'welcome'} to who only asks.
+--       be resumed: reader, ms of grace, ms for which its answer is kept, name of its idempotency key
+-- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client with a
+-- rate limit, how many requests it may still make, and ms until that is one more), {'full', waiting},
+-- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
+-- ask again}, or {'welcome'} where the payload is empty and nothing speaks against it.
 local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
 local reader, idem = ARGV[18] and gateway .. ' ' .. ARGV[18], ARGV[21] and keys.idem(ARGV[21])

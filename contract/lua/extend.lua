@@ -1,4 +1,4 @@
--- extend: calls in flight stay counted for as long again, wherever they are counted.
+-- extend: keep calls in flight counted for as long again, wherever they are counted.
 --
 -- ARGV: now, life ms of a grant, then for each call: token, account, grant
 -- Returns 1.

@@ -1,4 +1,4 @@
--- attend: a gateway's heartbeat, and what nobody else would ever sweep.
+-- gateway_heartbeat: a gateway is alive. It also sweeps payloads that nothing else would delete.
 --
 -- ARGV: now, gateway, ms for which it counts as alive
 -- Returns 1.

@@ -183,8 +183,8 @@ local function ring_bell()
   redis.call('LTRIM', keys.bell, 0, 999)
 end
 
--- A job that no worker has begun returns to its client's line, after `delay` ms. Its client gets its
--- turn back, but saves up none: it starts no sooner than whoever comes now.
+-- Returns a job without output to its client's line, after `delay` ms. Its client gets its turn back,
+-- but saves up none: it starts no sooner than a client that comes now.
 local function put_back(id, client, now, delay)
   local tally = keys.client(client)
   local weight = tonumber(redis.call('HGET', tally, 'weight')) or 1
@@ -198,7 +198,7 @@ local function put_back(id, client, now, delay)
   ring_bell()
 end
 
--- Whether Poe may have charged for a call of this job: see call.lua and `runs_again`.
+-- Whether Poe may have charged for a call of this job: see note_call.lua and `runs_again`.
 local function may_have_cost(id)
   local call, tried = unpack(redis.call('HMGET', keys.job(id), 'call', 'tried'))
   local had = ',' .. (tried or '') .. ','
@@ -254,7 +254,7 @@ local function readers(id, gateway, added, removed)
   return #left
 end
 
--- A consumer of which nothing is pending leaves its group: every start of a worker brings a new one.
+-- Removes a consumer with nothing pending from its group: every start of a worker adds a new one.
 local function retire(jobs, consumer)
   if #redis.call('XPENDING', jobs, 'workers', '-', '+', 1, consumer) == 0 then
     redis.call('XGROUP', 'DELCONSUMER', jobs, 'workers', consumer)
@@ -315,8 +315,8 @@ local function abandon(id, gateway, now, reader)
   return true
 end
 
--- Nobody is left to read a job's answer. One that no worker has is gone at once; a worker that has
--- it is told, here and by its next append.
+-- Nobody is left to read a job's answer. A job that no worker has ends at once; a worker that has it
+-- is told so, here and by its next append.
 local function cancel(id, life)
   local state, owner, idem = unpack(redis.call('HMGET', keys.job(id), 'state', 'owner', 'idem'))
   if not state then

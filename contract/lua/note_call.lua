@@ -1,11 +1,11 @@
--- call: how far the present call of a job has come, for whoever finds its worker dead.
+-- note_call: record how far a job's present call to Poe has come, for whoever finds its worker dead.
 --
--- It is noted before the first byte leaves, so nothing is sent that Redis does not know of, nor for a
--- client that has left, nor by a worker that the job was taken from while it was frozen. A call that
--- asks for a correction follows one that was paid for, so the job stays 'answered'.
+-- A call is noted before its first byte leaves. So nothing is sent that Redis does not know of, nothing
+-- for a client that has left, and nothing by a worker that lost the job while it was frozen. A call that
+-- asks for a correction follows one that was paid for, so its job stays 'answered'.
 --
--- ARGV: now, job, epoch, 'sent', 'answered' or '' (ended so that the job may be asked again); with the
---       last what was tried (comma separated), and the attempts that the upstream has failed
+-- ARGV: now, job, epoch, 'sent', 'answered' or '' (it has ended so that the job may be asked again); with
+--       '' also what was tried (comma separated), and the attempts that the upstream has failed
 -- Returns 1, or 0 where the job is no longer the caller's, or its client has left.
 clock(ARGV[1])
 local key, call = keys.job(ARGV[2]), ARGV[4]

@@ -1,11 +1,11 @@
--- reclaim: what a dead worker or gateway leaves behind.
+-- reclaim: free what dead workers and gateways leave behind.
 --
--- A worker is dead when its heartbeat has lapsed, never because a job of its has been silent: a
--- long answer is not a dead worker. What had not been sent to Poe runs again elsewhere, under a new
--- epoch; whether a call without an answer does, `runs_again` says. What Poe had answered ends in an
--- error: it is paid for, and cannot be told apart from an answer half read.
+-- A worker is dead when its heartbeat has lapsed, never because its job is silent: a long answer is not
+-- a dead worker. A job that was not sent to Poe runs again elsewhere, under a new epoch. `runs_again`
+-- decides on a call that has no answer yet. A job that Poe has answered ends in an error: it is paid
+-- for, and the answer may be incomplete.
 --
--- Jobs outside their streams that found no token before their deadline end here too: `dispatch` sees
+-- Jobs outside their streams that found no token before their deadline end here too: `dispatch` looks at
 -- them only when a token is free.
 --
 -- ARGV: now, most deaths of one job, life ms, events of an interrupted job, events of a deadly one,

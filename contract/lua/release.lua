@@ -1,4 +1,4 @@
--- release: a call has ended, or was never made; and what that says of its token.
+-- release: a call has ended, or was never made. Record what that says of its token.
 --
 -- ARGV: now, token, account, grant, 1 if the call was never sent, ms for which the account rests,
 --       ms for which the token is parked (0 = as it is, -1 = well again), state and reason to note,

@@ -1,13 +1,13 @@
--- handback: a job without output returns to its client's line, at its old place.
+-- requeue: return a job without output to its client's line, at its old place.
 --
--- The epoch moves on at once, so nothing that the worker still has under way can reach the log.
--- The entry stays pending.
+-- The epoch rises at once, so nothing that the worker still has under way can reach the log. The entry
+-- stays pending.
 --
--- A job with output comes here only when Redis has lost the end of it, as it may when a replica takes
--- over: to run it again would be to tell its client two answers.
+-- A job with output comes here only when Redis has lost its end, as it may when a replica takes over.
+-- It is ended: run again, it would give its client two answers.
 --
--- A worker that was given a job without hearing of it cannot tell how far it came: then what is
--- noted decides, and stays as it is.
+-- A worker may be given a job whose dispatch it never heard of. It cannot say how far the job came, so
+-- what was noted decides, and stays as it is.
 --
 -- ARGV: now, worker, job, epoch, delay ms, what was tried (comma separated; '-': as noted), life ms, worker
 --       that should leave it to others for a while (or ''), attempts that the upstream has failed,

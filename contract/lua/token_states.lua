@@ -1,8 +1,8 @@
--- states: what is known of tokens; of most there is nothing, and they are left out.
+-- token_states: what is known of tokens. Those of which nothing is known, which are most, are left out.
 --
 -- ARGV: now, tokens
 -- Returns a list of {place among the tokens, ms for which it is parked, state, strikes, {model, ms for
--- which the token cannot have it, ...}}.
+-- which the token cannot use it, ...}}.
 local now, known = clock(ARGV[1]), {}
 for i = 2, #ARGV do
   local parked, state, strikes = unpack(redis.call('HMGET', keys.token(ARGV[i]), 'until', 'state', 'strikes'))

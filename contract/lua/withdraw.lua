@@ -1,10 +1,9 @@
--- withdraw: the client will not wait any longer; the jobs of its request end, unless it may have to
--- be paid for.
+-- withdraw: a client will wait no longer. End the jobs of its request, unless they may have cost points.
 --
--- Once a call of one of them may have left for Poe, all go on. Until then none will: `call`, without
--- which nothing is sent, refuses a job that is cancelled.
+-- Once a call of one of them may have left for Poe, all of them go on. Until then no call leaves: without
+-- `note_call` nothing is sent, and that refuses a job that is cancelled.
 --
--- ARGV: now, job, choices, life ms of a finished job, and if it may be resumed: gateway, reader, key
+-- ARGV: now, job, choices, life ms of a finished job, and if it may be resumed: gateway, reader, name
 --       of its idempotency key
 -- Returns 1 where the jobs are gone, or go on for other readers only; 0 where they go on.
 clock(ARGV[1])

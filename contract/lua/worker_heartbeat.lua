@@ -1,20 +1,20 @@
--- beat: a worker's heartbeat, which is also how batches of tokens find their owner.
+-- worker_heartbeat: a worker is alive. This is also how batches of tokens find their owner.
 --
--- Every live worker is due an even share of the batches that it knows of: of B batches that the same
--- W workers know, each B/W, and the first B mod W of them, by name, one more. A beat renews what the
--- worker holds of its share, lets the surplus go, and takes what nobody holds. So joining, leaving,
--- dying and rebalancing are this one step, and none is left over where lists of tokens differ.
--- Whoever takes a batch gets a new fence, which unmasks the owner before it.
+-- Each live worker is due an even share of the batches that it knows. If the same W workers know B
+-- batches, each is due B/W of them, and the first B mod W workers, by name, one more. A heartbeat renews
+-- what the worker holds of its share, releases the surplus, and takes batches that nobody holds. So
+-- joining, leaving, dying and rebalancing are one step, and no batch is left over where workers have
+-- different lists of tokens. Whoever takes a batch gets a new fence, which shuts out the former owner.
 --
 -- ARGV: now, worker, life ms of a lease, 1 when leaving, report, then every batch
 -- Returns a list of {batch, fence} that the worker holds for `life` ms from now.
 local now, worker, life, leaving = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local held, free, mine, living, sharers = {}, {}, {}, {}, {}
 
--- A worker that was killed lost its connections with its life, so its subscription tells before its
--- heartbeat lapses. A frozen one keeps them all. One that lost them and lives subscribes again in
--- half a second: so a beat must be overdue as well, and the subscription be missed for 1.5 s, which
--- begin when a Redis that was away itself is back.
+-- A killed worker has lost its connections, so its subscription is gone before its heartbeat lapses. A
+-- frozen worker keeps its connections. A live worker that lost them subscribes again within half a
+-- second: so a worker counts as dead only if its heartbeat is overdue as well, and its subscription has
+-- been missed for 1.5 s, counted from when Redis itself is back.
 local function has_died(other, lapses)
   local missed = keys.missed(other)
   if redis.call('PUBSUB', 'NUMSUB', keys.control(other))[2] > 0 then
@@ -25,7 +25,7 @@ local function has_died(other, lapses)
   return redis.call('GET', missed) + 1500 <= now and lapses - 0.6 * life <= now
 end
 
--- A worker that drains stays among the living, for its jobs' sake, but is due no share.
+-- A worker that drains counts as alive, since its jobs run, but is due no share.
 redis.call('ZADD', keys.workers, now + life, worker)
 redis.call('DEL', keys.missed(worker))
 if leaving then
@@ -53,7 +53,7 @@ table.sort(sharers)
 local who, count, rank, shares = {}, {}, {}, {}
 for i = 6, #ARGV do who[i], count[i], rank[i] = '', 0, 0 end
 for _, other in ipairs(#ARGV > 5 and sharers or {}) do
-  -- One of the version before does not tell what it knows.
+  -- A worker of the version before does not say what it knows.
   local key = keys.knows(other)
   local knows = redis.call('EXISTS', key) == 1 and redis.call('SMISMEMBER', key, unpack(ARGV, 6))
   for i = 6, #ARGV do

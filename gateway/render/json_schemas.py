@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from contract.schemas import check_schema
+from contract.json_schema import check_schema
 from gateway.problems import invalid_value
 from gateway.render.body import bounded
 from gateway.render.schema_nulls import without_nulls

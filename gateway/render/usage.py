@@ -24,7 +24,7 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
-from contract.tokens import TokenCounter
+from contract.token_estimate import TokenCounter
 
 # OpenAI's cookbook: each message is framed by some three tokens, as is the answer's beginning.
 _PER_MESSAGE = 3

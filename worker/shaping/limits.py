@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contract.messages import Event, Finished, Reasoning, Replaced, Text, ToolCallDelta
-from contract.tokens import TokenCounter
+from contract.token_estimate import TokenCounter
 from worker.shaping.automaton import Automaton
 
 
@@ -93,7 +93,7 @@ class TokenLimit:
 
     def _count(self, counter: TokenCounter, text: str, beside: TokenCounter) -> int:
         """Count the text, and return how many of its characters are within the limit."""
-        fits = counter.room(text, self._limit - beside.tokens)
+        fits = counter.fitting(text, self._limit - beside.tokens)
         counter.add(text)
         return fits
 

@@ -20,7 +20,7 @@ from typing import Any
 import jsonschema_rs
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
-from contract.schemas import rewritten
+from contract.json_schema import rewritten
 
 _MAX_REASON = 300
 """Characters of a reason: it quotes the value, which may be long."""

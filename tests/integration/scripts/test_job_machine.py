@@ -229,7 +229,7 @@ class Jobs(RuleBasedStateMachine):
         delay=st.sampled_from([0, 700]),
         leave=st.booleans(),
     )
-    def handback(self, data: st.DataObject, delay: int, leave: bool) -> None:
+    def requeue(self, data: st.DataObject, delay: int, leave: bool) -> None:
         run = data.draw(st.sampled_from(self.runs))
         if any(name != "started" for name, _ in run.records):
             return

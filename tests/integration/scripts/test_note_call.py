@@ -150,7 +150,7 @@ def test_a_call_without_a_status_is_repeated_once_whoever_dies(scripts: Scripts)
     assert _ends(scripts) == ["interrupted"]
 
 
-def test_a_handback_settles_the_call(scripts: Scripts) -> None:
+def test_a_requeue_settles_the_call(scripts: Scripts) -> None:
     given = _given(scripts, keyed=True)
     scripts.note_call(given, "sent")
     scripts.requeue(given)

@@ -16,7 +16,7 @@ from contract.messages import (
     ToolCallDelta,
     Usage,
 )
-from contract.tokens import TokenCounter, estimate_tokens
+from contract.token_estimate import TokenCounter, estimate_tokens
 from gateway.openai.usage import usage_of
 from gateway.render.usage import UsageMeter, estimate_prompt, total
 

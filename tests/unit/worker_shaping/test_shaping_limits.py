@@ -15,7 +15,7 @@ from contract.messages import (
     Text,
     ToolCallDelta,
 )
-from contract.tokens import TokenCounter, estimate_tokens
+from contract.token_estimate import TokenCounter, estimate_tokens
 from tests.support.counting import counted_calls
 from tests.unit.worker_shaping.answers import CUTS, Seen, pieces_of, read, shaping
 
@@ -169,7 +169,7 @@ def test_the_room_for_a_text_is_what_can_be_added_within_the_limit(
     counter = TokenCounter()
     counter.add(before)
 
-    room = counter.room(text, limit)
+    room = counter.fitting(text, limit)
 
     counter.add(text[:room])
     assert room == 0 or counter.tokens <= limit
@@ -180,6 +180,6 @@ def test_the_room_for_a_long_text_is_found_in_few_steps() -> None:
     counter = TokenCounter()
 
     with counted_calls() as calls:
-        assert counter.room("abcd" * 250_000, 200_001) == 800_004
+        assert counter.fitting("abcd" * 250_000, 200_001) == 800_004
 
     assert calls.made < 100

@@ -1,4 +1,4 @@
-"""Token counts, guessed where the upstream tells none.
+"""Token counts, estimated where the upstream reports none.
 
 A true count would need each model's vocabulary, which most publish nowhere and which would
 have to be downloaded. The rule used instead: an ASCII byte is a quarter of a token, and any
@@ -26,7 +26,7 @@ class TokenCounter:
         """The estimate so far, rounded up: no text counts as nothing."""
         return -(-self._twelfths // 12)
 
-    def room(self, text: str, tokens: int) -> int:
+    def fitting(self, text: str, tokens: int) -> int:
         """Return how many characters of `text` may follow before `tokens` are exceeded."""
         left = 12 * tokens - self._twelfths
         if _twelfths(text) <= left:
@@ -54,5 +54,5 @@ def _twelfths(text: str) -> int:
 
 
 def estimate_tokens(text: str) -> int:
-    """Guess how many tokens a text is."""
+    """Estimate how many tokens a text is."""
     return -(-_twelfths(text) // 12)

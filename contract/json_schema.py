@@ -190,7 +190,7 @@ def _bad_reference(schema: dict[str, Any], check: _Check) -> str | None:
 
 
 def _leads_to(schema: dict[str, Any], pointer: str) -> bool:
-    """Tell whether there is something at this JSON pointer (RFC 6901)."""
+    """Return whether there is something at this JSON pointer (RFC 6901)."""
     root, *steps = unquote(pointer).split("/")
     at: Any = schema
     for step in steps:

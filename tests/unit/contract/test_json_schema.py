@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contract.schemas import MAX_BYTES, MAX_DEPTH, check_schema
+from contract.json_schema import MAX_BYTES, MAX_DEPTH, check_schema
 from tests.support.counting import counted_calls
 
 
