@@ -120,6 +120,11 @@ def choice(job: str, number: int) -> str:
     return f"{job}-{number}" if number else job
 
 
+def first_choice(job: str) -> str:
+    """Return the id of the first choice of the request that this job is a choice of."""
+    return job.partition("-")[0]
+
+
 def idempotency(client: str, digest: str) -> str:
     """Return the name of a client's idempotency key, of which `digest` is made."""
     return f"{client}:{digest}"

@@ -247,7 +247,7 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
         return tuple(tool for tool in self.tools if self.tool_name in ("", tool.name))
 
 
-class Job(msgspec.Struct, frozen=True, array_like=True):
+class Job(msgspec.Struct, frozen=True, array_like=True, weakref=True):
     """One request for one answer."""
 
     id: str

@@ -56,6 +56,9 @@ T = TypeVar("T")
 PATIENCE = 0.9
 """Seconds that a client's request may wait for Redis before it gets a 503."""
 
+PATIENCE_PER_MIB = 0.1
+"""Seconds more for each MiB of the request: Redis reads, copies and writes all of it."""
+
 UNWANTED_LIFE = 3600.0
 """Seconds for which it is tried to cancel a job, should Redis be away for that long."""
 
@@ -75,6 +78,8 @@ MAX_STANDINGS = 1000
 
 LARGE = 256 * 1024
 """Bytes of a request from which on Redis is first asked whether it would take it."""
+
+MIB = 1024 * 1024
 
 
 class Full(Exception):
@@ -137,6 +142,8 @@ class Hub:
         """Its version and what it was when last read: it is large, and rarely another."""
         self._redis = connect(url, connections=32, timeout=5.0)
         self._link = Link(url, keys, timeout=5.0)
+        self._bulk = Link(url, keys, timeout=5.0)
+        """For large requests, behind which no small one shall wait."""
         self._subscriber = Subscriber(url, self._keys.events(gateway), self._on_frame, self._on_gap)
 
     @asynccontextmanager
@@ -154,6 +161,7 @@ class Hub:
                 # Dead, not unheard of: whatever it has left behind is then reclaimed.
                 await self._redis.zadd(self._keys.gateways, {self.gateway: 0})
             await self._link.aclose()
+            await self._bulk.aclose()
             await self._redis.aclose()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -210,7 +218,7 @@ class Hub:
         """Queue a request, a job for each of its choices, or join its readers; all or none.
 
         `job` is the first of them. Raises Full, Heavy, TooLarge, Limited, Forgotten, or RedisFault
-        within `PATIENCE` of Redis's last reply.
+        within `PATIENCE`, and `PATIENCE_PER_MIB`, of Redis's last reply.
         """
         if len(self._departures) >= MAX_DEPARTURES:
             raise ConnectionError("Redis has not been told of the last departures yet")
@@ -243,8 +251,11 @@ class Hub:
         return ticket
 
     async def _enqueued(self, enqueue: Enqueue) -> Ticket | None:
-        enqueue = msgspec.structs.replace(enqueue, not_after=self._not_after())
-        reply = await self._asked(self._link.run(enqueue, self._now()))
+        size = len(enqueue.payload)
+        patience = PATIENCE + PATIENCE_PER_MIB * (size / MIB)
+        link = self._bulk if size > LARGE else self._link
+        enqueue = msgspec.structs.replace(enqueue, not_after=self._not_after(patience))
+        reply = await self._asked(link.run(enqueue, self._now(patience)), patience)
         if isinstance(reply, Rejection):
             raise _refusal(reply)
         return reply
@@ -257,23 +268,23 @@ class Hub:
         withdraw = Withdraw(job=job, choices=choices, gateway=self.gateway, resumable=resumable)
         return await self._asked(self._link.run(withdraw, self._now()))
 
-    async def _asked(self, call: Coroutine[Any, Any, T]) -> T:
-        """Return what Redis replies. Raises RedisFault within `PATIENCE`."""
+    async def _asked(self, call: Coroutine[Any, Any, T], patience: float = PATIENCE) -> T:
+        """Return what Redis replies. Raises RedisFault within `patience` seconds."""
         try:
-            return await within(PATIENCE, call)
+            return await within(patience, call)
         except RedisFault:
             self.took_work_at = -math.inf
             raise
 
-    def _not_after(self) -> float | None:
+    def _not_after(self, patience: float) -> float | None:
         """When, by Redis's clock, we shall have given up: for a Redis that was frozen meanwhile."""
         if not self._clock.known:
             return None
-        return self._clock.at(time.monotonic()) + PATIENCE + LATENESS
+        return self._clock.at(time.monotonic()) + patience + LATENESS
 
-    def _now(self) -> str:
+    def _now(self, patience: float = PATIENCE) -> str:
         """The time that a script may find: one that runs so late may see that it does."""
-        now: str = self._clock.bounds(time.monotonic(), PATIENCE + 2 * LATENESS)
+        now: str = self._clock.bounds(time.monotonic(), patience + 2 * LATENESS)
         return now
 
     async def _keep_time(self) -> None:

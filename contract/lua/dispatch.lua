@@ -10,14 +10,23 @@
 -- their clients. A line that fell behind while no token was free for it starts from now, so it does
 -- not catch up at others' cost. Each job costs O(log clients), times the models with a line.
 --
+-- A reply ends with the request that fills it: Redis serves nobody else while it copies them, and the
+-- worker reads nothing else while they arrive.
+--
 -- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long, then pairs:
 --       model, jobs of it for which there is room
 -- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream,
 -- 1 if it has an idempotency key, job}.
-local LOOKS, MOVES = 4, 100
+local LOOKS, MOVES, MOST_BYTES = 4, 100, 16 * 1024 * 1024
 local now, worker, n = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local taken, room, moved = {}, {}, 0
+local taken, room, moved, bytes = {}, {}, 0, 0
 for i = 6, #ARGV, 2 do room[ARGV[i]] = tonumber(ARGV[i + 1]) end
+
+local function read(id, entry)
+  local payload = payload_of(id, entry)
+  bytes = bytes + #payload
+  return payload
+end
 
 -- The model is the third string of a payload, a msgpack array.
 local function model_of(payload)
@@ -96,7 +105,7 @@ local function take_from_line(job)
   leave_again(job.id, job.client, job.model)
   local found = entry and take_over(keys.jobs(job.client), entry, worker) or {}
   charge(job.client, job.turn)
-  if found[1] then take(job.client, entry, job.id, payload_of(job.id, found[1][2][4])) end
+  if found[1] then take(job.client, entry, job.id, read(job.id, found[1][2][4])) end
 end
 
 local function take_from_stream(client, turn)
@@ -107,7 +116,7 @@ local function take_from_stream(client, turn)
   end
   local entry, fields = unpack(got[1][2][1])
   local id = fields[2]
-  local payload = payload_of(id, fields[4])
+  local payload = read(id, fields[4])
   local model = model_of(payload)
   if room[model] == 0 and redis.call('EXISTS', keys.job(id)) == 1 then
     redis.call('HSET', keys.job(id), 'state', 'again', 'model', model)
@@ -128,15 +137,16 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.again, '-inf', now, 'LIMIT'
   else join_line(id, client) end
 end
 
-while #taken < n and moved < MOVES do
+while #taken < n and moved < MOVES and bytes < MOST_BYTES do
   local client, turn = unpack(redis.call('ZRANGE', keys.ring, 0, 0, 'WITHSCORES'))
   local waiting = first_of_lines()
   if waiting and (not client or waiting.turn <= tonumber(turn)) then take_from_line(waiting)
   elseif client then take_from_stream(client, turn)
   else break end
 end
--- What was moved may be for others to take.
-if moved > 0 then ring_bell() end
+-- What was moved may be for others to take, and there may be more than one reply holds.
+local full = bytes >= MOST_BYTES
+if moved > 0 or full then ring_bell() end
 -- Nothing waits: the rings that are left over would only wake workers in vain.
-if #taken < n and redis.call('EXISTS', keys.again) == 0 then redis.call('DEL', keys.bell) end
+if #taken < n and not full and redis.call('EXISTS', keys.again) == 0 then redis.call('DEL', keys.bell) end
 return taken

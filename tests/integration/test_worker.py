@@ -12,13 +12,14 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from contract.messages import FailureKind, Finished, Text, is_terminal
+from contract.messages import FailureKind, Finished, Job, Message, Text, is_terminal
 from simulated_poe import Call, SimulatedPoe
 from tests.support.deployment import Child, Deployment, RedisServer, eventually
 from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 from worker.config import PoeToken
 from worker.policy.run_state import Stop
+from worker.queue import Queue
 from worker.run import JobRun
 
 NOW = 0.0
@@ -108,6 +109,25 @@ async def test_idle_tokens_take_turns(
             await asking.answer(await asking.ask("Echo"))
 
     assert Counter(call.key for call in _calls(poe)) == {f"sim-{n}": 3 for n in range(3)}
+
+
+async def test_the_choices_of_a_request_share_what_is_asked_for(
+    redis_server: RedisServer, redis: Redis
+) -> None:
+    # Given a request for three answers
+    job = Job("j", "ann", "Echo", (Message("user", "hello"),))
+    payload = msgspec.msgpack.encode(job)
+    enqueue = redis.register_script(scripts.source("enqueue"))
+    bounds = [1, 1000, 10_000, 60_000, "", "", "", 3, len(payload), 10**6, 10**6]
+    await enqueue(args=[0, "j", "ann", "g1", payload, 60_000, *bounds])
+
+    # When a worker takes one, and then the others
+    async with Queue(redis_server.url, "w1", lease_life=1.0, max_attempts=2) as queue:
+        jobs = [taken.job for count in (1, 9) for taken in await queue.dispatch(count)]
+
+    # Then it holds the words once
+    assert [job.id for job in jobs] == ["j", "j-1", "j-2"]
+    assert len({id(job.messages) for job in jobs}) == 1
 
 
 # Tokens that fail.

@@ -247,3 +247,32 @@ def test_nothing_is_left_of_jobs_that_have_ended_but_what_is_meant_to_last(
         *("p2g:totals", "p2g:client:ann", "p2g:client:bob", "p2g:jobs:ann", "p2g:jobs:bob"),
     }
     assert scripts.redis.xlen("p2g:jobs:ann") == scripts.redis.xlen("p2g:jobs:bob") == 0
+
+
+MIB = 1024 * 1024
+
+
+def test_a_reply_ends_with_the_request_that_fills_it(scripts: Scripts) -> None:
+    # Given requests of which two are more than a reply should hold
+    for n in range(5):
+        scripts.enqueue(
+            f"j{n}", payload="x" * 9 * MIB, most_bytes=99 * MIB, most_bytes_in_all=99 * MIB
+        )
+
+    # When workers ask for all of them
+    taken = [[given.id for given in scripts.dispatch(9)] for _ in range(2)]
+    rung = scripts.redis.exists("p2g:bell")
+    taken.append([given.id for given in scripts.dispatch(9)])
+
+    # Then each gets two, and whoever asks next is told that there is more
+    assert taken == [["j0", "j1"], ["j2", "j3"], ["j4"]]
+    assert rung
+
+
+def test_a_large_request_is_dispatched_at_once_and_so_is_the_next(scripts: Scripts) -> None:
+    for n in range(2):
+        scripts.enqueue(
+            f"j{n}", payload="x" * 30 * MIB, most_bytes=99 * MIB, most_bytes_in_all=99 * MIB
+        )
+
+    assert [[given.id for given in scripts.dispatch(9)] for _ in range(3)] == [["j0"], ["j1"], []]
