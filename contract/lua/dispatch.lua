@@ -75,13 +75,13 @@ local function charge(client, turn)
   return string.format('%.17g', next_turn)
 end
 
--- The job in this client's line that is next; one that this worker itself has left to others is
--- theirs for two seconds.
+-- The job in this client's line that is next; one that this worker, among others, has left to the
+-- rest is theirs for two seconds.
 local function first_in(client, model)
   local line = redis.call('ZRANGE', keys.line(client, model), 0, LOOKS - 1, 'WITHSCORES')
   for i = 1, #line, 2 do
     local by, since = unpack(redis.call('HMGET', keys.job(line[i]), 'by', 'since'))
-    if by ~= worker or tonumber(since) + 2000 <= now then return line[i], tonumber(line[i + 1]) end
+    if not is_among(worker, by or '') or tonumber(since) + 2000 <= now then return line[i], tonumber(line[i + 1]) end
   end
 end
 

@@ -178,6 +178,11 @@ local function leave_again(id, client, model)
   if redis.call('EXISTS', keys.lane(model)) == 0 then redis.call('SREM', keys.lanes, model) end
 end
 
+-- Whether a name is in a list with commas.
+local function is_among(name, list)
+  return string.find(',' .. list .. ',', ',' .. name .. ',', 1, true) ~= nil
+end
+
 local function ring_bell()
   redis.call('LPUSH', keys.bell, 1)
   redis.call('LTRIM', keys.bell, 0, 999)

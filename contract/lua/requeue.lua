@@ -28,7 +28,13 @@ if begun or (as_noted and not runs_again(id)) then
   return 0
 end
 redis.call('SREM', keys.owned(worker), id)
-redis.call('HSET', keys.job(id), 'by', ARGV[8], 'since', now, 'call', '')
+-- Each of several workers may have left it to the others, and it is for the one that has not.
+local by = ARGV[8]
+if by ~= '' then
+  local others = redis.call('HGET', keys.job(id), 'by') or ''
+  if others ~= '' and not is_among(by, others) then by = others .. ',' .. by end
+end
+redis.call('HSET', keys.job(id), 'by', by, 'since', now, 'call', '')
 if not as_noted then redis.call('HSET', keys.job(id), 'tried', ARGV[6], 'failures', ARGV[9]) end
 -- One that comes back again and again would keep workers busy with nothing else.
 local times = redis.call('HINCRBY', keys.job(id), 'returns', 1) - FREE_RETURNS

@@ -182,6 +182,16 @@ def test_a_job_that_was_left_to_others_is_theirs_for_two_seconds(scripts: Script
     assert [given.id for given in by_another] == ["j1"]
 
 
+def test_a_job_that_several_have_left_is_for_the_one_that_has_not(scripts: Scripts) -> None:
+    scripts.enqueue("j1")
+    for worker in ("w1", "w2"):
+        scripts.handback(scripts.dispatch(1, worker)[0], worker=worker, leave=True)
+
+    taken = [scripts.dispatch(1, worker) for worker in ("w1", "w2", "w3")]
+
+    assert [[given.id for given in each] for each in taken] == [[], [], ["j1"]]
+
+
 def test_a_job_that_nobody_else_took_comes_back_after_two_seconds(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     scripts.requeue(scripts.dispatch()[0], leave=True)
