@@ -77,7 +77,7 @@ async def test_two_hundred_streams_do_not_notice_that_their_processes_are_told_t
     await eventually(shared_out, "an even share for each")
     async with gateway.http(limits=httpx.Limits(max_connections=None)) as http:
         async with asyncio.TaskGroup() as group:
-            told = _ask_many(group, http, "20 every 300ms")
+            told = _ask_many(group, http, "40 every 300ms")
             await _begun(told)
 
             stopping.send(signal.SIGTERM)
@@ -90,7 +90,7 @@ async def test_two_hundred_streams_do_not_notice_that_their_processes_are_told_t
 
     assert statuses == [0, 0]
     assert under_way
-    _assert_whole(told, 20)
+    _assert_whole(told, 40)
     assert later.text == counted(3)
     assert Counter(call.outcome for call in poe.record.calls) == {"answered": STREAMS + 1}
     assert await redis.zrange(keys.workers, 0, -1) == [_name(staying).encode()]

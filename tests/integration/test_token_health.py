@@ -7,11 +7,15 @@ import os
 import sys
 
 from openai import AsyncOpenAI
+from redis.asyncio import Redis
 
-from tests.support.deployment import KEY, Deployment, spawn
+from contract import keys
+from tests.support.deployment import KEY, Deployment, eventually, spawn
 
 
-async def test_check_tells_what_the_workers_hold_against_a_token(deployment: Deployment) -> None:
+async def test_check_tells_what_the_workers_hold_against_a_token(
+    deployment: Deployment, redis: Redis
+) -> None:
     await deployment.start_poe()
     await deployment.start_worker("--cool-down", "0", tokens="sim-limited-a,sim-good")
     gateway = await deployment.start_gateway()
@@ -25,6 +29,10 @@ async def test_check_tells_what_the_workers_hold_against_a_token(deployment: Dep
             )
         )
 
+    # Poe's two seconds may be over before the check has begun; let it have said a minute.
+    rests = await eventually(lambda: _rests(redis), "the rest")
+    await redis.hincrby(rests, "rests", 60_000)
+
     check = await spawn(
         deployment.directory / "check.log",
         *(sys.executable, "-m", "poe2gpt", "check", "--config", os.devnull),
@@ -37,3 +45,11 @@ async def test_check_tells_what_the_workers_hold_against_a_token(deployment: Dep
     assert "rate limited" in check.output()
     assert "ok" in check.output()
     assert "sim-" not in check.output()
+
+
+async def _rests(redis: Redis) -> bytes | None:
+    """Where it stands that an account rests."""
+    found = [
+        key async for key in redis.scan_iter(keys.token("*")) if await redis.hexists(key, "rests")
+    ]
+    return found[0] if found else None

@@ -104,7 +104,9 @@ async def test_four_workers_answer_each_of_many_jobs_once(
 async def test_idle_tokens_take_turns(
     redis_server: RedisServer, poe: SimulatedPoe, asking: Asking
 ) -> None:
-    async with working(redis_server.url, poe.url, *(token(f"sim-{n}") for n in range(3))):
+    tokens = [token(f"sim-{n}") for n in range(3)]
+    # One that lost its lease for a moment would be passed over.
+    async with working(redis_server.url, poe.url, *tokens, lease_life=60.0):
         for _ in range(9):
             await asking.answer(await asking.ask("Echo"))
 

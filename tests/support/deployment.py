@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from simulated_poe import SimulatedPoe
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds within which anything that a test waits for has come, or never will."""
 
 KEY = "sk-test-canary-access-token"

@@ -62,6 +62,7 @@ async def working(
     uploads_to: str | None = None,
     timeout: float = 180.0,
     answer_timeout: float = 3600.0,
+    lease_life: float = LEASE_LIFE,
 ) -> AsyncIterator[Service]:
     """A worker in this very process; after the block it has drained.
 
@@ -72,12 +73,12 @@ async def working(
         poe_url=poe_url,
         tokens=tokens,
         models=dict(models),
-        lease_life=LEASE_LIFE,
+        lease_life=lease_life,
         connect_timeout=5.0,
         drain_timeout=10.0,
     )
     async with (
-        Queue(redis_url, name, lease_life=LEASE_LIFE, max_attempts=2) as queue,
+        Queue(redis_url, name, lease_life=lease_life, max_attempts=2) as queue,
         PoeClient(
             poe_url,
             max_connections=100,
