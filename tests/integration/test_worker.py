@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from contract.messages import FailureKind, Finished, Job, Message, Text, is_terminal
+from contract.messages import FailureKind, Finished, Text, is_terminal
 from simulated_poe import Call, SimulatedPoe
 from tests.support.deployment import Child, Deployment, RedisServer, eventually
 from tests.support.keys import keys
@@ -117,19 +117,15 @@ async def test_the_choices_of_a_request_share_what_is_asked_for(
     redis_server: RedisServer, redis: Redis
 ) -> None:
     # Given a request for three answers
-    job = Job("j", "ann", "Echo", (Message("user", "hello"),))
-    payload = msgspec.msgpack.encode(job)
-    enqueue = redis.register_script(scripts.source("enqueue"))
-    bounds = [1, 1000, 10_000, 60_000, "", "", "", 3, len(payload), 10**6, 10**6]
-    await enqueue(args=[0, "j", "ann", "g1", payload, 60_000, *bounds])
+    job = await Asking(redis).ask("Echo", choices=3)
 
     # When a worker takes one, and then the others
     async with Queue(redis_server.url, "w1", lease_life=1.0, max_attempts=2) as queue:
         jobs = [taken.job for count in (1, 9) for taken in await queue.dispatch(count)]
 
     # Then it holds the words once
-    assert [job.id for job in jobs] == ["j", "j-1", "j-2"]
-    assert len({id(job.messages) for job in jobs}) == 1
+    assert [each.id for each in jobs] == [job, f"{job}-1", f"{job}-2"]
+    assert len({id(each.messages) for each in jobs}) == 1
 
 
 # Tokens that fail.

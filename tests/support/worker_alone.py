@@ -118,8 +118,9 @@ class Asking:
         client: str = "ann",
         wait: float = 60.0,
         keyed: bool = False,
+        choices: int = 1,
     ) -> str:
-        """Queue a question, with an idempotency key if `keyed`; returns the job's id."""
+        """Queue a question, with an idempotency key if `keyed`; returns the (first) job's id."""
         number = next(self._numbers)
         job = Job(
             f"job{number}",
@@ -137,6 +138,7 @@ class Asking:
                 gateway="g1",
                 payload=payload,
                 size=len(payload),
+                choices=choices,
                 terms=Admission(wait, 1, 1000, 10_000, None, None, 10**9, 10**9),
                 resumable=await self._claimed(job) if keyed else None,
             )

@@ -185,7 +185,7 @@ def test_a_job_that_was_left_to_others_is_theirs_for_two_seconds(scripts: Script
 def test_a_job_that_several_have_left_is_for_the_one_that_has_not(scripts: Scripts) -> None:
     scripts.enqueue("j1")
     for worker in ("w1", "w2"):
-        scripts.handback(scripts.dispatch(1, worker)[0], worker=worker, leave=True)
+        scripts.requeue(scripts.dispatch(1, worker)[0], worker=worker, leave=True)
 
     taken = [scripts.dispatch(1, worker) for worker in ("w1", "w2", "w3")]
 
