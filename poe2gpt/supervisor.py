@@ -13,6 +13,7 @@ from poe2gpt.guard import Guard, kill_group
 from poe2gpt.programs import BENEATH, STOP, Program, start
 from poe2gpt.restarts import Restarts
 from poe2gpt.terminal import Trouble, say
+from runtime.signals import StopSignals
 
 _MARGIN = 2.0
 """Seconds beyond the drain timeout: a program that keeps to it ends by itself."""
@@ -83,6 +84,7 @@ class Supervisor:
         self._died = asyncio.Event()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._signals = StopSignals()
 
     def start(self, program: Program) -> Child:
         """Start a program and keep it running."""
@@ -98,7 +100,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._signalled)
+            loop.add_signal_handler(number, self._signalled, number)
         told = asyncio.create_task(story)
         waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._died)]
         try:
@@ -115,10 +117,10 @@ class Supervisor:
                 raise result
         return 130 if self._hurry.is_set() else 0
 
-    def _signalled(self) -> None:
-        if self._stop.is_set():
+    def _signalled(self, number: int) -> None:
+        if self._signals.is_impatient(number, time.monotonic()):
             self._hurry.set()
-        else:
+        elif not self._stop.is_set():
             self._stop.set()
             say("stopping when every running answer is complete; Ctrl-C again to stop at once")
 

@@ -193,8 +193,9 @@ async def test_it_serves_and_ends_all_it_has_started(
     assert not [pid for pid in started if alive(pid)]
 
 
+@pytest.mark.parametrize("times", [1, 2])
 async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path, times: int
 ) -> None:
     async with serving("-c", "0", env=environment, cwd=tmp_path) as (process, url):
         body = {
@@ -209,8 +210,9 @@ async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
         ):
             lines = answer.aiter_lines()
             told = [await anext(lines)]
-            # As systemd does with KillMode=control-group, its default.
-            for pid in (process.pid, *children(process.pid)):
+            # As systemd does with KillMode=control-group, its default; and, the second time, as a
+            # wrapper that passes on what it has heard itself.
+            for pid in times * (process.pid, *children(process.pid)):
                 os.kill(pid, signal.SIGTERM)
             told += [line async for line in lines]
         status = await process.wait()
