@@ -7,9 +7,7 @@
 # password of Redis and the key of fingerprints are made up.
 set -eu
 cd "$(dirname "$0")"
-directory=${SECRETS:-secrets}
 umask 077
-mkdir -p "$directory"
 
 random() {
     od -An -tx1 -N24 /dev/urandom | tr -d ' \n'
@@ -23,6 +21,15 @@ given() {
     fi
     printf '%s' "$value" | tr ',' '\n' | sed 's/^ *//; s/ *$//; /^$/d'
 }
+
+# Compose reads where the secrets are from .env, and starts nothing before it says so.
+directory=${SECRETS:-$(given SECRETS)}
+if [ -z "$directory" ]; then
+    directory=secrets
+    if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >>.env; fi
+    echo "SECRETS=$directory" >>.env
+fi
+mkdir -p "$directory"
 
 # put NAME TEXT: a secret. Containers run as other users, so the file is for all to read; the
 # directory is not.

@@ -82,3 +82,35 @@ def test_only_its_owner_may_look_into_the_directory(tmp_path: Path) -> None:
     set_up(tmp_path)
 
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_it_tells_compose_where_the_secrets_are_once(tmp_path: Path) -> None:
+    # Given an .env whose last line has no end
+    set_up(tmp_path, "PORT=80")
+    set_up(tmp_path)
+
+    assert (tmp_path / ".env").read_text() == "PORT=80\nSECRETS=secrets\n"
+
+
+def test_secrets_may_be_elsewhere(tmp_path: Path) -> None:
+    set_up(tmp_path, "SECRETS=./kept/here\n")
+
+    assert (tmp_path / "kept" / "here" / "redis_password").exists()
+    assert not (tmp_path / "secrets").exists()
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="needs docker compose")
+def test_compose_says_what_to_do_where_there_are_no_secrets_yet(tmp_path: Path) -> None:
+    shutil.copy(SCRIPT.parent / "compose.yaml", tmp_path)
+
+    done = subprocess.run(
+        ["docker", "compose", "up"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode
+    assert "run first, once: sh setup.sh" in done.stderr
