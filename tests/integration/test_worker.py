@@ -19,7 +19,7 @@ from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure, said, token, tokens_of, working
 from worker.config import PoeToken
 from worker.policy.run_state import Stop
-from worker.queue import Queue
+from worker.queue.queue import Queue
 from worker.run import JobRun
 
 NOW = 0.0
@@ -121,7 +121,7 @@ async def test_the_choices_of_a_request_share_what_is_asked_for(
 
     # When a worker takes one, and then the others
     async with Queue(redis_server.url, "w1", lease_life=1.0, max_attempts=2) as queue:
-        jobs = [taken.job for count in (1, 9) for taken in await queue.dispatch(count)]
+        jobs = [taken.job for count in (1, 9) for taken in await queue.jobs.dispatch(count)]
 
     # Then it holds the words once
     assert [each.id for each in jobs] == [job, f"{job}-1", f"{job}-2"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from weakref import WeakValueDictionary
 
+import msgspec
 from redis import exceptions
 
 from contract.calls.worker import (
@@ -17,7 +19,8 @@ from contract.calls.worker import (
     Requeue,
     Unreadable,
 )
-from contract.messages import Failed, FailureKind, Record
+from contract.keys import first_choice
+from contract.messages import Failed, FailureKind, Job, Record
 from store.client import connect
 from store.faults import RedisFault
 from worker.queue.failures import INTERRUPTED, TOO_LATE
@@ -39,6 +42,8 @@ class Jobs:
     def __init__(self, session: RedisSession, url: str) -> None:
         self._session = session
         self._worker = session.worker
+        self._requests: WeakValueDictionary[str, Job] = WeakValueDictionary()
+        """What is asked for, by the job of its first choice, for as long as one of them runs."""
         # A read that blocks needs a longer timeout than its block, and a connection of its own.
         self._bell = connect(url, connections=2, timeout=BELL_WAIT + TIMEOUT)
 
@@ -62,7 +67,16 @@ class Jobs:
             if isinstance(job, Unreadable):
                 _log.error("job %s cannot be read: %s", job.job, job.error)
                 await self.append([Record(job.job, job.epoch, 1, (_UNREADABLE,))])
-        return [job for job in jobs if isinstance(job, Dispatched)]
+        return [self._sharing(job) for job in jobs if isinstance(job, Dispatched)]
+
+    def _sharing(self, taken: Dispatched) -> Dispatched:
+        """Return the job with the words of another choice of its request, while one runs here."""
+        first = first_choice(taken.job.id)
+        if request := self._requests.get(first):
+            job = msgspec.structs.replace(request, id=taken.job.id)
+            taken = msgspec.structs.replace(taken, job=job)
+        self._requests[first] = taken.job
+        return taken
 
     async def append(self, records: Sequence[Record]) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
