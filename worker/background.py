@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from store.faults import RedisFault
+from worker.policy.backoff import pauses
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds before a call is repeated."""
@@ -32,14 +33,13 @@ class Background:
 
     async def _until_done(self, call: Callable[[], Coroutine[None, None, object]]) -> None:
         give_up = time.monotonic() + self._patience
-        pause = FIRST_PAUSE
+        backoff = pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 await call()
             except RedisFault:
                 if time.monotonic() > give_up:
                     return
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(next(backoff))
             else:
                 return

@@ -15,7 +15,7 @@ from worker.shaping.pipeline import Steps
 
 
 class Delivery:
-    """What of a job's answer is on its way to the client.
+    """Shapes the answer of a job, and puts it into the job's outbox.
 
     It moves the run's state forward: to `ANSWERING` with the first output, to `ENDED` with the last
     event.
@@ -29,7 +29,7 @@ class Delivery:
         self._checker = checker
         self._shaping: Shaping
         self._unchecked: tuple[Steps, Check] | None = None
-        """The shaping of the answer's end, and the check that it waits for."""
+        """The shaping of the answer's end, and the check for which it waits."""
         self._is_last_try = False
 
     def begin(self, shaping: Shaping, *, is_last_try: bool) -> None:

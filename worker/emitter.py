@@ -26,6 +26,7 @@ from contract.messages import (
     is_terminal,
 )
 from store.faults import RedisFault, is_transient
+from worker.policy.backoff import pauses
 
 _log = logging.getLogger("worker.emitter")
 
@@ -143,7 +144,7 @@ class Emitter:
                 outbox.settle(record, verdict)
 
     async def _until_appended(self, records: Sequence[Record]) -> list[int]:
-        pause = FIRST_PAUSE
+        backoff = pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 return await self._append(records)
@@ -151,8 +152,7 @@ class Emitter:
                 if not is_transient(fault):
                     return await self._each_alone(records, fault)
                 _log.warning("cannot write to Redis, trying again: %s", fault)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(next(backoff))
             except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError) as fault:
                 # Of encoding: without this guard one record would silence all jobs.
                 return await self._each_alone(records, fault)

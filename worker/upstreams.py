@@ -13,10 +13,11 @@ from contract.config import UpstreamName
 from worker.poe.upstream import Upstream
 
 
-def _exported(name: str) -> Upstream:
+def exported(name: str) -> Upstream:
+    """Return what the upstream's folder exports."""
     upstream: Upstream = import_module(f"worker.{name}").UPSTREAM
     return upstream
 
 
-UPSTREAMS = {name: _exported(name) for name in get_args(UpstreamName)}
+UPSTREAMS = {name: exported(name) for name in get_args(UpstreamName)}
 """The first is asked where no other one suits."""

@@ -1,4 +1,4 @@
-"""Tells Poe's placeholders from words.
+"""Tells placeholders from words of the answer.
 
 While a model thinks or draws, Poe's bots show "Thinking...", "Generating image (3s elapsed)"
 and the like, and take it back by a `replace_response`. No list of them is published, and bots have
@@ -35,21 +35,22 @@ _NO_LETTER = re.compile(
 
 
 class Certainty(enum.IntEnum):
-    """How sure it is that a held text is a placeholder, by what may make it vanish."""
+    """How certain it is that a held text is a placeholder. Each level says what may drop the
+    text."""
 
     WORDS = 0
-    """Nothing: it is a part of the answer unless the upstream itself takes it back."""
+    """Nothing: it is a part of the answer unless the upstream takes it back."""
     LIKELY = 1
-    """A file, a tool call or a cut: those words in pieces, as a model's words come; or any that
-    look unfinished, in place of other text."""
+    """A file, a tool call or a cut: a status line that came in pieces, as a model's words do, or a
+    replacement that looks unfinished."""
     BY_ITSELF = 2
-    """More text, too: it came as one event of its own, or is what the bot keeps replacing."""
+    """Also more text: it came as one event of its own, or the bot keeps replacing it."""
     SURE = 3
-    """The end of the answer, too: it counts seconds, or has replaced something."""
+    """Also the end of the answer: it counts seconds, or has replaced something."""
 
 
 def judge(text: str, *, replaced: bool, alone: bool) -> Certainty:
-    """Weigh a text by its form and by how it came."""
+    """Judge a text by its form and by how it came."""
     match = STATUS_LINE.fullmatch(text)
     # A bare "Thinking" is a word; only dots or a counter make it a placeholder.
     if match is None or text.strip() in LABELS:
@@ -60,12 +61,12 @@ def judge(text: str, *, replaced: bool, alone: bool) -> Certainty:
 
 
 def heads_thoughts(text: str) -> bool:
-    """Return whether what looks like a placeholder is the heading of a quote: of thoughts."""
+    """Return whether what looks like a placeholder is a heading of thoughts."""
     return BARE_HEADING.match(text) is not None
 
 
 def looks_unfinished(text: str) -> bool:
-    """Return whether these are a few words that say that more is to come, in any language."""
+    """Return whether these few words say that more is to come, in any language."""
     return len(text) <= LONGEST and "\n" not in text.strip() and bool(_UNFINISHED.search(text))
 
 
@@ -115,7 +116,7 @@ def _differing_line(text: str, before: str) -> int:
 
 
 def _letters(text: str) -> str:
-    """Return what of a text is neither a number nor a mark."""
+    """Return the text without numbers and marks."""
     return _NO_LETTER.sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""The meaning of a bot's events: from Poe's vocabulary to the contract's.
+"""Reads a bot's events: from Poe's vocabulary to the contract's.
 
     text, replace_response        go through the transcript, which holds placeholders back
     file, json                    become files, tool calls, reasoning and usage
@@ -47,20 +47,20 @@ class BotReader(AnswerReader):
         """Characters of files and reasoning."""
         self._has_files = False
         self._is_cut = False
-        """The body has ended, and no event has told the end of the answer."""
+        """The body has ended without an event that ends the answer."""
         self._lacks_replacement = False
-        """What the text was last replaced by could not be read."""
+        """The last replacement of the text could not be read."""
 
     @property
     def is_complete(self) -> bool:
-        """Return whether all is said before the end: a bot's last word may yet be replaced."""
+        """Return False: until its end, a bot's answer may be replaced."""
         return False
 
     def end(self) -> list[Event]:
-        """Take the end of the body: with some answer it is as good as `done`.
+        """Take the end of the body: behind some answer it counts as `done`.
 
-        But not amid tool calls, of which half of an argument would be run; and nothing is an
-        answer only if its end is told.
+        Not amid tool calls, where half of an argument would be run; and an empty answer needs an
+        event that ends it.
         """
         is_told = self._reason is not None or (self._is_counted and self._calls.are_whole)
         if self._calls and not is_told and not self.is_over:
@@ -76,7 +76,7 @@ class BotReader(AnswerReader):
                 return self._append(data.text or "") if _is_main(data.index) else []
             case "replace_response" if event.data:
                 data = _read_text(event.data)
-                # Nothing said is nothing replaced.
+                # An event without text replaces nothing.
                 has_text = data.text is not None and _is_main(data.index)
                 return self._replace(data.text or "") if has_text else []
             case "file" if event.data:

@@ -1,7 +1,7 @@
-"""A job as the body of a bot query (creator.poe.com/docs/poe-protocol-specification).
+"""Translates a job into the body of a bot query (creator.poe.com/docs/poe-protocol-specification).
 
-Only what was asked for is sent. The official client also sends every default and null; clients
-that do not are answered all the same.
+Only what was asked for is sent. The official client also sends every default and null; Poe answers
+without them, too.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _function(tool: Tool) -> FunctionTool:
 
 
 def _rounds(messages: tuple[Message, ...], *, native: bool) -> Rounds:
-    """Decide where the tool calls of the past go: Poe's lists need the tools beside them."""
+    """Decide where past tool calls go: Poe takes its lists of them only beside the tools."""
     rounds = rounds_of(messages) if native else Rounds(messages)
     return rounds if rounds.messages else Rounds(messages)
 
@@ -144,6 +144,6 @@ def _message(
 
 
 def _last_of_the_user(messages: Sequence[Message]) -> int:
-    """Find the message that Poe reads parameters of; without a user, it may be any."""
+    """Return the place of the message whose parameters Poe reads; without a user, the last."""
     users = [at for at, message in enumerate(messages) if _ROLES[message.role] == "user"]
     return users[-1] if users else len(messages) - 1

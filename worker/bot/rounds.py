@@ -1,4 +1,4 @@
-"""Tool calls and their results in Poe's own lists, beside the conversation.
+"""Moves past tool calls and their results into Poe's own lists, beside the conversation.
 
 Poe has one flat list of each and no word on how they stand to the messages:
 
@@ -55,8 +55,9 @@ class Rounds(msgspec.Struct, frozen=True):
 def rounds_of(messages: Iterable[Message]) -> Rounds:
     """Take out every tool call that has a result, and the result.
 
-    A message of which nothing is left is left out. A result belongs to the latest call of its id:
-    some clients begin to count anew in each round. In Poe's lists the ids are made different.
+    A message of which nothing is left is dropped. A result belongs to the latest call of its id,
+    since some clients count from the beginning in each round. In Poe's lists the ids are made
+    unique.
     """
     rest: list[Message | None] = []
     waiting: dict[str, tuple[int, ToolCall]] = {}

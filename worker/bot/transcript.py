@@ -39,7 +39,7 @@ _LONGEST_FIRST = 200
 
 
 class Transcript:
-    """What was shown, and what waits for a decision."""
+    """What was shown of one answer, and what is held back."""
 
     def __init__(self, max_text: int = MAX_TEXT) -> None:
         self._max_text = max_text
@@ -51,12 +51,12 @@ class Transcript:
         self._void = False
         """All that was shown is replaced, by what is held or by nothing yet."""
         self._replaced = ""
-        """The present text, as the last replacement gave it, if it has stayed as it was."""
+        """The text of the last replacement, if nothing has come since."""
         self._in_a_row = 0
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the answer, as it stands, has no text to show."""
+        """Return whether the answer has no text to show so far."""
         return self._void or self._size == 0
 
     def append(self, text: str) -> list[Event]:
@@ -134,7 +134,7 @@ class Transcript:
         return [Text(text)]
 
     def _settle(self, text: str) -> list[Event]:
-        """Make `text` what is shown, by the least that does it."""
+        """Make `text` what is shown, with as few events as possible."""
         self._void = False
         shown = self._shown.getvalue()
         if text.startswith(shown):

@@ -1,4 +1,4 @@
-"""The meaning of a chat completion's stream: from OpenAI's chunks to the contract's events.
+"""Reads a stream of chat completion chunks: from OpenAI's vocabulary to the contract's.
 
     data: {"choices": [{"delta": …}]}   text, reasoning, tool calls; the finish reason may come
                                         with the last of them or alone
@@ -32,11 +32,11 @@ second stay below this."""
 _DONE = b"[DONE]"
 
 _MOST_ODD = 32
-"""Chunks that are read twice, the first time for nothing."""
+"""Chunks that may be read twice, the first time in vain."""
 
 
 class ChatReader(AnswerReader):
-    """An answer of Poe's OpenAI API."""
+    """An answer over Poe's OpenAI API."""
 
     def __init__(self, tools: Collection[str] = (), max_size: int = MAX_SIZE) -> None:
         super().__init__(tools)
@@ -63,7 +63,7 @@ class ChatReader(AnswerReader):
 
     def _take(self, event: ServerSentEvent) -> list[Event]:
         name, data = event.name, event.data
-        # An upstream whose chunks are all of another kind is not read twice for ever.
+        # Chunks that are all of another form are not read twice for long.
         if self._odd < _MOST_ODD and name == "message":
             text = plain_text(data)
             if text is not None:

@@ -1,4 +1,4 @@
-"""A job as the body of `POST /v1/chat/completions`.
+"""Translates a job into the body of `POST /v1/chat/completions`.
 
 Poe refuses fields that neither OpenAI's API nor the model has, and documents a dozen of OpenAI's
 as ignored (creator.poe.com, the OpenAI-compatible API, 2026): response_format, seed, logit_bias,
@@ -19,7 +19,8 @@ MAX_STOPS = 4
 """Stop sequences that Poe takes; none of them may be white space."""
 
 LEAST_MAX_TOKENS = 16
-"""The least `max_tokens` that Poe takes for OpenAI's models; who asked for less cuts the rest."""
+"""The least `max_tokens` that Poe takes for OpenAI's models; for less, the worker cuts the
+answer."""
 
 
 def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
 
 
 def _standard(options: Options) -> dict[str, Any]:
-    """The fields of OpenAI's that Poe supports, where they were given."""
+    """Return the standard fields that Poe supports and the client has set."""
     stop = [sequence for sequence in options.stop if sequence.strip()]
     fields: dict[str, Any] = {
         "temperature": options.temperature,

@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from worker.poe.faults import Blame, Fault, FaultKind, Reach, blame
+from worker.policy.backoff import doubled
 
 MAX_UPSTREAM_FAILURES = 3
 """Attempts of one job that the upstream may fail: the first and two more."""
@@ -23,6 +24,8 @@ MAX_IN_BAND = 3
 
 FIRST_PAUSE = 0.5
 """Seconds before the second attempt; doubled for the third."""
+
+LONGEST_PAUSE = FIRST_PAUSE * 2 ** (MAX_UPSTREAM_FAILURES - 1)
 
 CORRECTED = "corrected"
 RETRIED = "retried"
@@ -129,5 +132,5 @@ def _other_token(fault: Fault, past: Past) -> Decision:
 def _again(fault: Fault, past: Past, once: str = "") -> Decision:
     if past.upstream_failures >= MAX_UPSTREAM_FAILURES:
         return _FAIL
-    pause = FIRST_PAUSE * 2 ** (past.upstream_failures - 1)
+    pause = doubled(FIRST_PAUSE, LONGEST_PAUSE, past.upstream_failures)
     return Decision(Step.AGAIN, max(pause, fault.retry_after or 0.0), once)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from contract.calls.tokens import TokenUpdate
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.limits import RateLimits
+from worker.policy.backoff import doubled
 
 RATE_LIMIT_REST, LONGEST_REST = 10.0, 300.0
 """How long an account rests after a 429 without `Retry-After`, and the most that this doubles
@@ -115,5 +116,4 @@ def _unfit(fault: Fault, *, proven: bool) -> float:
 def backoff(first: float, longest: float, strikes: int, luck: float) -> float:
     """Return `first`, doubled with each strike after the first up to `longest`, give or take a
     tenth."""
-    doubled = min(first * 2.0 ** min(strikes - 1, 30), longest)
-    return doubled * (0.9 + 0.2 * luck)
+    return doubled(first, longest, strikes) * (0.9 + 0.2 * luck)

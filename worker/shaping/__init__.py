@@ -1,7 +1,7 @@
 """Gives an answer the form that the client asked for, where the upstream does not.
 
-`instructed` tells the model, `Shaping` reads what it answers, and `correction` asks it once more
-after a Mismatch. Pure: events in, events out.
+`instructed` tells the model, `Shaping` reads its answer, and `correction` asks again after a
+Mismatch. Pure: events in, events out.
 """
 
 from worker.shaping.instructions import correction, instructed

@@ -30,7 +30,7 @@ class Automaton:
 
     @property
     def begun(self) -> int:
-        """How many characters at the end of what was read begin a word."""
+        """Return how many characters at the end of the text so far begin a word."""
         return self._depths[self._state]
 
     def reset(self) -> None:

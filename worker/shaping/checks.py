@@ -1,7 +1,7 @@
-"""What a stage must know of a whole answer before it can end it.
+"""The checks of a whole answer that a stage needs before it can end the answer.
 
-To find it out takes a time that the answer and its schema decide, so stages do not do it: they
-ask, and whoever runs them has it done where it can be stopped.
+How long a check takes is up to the answer and its schema. So stages only ask for checks, and their
+caller makes them where they can be stopped.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ Check = IsObject | AreStrict
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """The answer to a check: what is wrong; nothing if nothing is."""
+    """The result of a check: what is wrong, if anything."""
 
     fault: str = ""
     text: str = ""
-    """The object's, of an answer that holds one."""
+    """The text of the object, if the answer holds one."""
     is_final: bool = False
-    """Whether another answer would fare no better."""
+    """Whether no other answer could pass."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What a stage gives in place of events: a check, and what follows from its verdict."""
+    """What a stage returns in place of events: a check, and what follows from its verdict."""
 
     check: Check
     then: Callable[[Verdict], list[Event]]
@@ -59,7 +59,7 @@ class Ask:
 
 
 TOO_COSTLY = Verdict("To check the answer takes too long, or too much memory.", is_final=True)
-"""Of a check that had to be stopped."""
+"""The verdict of a check that was stopped."""
 
 
 def judge(check: Check) -> Verdict:

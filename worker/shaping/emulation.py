@@ -1,4 +1,4 @@
-"""Finds tool calls in the text of a bot that knows of no tools.
+"""Finds tool calls in the text of a bot that does not know tools.
 
     Text ──► words ──► <tool_call …> ──► body ──► </tool_call> ──► after ──► next call, or the end
              shown      held back from here on
@@ -306,7 +306,7 @@ class ToolEmulation:
         return ToolCallDelta(index, self._new_id(), call.name, arguments)
 
     def _fault(self) -> str:
-        """Say what is wrong with the calls; nothing if nothing is."""
+        """Return what is wrong with the calls; empty if nothing is."""
         if self._parser.fault:
             return f"The tool call is not usable: {self._parser.fault}."
         if self._required and not self._parser.calls:

@@ -1,4 +1,4 @@
-"""Tool calls as text, for bots that know of no tools.
+"""The grammar of tool calls as text, for bots that do not know tools.
 
     <tool_call name="write_file">
     <arg name="path">notes.txt</arg>
@@ -61,7 +61,8 @@ MAX_ARGUMENTS = 256
 
 
 class Unreadable(Exception):
-    """The text is a call that breaks the grammar; it says how, for the model to mend it."""
+    """The text is a call that breaks the grammar. The message says how, so that the model can mend
+    it."""
 
 
 def read(body: str, attributes: str, tools: Mapping[str, Tool]) -> WrittenCall | None:

@@ -1,4 +1,4 @@
-"""What a model is told of the form that its answer must have, where the upstream cannot be told.
+"""Tells a model in words what form its answer must have, where the upstream has no field for it.
 
 The words go into the system text, below the client's own: a model heeds them there, and they do
 not change from one turn to the next, so the upstream's caches keep working.

@@ -1,4 +1,4 @@
-"""The JSON types that a schema allows, as far as it says so in simple words."""
+"""Finds the JSON types that a schema allows, as far as it says so in simple keywords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ends that a client has set to an answer: stop sequences, and a number of tokens."""
+"""Ends an answer where the client wants: at stop sequences, or after a number of tokens."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class StopSequences:
 
 
 class TokenLimit:
-    """The stage that ends the answer after `limit` tokens, by the estimate that usage is told by.
+    """The stage that ends the answer after `limit` tokens, by the estimate that `usage` is based
+    on.
 
     Thoughts count, and so do tool calls; but once a tool call has begun nothing is cut any more,
     since half a call is of use to nobody.

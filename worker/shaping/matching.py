@@ -1,4 +1,4 @@
-"""Whether a value matches a JSON schema that a client has brought.
+"""Checks whether a value matches a JSON schema of a client's.
 
 No bound on the time is to be had from within: a schema of a hundred bytes can ask for 2**30 steps.
 So this runs in a child process (`runtime.offload`), which has one. What a schema says is enforced
@@ -37,7 +37,7 @@ _DRAFTS: dict[str, Any] = {
 _HOLD_NULL = frozenset({"const", "default", "enum", "examples"})
 _PATTERNS = frozenset({"pattern", "patternProperties"})
 _BEYOND_PATTERNS = frozenset({"additionalProperties", "unevaluatedProperties", "unevaluatedItems"})
-"""What these allow depends on what the patterns match."""
+"""Keywords whose meaning depends on what the patterns match."""
 
 
 def violation(schema: dict[str, Any], value: object) -> str | None:
@@ -89,7 +89,7 @@ def _without_patterns(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_of_the_engine(error: ValidationError) -> bool:
-    """Whether a regular expression was given up, which says nothing of the value."""
+    """Return whether a regular expression was given up, which says nothing of the value."""
     kinds = ValidationErrorKind
     return isinstance(error.kind, kinds.BacktrackLimitExceeded | kinds.RegexEngineFailure)
 

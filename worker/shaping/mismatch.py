@@ -1,4 +1,4 @@
-"""What is raised where an answer has not the form that was asked for."""
+"""The exception for an answer that does not have the form that was asked for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contract.messages import Event, Finished, Refusal
 class Mismatch(Exception):
     """The answer is complete, and not what was asked for; asking once more may help.
 
-    `reason` is meant for the client's eyes and for the model's. `answer` is what the model wrote.
-    `due` is what the client is to get of it before the reason, where it is not asked again.
+    `reason` may be shown to the client and to the model. `answer` is what the model wrote. `due` is
+    what the client gets of it before the reason, if the model is not asked again.
     """
 
     def __init__(
@@ -28,12 +28,12 @@ class Mismatch(Exception):
         self.answer = answer
         self.due = due
         self.is_final = is_final
-        """Whether to ask once more is of no use."""
+        """Whether asking again is of no use."""
         self.is_refused = is_refused
-        """Whether the client is told the reason; otherwise `due` is all that it gets."""
+        """Whether the client is told the reason; if not, it gets `due` alone."""
 
     @property
     def end(self) -> list[Event]:
-        """How the answer ends where it is not asked again."""
+        """Return the end of the answer, for when the model is not asked again."""
         refusal = [Refusal(self.reason)] if self.is_refused else []
         return [*self.due, *refusal, Finished("stop")]

@@ -1,10 +1,10 @@
-"""The order in which an answer is shaped, and nothing but the stages that a request needs.
+"""The stages of shaping, in order; a request has only those that it needs.
 
     events ─► thoughts ─► tool calls ─► stop ─► max_tokens ─► JSON ─► events
 
-A stage takes one event and gives those that it becomes. The first `Finished` that any of them
-gives ends the answer for all behind it. Before it gives one a stage may ask for a check, which it
-does not make itself: the answer waits for the verdict.
+A stage takes one event and returns those that it becomes. The first `Finished` that a stage returns
+ends the answer for all stages behind it. Before that, a stage may ask for a check, which its caller
+makes: the answer waits for the verdict.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from worker.shaping.strict import StrictCalls
 from worker.shaping.structured import JsonAnswer
 
 Steps = Generator[Check, Verdict, list[Event]]
-"""The shaping of some events, which asks for checks on the way."""
+"""The shaping of some events: yields checks, and is sent their verdicts."""
 
 
 class Stage(Protocol):

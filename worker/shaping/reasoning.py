@@ -1,4 +1,4 @@
-"""Tells what a model thinks from what it answers, where both come as one text.
+"""Splits the thoughts of a model from its answer, where both come as one text.
 
 Two forms are known, each at the very beginning of an answer:
 

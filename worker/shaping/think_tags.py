@@ -36,7 +36,7 @@ class TaggedThoughts:
         self._held = ""
         self._is_begun = False
         self._open = 1
-        """How many tags are to be closed."""
+        """How many tags are open."""
         self._sought = 0
         self._end: tuple[int, int] | None = None
         """The last closing tag, which may be the end or not; what is behind it is held."""
