@@ -20,8 +20,8 @@ from contract.keys import Keys
 from contract.version import VERSION
 from gateway.app import App
 from gateway.config import GatewayConfig
-from gateway.hub import Hub
 from gateway.listening import addresses, try_to_bind
+from gateway.queue.hub import Hub
 from runtime import garbage, logs, open_files, signals
 
 _log = logging.getLogger("gateway")

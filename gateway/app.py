@@ -21,7 +21,6 @@ from gateway.exchange.exchanges import Exchanges
 from gateway.exchange.services import Services
 from gateway.guesses import Guesses
 from gateway.http import HTTPProtocol, Request
-from gateway.hub import Hub, within
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.models import ModelTable
 from gateway.openai.dialect import OPENAI
@@ -35,6 +34,8 @@ from gateway.problems import (
     unknown_path,
 )
 from gateway.queue.fleet import Fleet, FleetView
+from gateway.queue.hub import Hub
+from gateway.queue.server import within
 from gateway.routes import Routes, route_of
 from gateway.uploads import Uploads
 from runtime import tasks
@@ -222,7 +223,7 @@ class App:
 
     async def _readyz(self, request: Request, _: str) -> None:
         # From the last look: anyone may ask, and as often as they like.
-        takes_work = time.monotonic() - self._hub.took_work_at <= READY_FOR
+        takes_work = time.monotonic() - self._hub.server.wrote_at <= READY_FOR
         redis = takes_work and not self._draining
         workers = len(self._fleet.last.workers) if redis else 0
         status = {
@@ -252,10 +253,10 @@ class App:
         # First, and within bounds: streams must be kept alive whatever becomes of Redis.
         self._exchanges.tick()
         # The heartbeat before all that may take long: who misses it counts as dead.
-        self._see(await within(LOOK_TIMEOUT, self._hub.look()))
+        self._see(await within(LOOK_TIMEOUT, self._hub.survey.look()))
         with suppress(*RedisFault):
-            await within(LOOK_TIMEOUT, self._hub.see_that_it_takes_work())
-        await within(LOOK_TIMEOUT, self._hub.look_after_the_silent())
+            await within(LOOK_TIMEOUT, self._hub.server.probe_writes())
+        await within(LOOK_TIMEOUT, self._hub.check_silent_jobs())
 
     def _see(self, fleet: Fleet) -> None:
         if fleet.catalogue != self._fleet.last.catalogue:

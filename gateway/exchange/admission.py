@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 
+from contract.calls.gateway import Rejection
 from contract.messages import Failed, FailureKind
 from gateway.config import AccessToken, GatewayConfig
-from gateway.problems import Problem, invalid_request, queue_timeout, too_many_choices
+from gateway.problems import (
+    Problem,
+    invalid_request,
+    queue_full,
+    queue_timeout,
+    rate_limited,
+    storage_full,
+    too_many_choices,
+    unavailable,
+)
 from gateway.queue.fleet import Fleet
 
 BUSY_RETRY_AFTER = 1.0
@@ -68,6 +78,21 @@ def too_long(wait: float | None, patience: float) -> Problem | None:
     Decided before it is queued: from then on it may cost something at any time.
     """
     return queue_timeout(wait) if wait is not None and wait > patience else None
+
+
+def rejected(rejection: Rejection, wait: float | None) -> Problem:
+    """Return what a rejection means to the client, who would have waited for `wait` seconds."""
+    match rejection.reason:
+        case "full":
+            return queue_full(retry_after(wait))
+        case "heavy":
+            return storage_full(retry_after(wait))
+        case "forgotten":
+            return unavailable("The answer of this Idempotency-Key has just ended.", 1.0)
+        case _:
+            # `limited` tells in how many milliseconds the client may ask again, `busy` cannot.
+            seconds = rejection.number / 1000 if rejection.reason == "limited" else 0.0
+            return rate_limited(seconds or BUSY_RETRY_AFTER)
 
 
 def retry_after(wait: float | None) -> float:

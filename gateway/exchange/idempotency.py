@@ -15,9 +15,9 @@ from contract.calls.gateway import Resumable
 from contract.messages import Job
 from gateway.exchange.resume import Place, beyond_start, places, refusal_of, unknown_event_id
 from gateway.http import Request
-from gateway.hub import Hub, Mismatch
 from gateway.problems import idempotency_mismatch, invalid_idempotency_key
 from gateway.queue.faults import no_queue
+from gateway.queue.jobs import Jobs, Mismatch
 from store.faults import RedisFault
 
 MAX_KEY = 255
@@ -68,7 +68,7 @@ def idempotency_key(given: str) -> str:
 
 
 async def attach(
-    hub: Hub, name: Name, digest: str, job: Job, *, may_begin: bool, grace: float, keep: float
+    jobs: Jobs, name: Name, digest: str, job: Job, *, may_begin: bool, grace: float, keep: float
 ) -> Attachment | None:
     """Return the answer of this name, which `job` begins if nobody has.
 
@@ -78,10 +78,10 @@ async def attach(
     answer is not kept as far as the client has it, or if Redis cannot tell.
     """
     try:
-        found = await hub.claim(name.key, digest, job.id if may_begin else "", int(job.created))
+        found = await jobs.claim(name.key, digest, job.id if may_begin else "", int(job.created))
         if found is None:
             return None
-        if job.stream and not await _has(hub, found[0], name.seen):
+        if job.stream and not await _has(jobs, found.job, name.seen):
             # Asked for anew, it would lack its beginning.
             raise unknown_event_id()
     except Mismatch:
@@ -89,13 +89,13 @@ async def attach(
     except RedisFault as fault:
         raise no_queue(fault) from None
     resumable = Resumable(name.key, token_hex(6), grace, keep)
-    return Attachment(found[0], found[1], found[0] == job.id, resumable)
+    return Attachment(found.job, found.created, found.job == job.id, resumable)
 
 
-async def _has(hub: Hub, job: str, seen: tuple[Place, ...]) -> bool:
+async def _has(jobs: Jobs, job: str, seen: tuple[Place, ...]) -> bool:
     had = [
         (keys.choice(job, number), f"{epoch}-{seq}")
         for number, (epoch, seq, _) in enumerate(seen)
         if beyond_start((epoch, seq, 0))
     ]
-    return not had or await hub.has(had)
+    return not had or await jobs.have(had)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from gateway.config import GatewayConfig
 from gateway.exchange.backpressure import Backpressure
-from gateway.hub import Hub
 from gateway.models import ModelTable
 from gateway.queue.fleet import FleetView
+from gateway.queue.hub import Hub
 
 
 @dataclass(frozen=True)

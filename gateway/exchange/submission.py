@@ -9,7 +9,7 @@ from secrets import token_hex
 import msgspec
 
 from contract import keys
-from contract.calls.gateway import Admission, Resumable, Ticket
+from contract.calls.gateway import Admission, Rejection, Resumable, Ticket
 from contract.messages import Job
 from gateway.config import AccessToken
 from gateway.dialect import Ask, RateLimit
@@ -18,17 +18,9 @@ from gateway.exchange.bodies import digest_of
 from gateway.exchange.idempotency import Attachment, attach, name_of
 from gateway.exchange.services import Services
 from gateway.http import Request
-from gateway.hub import Forgotten, Full, Heavy, Limited, TooLarge
-from gateway.problems import (
-    Problem,
-    problem_of,
-    queue_full,
-    rate_limited,
-    storage_full,
-    too_large_to_store,
-    unavailable,
-)
+from gateway.problems import Kind, Problem, problem_of, too_large_to_store
 from gateway.queue.faults import no_queue
+from gateway.queue.jobs import TooLarge
 from store.faults import RedisFault
 
 
@@ -89,7 +81,7 @@ class Submission:
         if self.name is None:
             return
         self._attachment = found = await attach(
-            self._services.hub,
+            self._services.hub.jobs,
             self.name,
             self._ask.digest or digest_of(self._endpoint, self._ask),
             self.jobs[0],
@@ -109,37 +101,34 @@ class Submission:
             raise self._refusal
         terms = self._terms()
         try:
-            self._ticket = await self._services.hub.submit(
+            reply = await self._services.hub.jobs.submit(
                 self.jobs[0], len(self.jobs), terms, self.resumable
             )
-        except Limited as limited:
-            wait = limited.retry_after or admission.BUSY_RETRY_AFTER
-            self._tell(0, wait)
-            raise rate_limited(wait) from None
-        except Full:
-            raise queue_full(admission.retry_after(self.wait())) from None
-        except Heavy:
-            raise storage_full(admission.retry_after(self.wait())) from None
         except TooLarge:
             raise too_large_to_store(min(terms.max_stored, terms.max_stored_total)) from None
-        except Forgotten:
-            raise unavailable("The answer of this Idempotency-Key has just ended.", 1.0) from None
         except RedisFault as fault:
             raise no_queue(fault) from None
-        self._tell(self._ticket.asks_left, self._ticket.asks_reset)
+        if isinstance(reply, Rejection):
+            problem = admission.rejected(reply, self.wait())
+            if problem.kind is Kind.RATE_LIMITED:
+                self._tell(0, problem.retry_after or 0.0)
+            raise problem
+        self._ticket = reply
+        self._tell(reply.asks_left, reply.asks_reset)
 
     async def withdraw(self) -> bool:
         """Take the jobs out of the queue, unless a call may have cost something.
 
         Returns whether they are out. Raises RedisFault.
         """
-        hub = self._services.hub
-        return await hub.withdraw(self.jobs[0].id, len(self.jobs), self.resumable)
+        jobs = self._services.hub.jobs
+        return await jobs.withdraw(self.jobs[0].id, len(self.jobs), self.resumable)
 
     def leave(self, unfinished: Collection[int], *, at_once: bool) -> None:
         """Stop reading these choices. `at_once`: no reader may come back to them."""
         for choice in unfinished if self.is_queued else ():
-            self._services.hub.leave(self.jobs[choice].id, self.resumable, at_once=at_once)
+            job = self.jobs[choice].id
+            self._services.hub.departures.leave(job, self.resumable, at_once=at_once)
 
     def position(self) -> int:
         """Return the position in the queue, from 1: that which it would have, until it has one."""

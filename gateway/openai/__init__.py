@@ -1,5 +1,4 @@
-"""OpenAI's chat completions dialect: requests in, answers and errors out.
+"""OpenAI's API, and pure: bytes and contract messages in, bytes and contract messages out.
 
-Pure: bytes and contract messages come in, bytes and contract messages go out. Nothing here
-opens a socket or reads a clock, and nothing else in the gateway speaks this dialect.
+`dialect` lists its endpoints: chat completions, legacy completions, images.
 """

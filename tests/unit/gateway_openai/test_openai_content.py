@@ -8,8 +8,8 @@ import pytest
 
 from contract.messages import MediaPart, Part, TextPart
 from gateway.openai.chat_request import parse_chat
-from gateway.openai.content import MAX_MEDIA, MAX_SIZE, MAX_URL
 from gateway.problems import Problem
+from gateway.render.content import MAX_MEDIA, MAX_SIZE, MAX_URL
 from tests.support.openai_answers import code_of, status_of
 
 PNG = "data:image/png;base64,AAAA"

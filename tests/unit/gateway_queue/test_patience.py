@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.hub import within
+from gateway.queue.server import within
 
 
 async def test_a_call_in_time_returns_what_it_returns() -> None:

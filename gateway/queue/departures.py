@@ -1,0 +1,102 @@
+"""Readers that have left a job, until Redis has been told: a job without readers is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from contract.calls.gateway import Cancel, Resumable
+from gateway.queue.server import Server
+from store.faults import RedisFault
+
+_log = logging.getLogger("gateway.queue")
+
+UNWANTED_LIFE = 3600.0
+"""Seconds for which the gateway tries to cancel a job, should Redis be away for that long."""
+
+PAUSE = 0.5
+"""Seconds between two tries."""
+
+PAGE = 200
+"""Departures that are told at a time."""
+
+MAX_DEPARTURES = 10_000
+"""Departures that Redis is still to be told of, from which on it is sent nothing new: whatever
+fails then would be one more to remember."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A reader that has left a job, which perhaps nobody wants any longer."""
+
+    job: str
+    resumable: Resumable | None
+    at_once: bool
+
+
+class Departures:
+    """Tells Redis of all departures, by one task as long as there are any."""
+
+    def __init__(
+        self,
+        server: Server,
+        gateway: str,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self._server = server
+        self._gateway = gateway
+        self._spawn = spawn
+        self._waiting: dict[Departure, float] = {}
+        """Each until when, on the monotonic clock, it is worth trying."""
+        self._telling: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether nothing new may be sent to Redis."""
+        return len(self._waiting) >= MAX_DEPARTURES
+
+    def cancel(self, job: str) -> None:
+        """Spend no point on an answer that nobody can read."""
+        self.leave(job, None, at_once=True)
+
+    def leave(self, job: str, resumable: Resumable | None, *, at_once: bool) -> None:
+        """Spend no point on an answer that a reader has left, unless there are others.
+
+        A job that may be resumed goes on for its grace first, if not `at_once`.
+        """
+        departure = Departure(job, resumable, at_once)
+        self._waiting[departure] = time.monotonic() + UNWANTED_LIFE
+        if self._telling is None or self._telling.done():
+            self._telling = self._spawn(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        # One task for all: each request that fails while Redis is gone leaves one here.
+        while page := list(islice(self._waiting, PAGE)):
+            try:
+                await self._tell(page)
+            except RedisFault as fault:
+                _log.warning("cannot cancel %d jobs yet: %r", len(self._waiting), fault)
+                await asyncio.sleep(PAUSE)
+                now = time.monotonic()
+                page = [departure for departure in page if self._waiting[departure] <= now]
+            for departure in page:
+                self._waiting.pop(departure, None)
+
+    async def _tell(self, departures: Iterable[Departure]) -> None:
+        await asyncio.gather(*(self._server.run(self._call_of(each)) for each in departures))
+
+    def _call_of(self, departure: Departure) -> Cancel:
+        return Cancel(
+            job=departure.job,
+            gateway=self._gateway,
+            resumable=departure.resumable,
+            at_once=departure.at_once,
+        )
