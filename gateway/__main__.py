@@ -38,11 +38,11 @@ again after 90 seconds, and would find it closed."""
 
 HEADER_BYTES = 64 * 1024
 
-GOODBYE = 0.5
-"""Seconds between turning unready and closing the door, for balancers to notice."""
+UNREADY_FOR = 0.5
+"""Seconds between turning unready and closing the sockets, for load balancers to notice."""
 
-LAST_WORDS = 1.0
-"""Seconds for the errors of those that outlasted the drain to reach their clients."""
+ERROR_GRACE = 1.0
+"""Seconds for the errors of requests that outlast the drain to reach their clients."""
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def _where(config: GatewayConfig) -> tuple[str, ...]:
 
 async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
     if not config.access_tokens:
-        _log.warning("no access tokens are configured: whoever can connect can spend points")
+        _log.warning("no access tokens are configured: anyone who can connect can spend points")
     app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}", Keys(config.key_prefix)), VERSION)
     servers = [_server(app, address, config.port) for address in where]
     stopping = asyncio.Event()
@@ -85,21 +85,21 @@ async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
             return
         for task in background:
             if task.done():
-                # Half a gateway would keep its clients waiting for nothing.
+                # Half a gateway would keep its clients waiting in vain.
                 fault = None if task.cancelled() else task.exception()
                 _log.critical("a background task has ended: %r", task, exc_info=fault)
                 app.interrupt()
-                await asyncio.wait({serving}, timeout=LAST_WORDS)
+                await asyncio.wait({serving}, timeout=ERROR_GRACE)
                 raise SystemExit(1)
         app.drain()
         _log.info("draining", extra={"active": app.active})
-        await asyncio.sleep(GOODBYE)
+        await asyncio.sleep(UNREADY_FOR)
         for server in servers:
             server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({serving}, timeout=config.drain_timeout)
         app.interrupt()
-        await asyncio.wait({serving}, timeout=LAST_WORDS)
-        # What is left now are requests that have not even come in whole.
+        await asyncio.wait({serving}, timeout=ERROR_GRACE)
+        # What is left now are requests that have not arrived in full.
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
 

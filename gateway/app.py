@@ -56,10 +56,10 @@ READY_FOR = 3.0
 """Seconds for which a look around says that this gateway is ready."""
 
 KEY_CHECK = "/_key"
-"""Where nginx asks about a request's key, before it reads the body: 204, 401 or 429."""
+"""Where nginx asks about a request's key before it reads the body: 204, 401 or 429."""
 
 PROBES = ("/healthz", "/readyz")
-"""What anyone may ask, from anywhere."""
+"""Paths that anyone may ask, from anywhere."""
 
 _Handler = Callable[[Request, str], Awaitable[None]]
 """Answers a request, given the rest of its path below the route."""
@@ -99,7 +99,7 @@ class App:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[set[asyncio.Task[None]]]:
-        """Inside the block, requests can be answered, as long as none of the tasks ends."""
+        """Inside the block, requests can be answered, as long as none of these tasks ends."""
         async with self._hub.running() as subscription:
             ticking = asyncio.create_task(self._tick_for_ever())
             try:
@@ -169,7 +169,7 @@ class App:
         )
         tokens = self._config.access_tokens
         if not tokens or not key:
-            # Who has none does not guess.
+            # A request without a key is not a guess.
             return authenticate(key, tokens, time.time())
         return self._guessed(request.address, key)
 
@@ -209,7 +209,7 @@ class App:
         try:
             self.authenticated(request)
         except Problem as problem:
-            # nginx passes on no other status; Retry-After tells it that this is a 429.
+            # nginx passes on no other status; by Retry-After it knows a 429.
             reply = DIALECTS[0].error(problem)
             return request.respond(401, reply.body, headers=reply.headers)
         return request.respond(204)

@@ -10,13 +10,13 @@ from gateway.config import AccessToken
 from gateway.problems import invalid_api_key
 
 OPEN = AccessToken(digest=b"", client="open", name="open")
-"""Everyone, where no access token is configured."""
+"""Every client, where no access token is configured."""
 
 
 def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessToken:
     """Return whose key this is; `now` is Unix time in seconds. Raises Problem.
 
-    All digests are compared, each in constant time: how long it takes tells nothing of any key.
+    All digests are compared, each in constant time, so the time taken reveals nothing of any key.
     """
     if not tokens:
         return OPEN
@@ -31,12 +31,12 @@ def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessT
 
 
 def digest_of(key: str) -> bytes:
-    """Return what is kept of a key."""
+    """Return the digest by which a key is known."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def key_of(authorization: str, *others: str) -> str:
-    """The key in an Authorization header, or else in one of the headers that some clients use.
+    """Return the key in an Authorization header, or else in one of the other headers.
 
     The header may hold the bare key, as nicepkg/poe2gpt takes it, or the scheme twice, if whoever
     filled in a form wrote it before the key.

@@ -21,7 +21,7 @@ _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 _STRONG = 60.0
-"""Bits: the characters of a key times what each of them can tell at most."""
+"""Bits: a key's length times the most that each of its characters can carry."""
 _HOW_TO_MAKE_A_KEY = "make one with `openssl rand -hex 24`"
 
 
@@ -31,7 +31,7 @@ class AccessToken(msgspec.Struct, frozen=True):
     digest: bytes
     """SHA-256 of the key: what an Authorization header is compared with."""
     client: str
-    """The key's fingerprint: who the client is everywhere behind the gateway."""
+    """The key's fingerprint, which names the client in Redis and in the worker."""
     name: str
     weight: float = 1.0
     """The client's share of the starts when others wait too, beside their weights."""
@@ -46,7 +46,7 @@ class AccessToken(msgspec.Struct, frozen=True):
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything a gateway is told. Times are in seconds."""
+    """All settings of a gateway. Times are in seconds."""
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 3700
@@ -56,18 +56,18 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     access_tokens: tuple[AccessToken, ...] = ()
     """Empty: everyone may ask."""
     fingerprint_key: str = ""
-    """What the names of clients in Redis are keyed with. Empty: anyone can compute them."""
+    """The key of the fingerprints that name clients in Redis. Empty: anyone can compute them."""
     allowed_hosts: tuple[str, ...] = ()
-    """Without access tokens: the names under which we may be called, and whose pages may ask."""
+    """Without access tokens: host names that this server answers to, and whose pages may ask."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks whose X-Forwarded-For is believed."""
     bot: dict[str, Annotated[str, Meta(min_length=1)]] = {}
-    """What a client calls a model, and what the upstream calls it."""
+    """The upstream's name of a model, by the name that clients use."""
     models: dict[str, ModelSettings] = {}
     """By the upstream's names for them, folded to one case."""
     allow_any_bot: bool | None = None
     status_hold: Annotated[float, Meta(ge=0, le=60)] = 10.0
-    """How long the status line waits for the first event."""
+    """The longest time for which the status line waits for the first output."""
     queue_timeout: _Seconds = 300.0
     max_queued: _Count = 1_000
     """The most jobs of one client that wait."""
@@ -114,9 +114,9 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     """Validate a gateway's part of the settings, and resolve its secrets.
 
     Without access tokens the gateway listens on this machine only, unless `host` is set: a
-    server that anyone may use should not be open to everyone by oversight.
+    server without keys must not be open to everyone by oversight.
 
-    Returns the configuration and what the operator should be warned of. Raises ConfigError.
+    Returns the configuration, and warnings for the operator. Raises ConfigError.
     """
     read = settings.struct(GatewayConfig, but=["accessTokens", "models"])
     where = settings.where(("redisUrl",))
@@ -133,7 +133,7 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     return msgspec.structs.replace(
         read,
         access_tokens=tokens,
-        # Only needed to name the clients, which is done.
+        # The clients have their names now.
         fingerprint_key="",
         allowed_hosts=tuple(host.lower() for host in read.allowed_hosts),
         trusted_proxies=_networks(settings, read.trusted_proxies),
@@ -153,7 +153,7 @@ def _networks(settings: Settings, networks: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def access_token(key: str, name: str | None = None, fingerprint_key: str = "") -> AccessToken:
-    """Make the record of one key, which the key cannot be told from."""
+    """Return the record of one key. The key cannot be derived from it."""
     client = config.fingerprint(key, b"p2g-client", fingerprint_key)
     digest = hashlib.sha256(key.encode()).digest()
     return AccessToken(digest, client, name or f"client-{client[:6]}")

@@ -2,7 +2,7 @@
 
 Without access tokens whoever reaches the gateway may spend points, and a web page in the
 operator's browser reaches it: it can send a request to this machine, or have its own name resolved
-to 127.0.0.1 (DNS rebinding). The browser tells on both: in `Origin`, and in `Host`.
+to 127.0.0.1 (DNS rebinding). The browser gives both away: in `Origin`, and in `Host`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How often each address may present keys that nobody has. Pure.
+"""How often each address may present wrong keys. Pure.
 
-An access token may be short enough to be found by trying. So every address has a bucket that a
-wrong key takes from and time refills. While it is empty no key from there is looked at, the right
-one included: otherwise a guesser would go on, and know it by its answer. A key that was accepted
-from an address before is accepted all the same, so who shares an address with a guesser goes on
-working.
+An access token may be short enough to be guessed. So every address has a bucket that a wrong key
+takes from and time refills. While it is empty no key from that address is checked, not even a right
+one: otherwise a guesser would go on, and recognize the right key by its answer. A key that was
+accepted from an address before is accepted all the same, so whoever shares an address with a
+guesser goes on working.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REFILL = 3.0
 """Seconds after which it may present one more."""
 
 REMEMBERED = 10_000
-"""Addresses that are remembered, and accepted keys; the longest unheard of is forgotten first."""
+"""Addresses that are remembered, and accepted keys; the least recently seen is forgotten first."""
 
 LOG_EVERY = 60.0
 """Seconds between two lines in the log about one address."""
@@ -52,7 +52,7 @@ class Guesses:
         return f"Guesses({len(self._buckets)} addresses, {len(self._accepted)} accepted keys)"
 
     def wait(self, address: str, digest: bytes, now: float) -> float:
-        """Return the seconds until a key from there is looked at: 0 means now."""
+        """Return the seconds until a key from this address is checked: 0 means now."""
         network = _network(address)
         if (network, digest) in self._accepted:
             return 0.0
@@ -62,11 +62,11 @@ class Guesses:
         return max(0.0, (_left(bucket, now) - (BURST - 1)) * REFILL)
 
     def accepted(self, address: str, digest: bytes) -> None:
-        """Remember that the key works from there."""
+        """Remember that the key works from this address."""
         _keep(self._accepted, (_network(address), digest), None)
 
     def wrong(self, address: str, now: float) -> int:
-        """Count a wrong key. Returns how many to tell the log of, 0 where it was told just now."""
+        """Count a wrong key. Returns how many to log, 0 where a line was written just now."""
         network = _network(address)
         bucket = self._buckets.get(network) or _Bucket(0.0, now)
         bucket.wrong, bucket.at = _left(bucket, now) + 1, now
@@ -74,7 +74,7 @@ class Guesses:
         return _to_log(bucket, now)
 
     def throttled(self, address: str, now: float) -> int:
-        """Count a key that was not looked at. Returns the same as `wrong`."""
+        """Count a key that was not checked. Returns the same as `wrong`."""
         bucket = self._buckets.get(_network(address))
         return _to_log(bucket, now) if bucket else 0
 
@@ -99,7 +99,7 @@ def _keep(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
 
 
 def _network(address: str) -> str:
-    """Return what one party has: an address of IPv4, but a whole /64 of IPv6."""
+    """Return what one party controls: an address of IPv4, but a whole /64 of IPv6."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -15,18 +15,18 @@ from gateway.problems import Problem, body_timeout, body_too_large, invalid_requ
 from gateway.uploads import Upload, Uploads
 
 BODY_TIMEOUT = 60.0
-"""Seconds within which a whole body must have come."""
+"""Seconds within which a whole body must arrive."""
 
 LINGER = 32 * 1024 * 1024
 """Bytes beyond the limit that are still read, and thrown away.
 
-A client that is cut off while it sends sees a broken connection instead of the reason, and tries
-it all again.
+A client that is cut off while it sends sees a broken connection instead of the reason, and sends
+everything again.
 """
 
 LONGEST_ECHO = 2048
-"""Bytes of a header that an answer repeats. nginx takes an answer with headers beyond its buffer
-for a fault of the gateway's, and after a few of them leaves the gateway out."""
+"""Bytes of a request header that an answer repeats. nginx counts an answer whose headers exceed its
+buffer as a failure of the gateway, and leaves the gateway out after a few of them."""
 
 ProtocolClosed: type[Exception] = vars(rsgi)["ProtocolClosed"]  # re-exported, but not typed so
 """Raised by a write to a client that has left."""
@@ -107,12 +107,12 @@ class Request:
 
     @property
     def host(self) -> str:
-        """The name under which we are called."""
+        """The name by which the client calls this server."""
         return self._authority or self.header("host")
 
     @property
     def address(self) -> str:
-        """Who asks, as far as we and the proxies that we trust know."""
+        """The address of the client, as far as the trusted proxies say."""
         return client_address(self.peer[0], self.header("x-forwarded-for"), self._trusted)
 
     def header(self, name: str) -> str:
@@ -202,7 +202,7 @@ class Request:
             self._sink.close()
 
     def preflight(self) -> None:
-        """Answer a browser that asks whether it may."""
+        """Answer a CORS preflight request."""
         # `*` would not cover Authorization.
         asked = self.header("access-control-request-headers")
         allowed = asked if 0 < len(asked) <= LONGEST_ECHO else "authorization, content-type"

@@ -1,4 +1,4 @@
-"""Where to listen: from what an operator writes to addresses that a socket can have."""
+"""Where to listen: from the setting `host` to addresses that a socket can have."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _resolved(host: str) -> list[str]:
     except socket.gaierror:
         raise ValueError("no host of this name is known") from None
     except ValueError:  # UnicodeError is one: a label that is empty or too long
-        raise ValueError("this is no name of a host") from None
+        raise ValueError("this is not a host name") from None
     # IPv4 first: `localhost` is 127.0.0.1 to most who only try one.
     return sorted(dict.fromkeys(str(each[4][0]) for each in found), key=lambda each: ":" in each)
 

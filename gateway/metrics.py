@@ -1,4 +1,4 @@
-"""What Prometheus may ask. One registry a process; `docs/operations.md` says how to add them up."""
+"""The metrics for Prometheus, one registry per process: docs/operations.md adds them up."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Metrics:
         info.labels(gateway).set(1)
 
     def count(self, outcome: Outcome) -> None:
-        """Take in how one request ended."""
+        """Count one request that has ended."""
         self.outcomes.labels(outcome.outcome).inc()
         self.duration.observe(outcome.duration)
         if outcome.queue_wait is not None and not outcome.attached:
@@ -93,7 +93,7 @@ class Metrics:
             self.first_text.observe(outcome.first_text)
 
     def observe(self, fleet: Fleet) -> None:
-        """Take in the last look at the fleet."""
+        """Take the gauges from the last look at the fleet."""
         self._waiting.set(fleet.waiting)
         self._workers.set(len(fleet.workers))
         self._unowned.set(fleet.unowned)

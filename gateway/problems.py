@@ -74,7 +74,7 @@ class Problem(Exception):
     allow: str = ""
     """The methods that the path takes, as in `GET, OPTIONS`; only for METHOD_NOT_ALLOWED."""
     path: str = ""
-    """The path that nobody serves; only for UNKNOWN_PATH."""
+    """The path that is not served; only for UNKNOWN_PATH."""
     context_length: int | None = None
     """Tokens that the model takes, if known; only for CONTEXT_TOO_LONG."""
 
@@ -151,7 +151,7 @@ def invalid_api_key() -> Problem:
 
 
 def unknown_path(method: str, path: str) -> Problem:
-    """Nobody serves this path."""
+    """This path is not served."""
     message = f"Unknown request URL: {method[:16]} {path[:256]}."
     return Problem(Kind.UNKNOWN_PATH, message, path=path)
 

@@ -1,7 +1,7 @@
 """How many bytes of unfinished bodies there may be: of one address, and of all. Pure.
 
-A body is kept in memory until it has come whole, and who sends one slowly keeps it there for as
-long as a body may take.
+A body is kept in memory until it is complete, and a client that sends one slowly keeps it there for
+as long as a body may take.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from gateway.problems import too_many_uploads, uploads_full
 
 BODIES_OF_ONE = 4
-"""The largest bodies that one address may have under way at once; smaller ones as many as fit."""
+"""How many bodies of the largest size one address may have under way: so many bytes in all."""
 
 BODIES_OF_ALL = 16
 """The same of all addresses together."""
@@ -33,7 +33,7 @@ class Upload:
         self.size += size
 
     def drop(self) -> None:
-        """Count no byte any longer: they have been thrown away."""
+        """Stop counting its bytes: they have been thrown away."""
         self._uploads.remove(self._address, self.size)
         self.size = 0
 
@@ -53,7 +53,7 @@ class Uploads:
 
     @contextmanager
     def upload(self, address: str) -> Iterator[Upload]:
-        """Inside the block a body comes from `address`; behind it, its bytes count no longer."""
+        """Inside the block a body arrives from `address`; after it, its bytes do not count."""
         upload = Upload(self, address)
         try:
             yield upload
@@ -61,7 +61,7 @@ class Uploads:
             upload.drop()
 
     def add(self, address: str, size: int) -> None:
-        """Count `size` more bytes from there. Raises Problem."""
+        """Count `size` more bytes from this address. Raises Problem where they have no room."""
         if self._sizes[address] + size > self._of_one:
             raise too_many_uploads()
         if self._total + size > self._of_all:
@@ -70,7 +70,7 @@ class Uploads:
         self._total += size
 
     def remove(self, address: str, size: int) -> None:
-        """Count `size` bytes from there no longer."""
+        """Stop counting `size` bytes from this address."""
         self._total -= size
         self._sizes[address] -= size
         if not self._sizes[address]:

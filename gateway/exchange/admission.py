@@ -1,4 +1,4 @@
-"""The policy of an exchange: may a request wait, for how long, and what is it told. Pure."""
+"""The policy of an exchange: may a request wait, for how long, and when to try again. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gateway.problems import (
 from gateway.queue.fleet import Fleet
 
 BUSY_RETRY_AFTER = 1.0
-"""Seconds, told to a client that has as many requests under way as it may: one may end any time."""
+"""Seconds after which a client with as many requests as it may have may try again."""
 
 UNKNOWN_WAIT = 5.0
-"""Seconds after which to try again, told where the wait cannot be estimated."""
+"""Seconds after which a client tries again where the wait cannot be estimated."""
 
 MIB = 1024 * 1024
 
@@ -90,7 +90,7 @@ def rejected(rejection: Rejection, wait: float | None) -> Problem:
         case "forgotten":
             return unavailable("The answer of this Idempotency-Key has just ended.", 1.0)
         case _:
-            # `limited` tells in how many milliseconds the client may ask again, `busy` cannot.
+            # Only `limited` knows when the client may ask again, in milliseconds.
             seconds = rejection.number / 1000 if rejection.reason == "limited" else 0.0
             return rate_limited(seconds or BUSY_RETRY_AFTER)
 

@@ -30,7 +30,7 @@ _TAKEN_FOR_DEAD = Failed(
     "The answer was interrupted: this gateway stood still for so long that it was taken for dead.",
     charged=True,
 )
-"""Charged, for all that is known: the worker may have been at it when it was told to stop."""
+"""Marked as charged: the worker may have called Poe before it was told to stop."""
 
 
 class Answer:

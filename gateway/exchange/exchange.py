@@ -32,7 +32,7 @@ from store.faults import RedisFault
 _log = logging.getLogger("gateway.exchange")
 
 QUEUED_EVERY = 5.0
-"""Seconds between two comments that tell a waiting client its position in the queue."""
+"""Seconds between two comments that give a waiting client its position in the queue."""
 
 _INTERRUPTED = Failed(
     FailureKind.INTERRUPTED,
@@ -86,7 +86,7 @@ class Exchange:
                 with self._deadline():
                     await self._respond()
             except Problem as problem:
-                # In here, so that the log line tells the status.
+                # In here, so that the log line has the status.
                 if self._stream is None:
                     reply = self._dialect.error(problem)
                     self._request.respond(reply.status, reply.body, headers=reply.headers)
@@ -137,7 +137,7 @@ class Exchange:
 
     @contextmanager
     def _following(self) -> Iterator[None]:
-        """Inside the block, what becomes of the jobs and of the client is heard of."""
+        """Inside the block, follow the jobs and watch the client."""
         answer, hub = self._answer, self._services.hub
         watch = self._request.disconnected()
         watch.add_done_callback(lambda done: None if done.cancelled() else answer.leave())

@@ -1,6 +1,6 @@
 """Attaching to an answer by name, so that a request that comes again reads the same answer.
 
-A client names its answer with an `Idempotency-Key`, and tells with `Last-Event-ID` how much of it
+A client names its answer with an `Idempotency-Key`, and says with `Last-Event-ID` how much of it
 it has. Only the first request with a name begins jobs; every later one joins their readers.
 """
 

@@ -10,7 +10,7 @@ _log = logging.getLogger("gateway.exchange")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One accepted request, told when all is over. Durations are in seconds."""
+    """One accepted request that is over. Durations are in seconds."""
 
     request: str
     job: str

@@ -1,7 +1,7 @@
 """Where a client is in an answer that it may resume: the ids of its frames.
 
 An id is a place in the log, `<epoch>-<seq>`, and stands for all frames of that record; one of
-several frames of a record but its last has `.<number>` behind it. An answer of several choices has
+several frames of a record but its last has `.<number>` appended. An answer of several choices has
 a place for each, with commas between, `0` where nothing of a choice has come.
 """
 

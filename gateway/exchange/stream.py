@@ -24,7 +24,7 @@ class Stream:
     """Writes one answer to its client.
 
     `cursor` numbers the frames of an answer that can be resumed; `ids` says whether its client
-    wants the numbers as `id:` lines, too. `problem_of` tells what a failed choice is to the client.
+    wants the numbers as `id:` lines, too. `problem_of` returns the problem of a failed choice.
     """
 
     def __init__(

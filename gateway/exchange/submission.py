@@ -125,7 +125,7 @@ class Submission:
         return await jobs.withdraw(self.jobs[0].id, len(self.jobs), self.resumable)
 
     def leave(self, unfinished: Collection[int], *, at_once: bool) -> None:
-        """Stop reading these choices. `at_once`: no reader may come back to them."""
+        """Stop reading these choices. `at_once`: do not wait for a reader to come back."""
         for choice in unfinished if self.is_queued else ():
             job = self.jobs[choice].id
             self._services.hub.departures.leave(job, self.resumable, at_once=at_once)

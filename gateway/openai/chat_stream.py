@@ -43,7 +43,7 @@ class StreamedChoice(Protocol):
         ...
 
     def usage(self, fields: dict[str, Any]) -> str:
-        """Return the chunk that tells the token counts."""
+        """Return the chunk with the token counts."""
         ...
 
 
@@ -63,7 +63,7 @@ class ChunkEncoder:
         self._continuous_usage = continuous_usage
         shown = len(choices) if include_usage or continuous_usage else 0
         self._meters = [UsageMeter(head.prompt_tokens) for _ in range(shown)]
-        # OpenAI's helper for streams takes a choice only behind those before it, and they come in
+        # OpenAI's helper for streams takes a choice only after those before it, and they come in
         # any order.
         several = choices if len(choices) > 1 else ()
         self._opening = [Frame(chunk) for choice in several for chunk in choice.begin()]
@@ -140,7 +140,7 @@ class ChatChoice:
         return out
 
     def usage(self, fields: dict[str, Any]) -> str:
-        """Return the chunk that tells the token counts."""
+        """Return the chunk with the token counts."""
         return self._chunks.usage(fields)
 
     def _render(self, event: Event) -> None:

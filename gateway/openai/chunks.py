@@ -54,7 +54,7 @@ class Chunks:
         return in_pieces(opening, fragment, f"}}}}]{_END}")
 
     def function(self, name: str) -> str:
-        """Begin a call as it was told before there were tools."""
+        """Begin a call in the form of 2023, before there were tools."""
         return f'{self._delta}{{"function_call":{{"name":{quote(name)},"arguments":""}}{_END}'
 
     def function_arguments(self, fragment: str) -> list[str]:

@@ -120,7 +120,7 @@ class CompletionChoice:
         return chunks
 
     def usage(self, fields: Mapping[str, Any]) -> str:
-        """Return the chunk that tells the token counts."""
+        """Return the chunk with the token counts."""
         return f'{_opening(self._head)}[],"usage":{_json(fields)}}}'
 
     def _text_of(self, event: Event) -> str:

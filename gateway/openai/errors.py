@@ -66,7 +66,7 @@ _SHAPES = {
 
 
 def reply(problem: Problem) -> Reply:
-    """Return the response that tells a client of the problem."""
+    """Return the response for a problem."""
     return Reply(_SHAPES[problem.kind].status, body(problem).encode("ascii"), headers(problem))
 
 
@@ -108,7 +108,7 @@ def _message(problem: Problem) -> str:
             # of these; litellm, which it uses, keeps nothing of the body but the message.
             return f'Insufficient credits ("code":402): {message}'
         case Kind.CONTEXT_TOO_LONG if "maximum context length" not in message:
-            # litellm and agents tell an overlong conversation by OpenAI's opening words.
+            # litellm and agents recognize an overlong conversation by OpenAI's opening words.
             length = problem.context_length
             known = f"{length} tokens" if length else "exceeded"
             return f"This model's maximum context length is {known}. {message}"

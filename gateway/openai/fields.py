@@ -1,9 +1,9 @@
 """The fields of requests, as far as their types go.
 
 Every optional field may be null, which means absent, and so may an element of most lists. What
-OpenAI documents but nothing behind this gateway can honour is typed all the same, so that a
-mistake in it is told, and is then ignored. A field that is not here is none of OpenAI's: at the
-top level it is a parameter of the model's own, anywhere else it is ignored.
+OpenAI documents but this server cannot honour is typed all the same, so that a mistake in it is
+reported, and is then ignored. A field that is not here is not OpenAI's: at the top level it is a
+parameter of the model's own, anywhere else it is ignored.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Choices = Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | Annotated[float, Meta(ge=
 Whole = int | float
 """A whole number: many languages have no other numbers than floats, and write 1.0."""
 Ignored = float
-"""A number that nobody looks at."""
+"""A number that is ignored."""
 
 
 class AnyObject(msgspec.Struct, frozen=True):
-    """An object of which nobody looks at a field."""
+    """An object whose fields are ignored."""
 
 
 class Named(msgspec.Struct, frozen=True):

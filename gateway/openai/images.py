@@ -20,7 +20,7 @@ from gateway.render.collected import CollectedChoice
 _MAX_SAID = 1_000
 """Characters of a bot's words that an error repeats."""
 _PASSED_ON = ("size", "quality", "style", "background")
-"""Fields that bots know under one name or another."""
+"""Fields that go to the bot, which may know them."""
 
 _SHOWN = re.compile(r"!\[[^\]]*\]\((https?://[^\s)]+)[^)]*\)")
 _LINKS = re.compile(r"\s*https?://\S+(?:\s+https?://\S+)*\s*")
@@ -39,7 +39,7 @@ def parse_images(body: bytes) -> Ask:
     if asked.stream:
         raise unsupported_value("stream", "images are not streamed here")
     wanted = {name: getattr(asked, name) for name in _PASSED_ON}
-    # "auto" is what a bot does when it is told nothing.
+    # "auto" is what a bot does by default.
     told = {name: value for name, value in wanted.items() if value not in (None, "auto")}
     return Ask(
         model=model_of(asked.model),

@@ -29,7 +29,7 @@ class Tools(NamedTuple):
 def tools_of(asked: fields.Chat) -> Tools:
     """Return the tools and the choice of one; `functions` are what tools were called in 2023.
 
-    Raises Problem (400) for a choice that none of the tools can meet.
+    Raises Problem for a choice that none of the tools can meet.
     """
     reader = SchemaReader()
     if asked.tools or not asked.functions:

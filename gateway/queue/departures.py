@@ -1,4 +1,4 @@
-"""Readers that have left a job, until Redis has been told: a job without readers is cancelled."""
+"""Readers that have left a job, kept until Redis knows: a job without readers is cancelled."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ PAUSE = 0.5
 """Seconds between two tries."""
 
 PAGE = 200
-"""Departures that are told at a time."""
+"""Departures that are sent at a time."""
 
 MAX_DEPARTURES = 10_000
-"""Departures that Redis is still to be told of, from which on it is sent nothing new: whatever
-fails then would be one more to remember."""
+"""Departures that may wait to be sent. With so many nothing new is queued, as each request that
+fails would leave one more."""
 
 
 @dataclass(frozen=True)
 class Departure:
-    """A reader that has left a job, which perhaps nobody wants any longer."""
+    """A reader that has left a job. If it was the last, the job is not wanted any longer."""
 
     job: str
     resumable: Resumable | None
@@ -40,7 +40,7 @@ class Departure:
 
 
 class Departures:
-    """Tells Redis of all departures, by one task as long as there are any."""
+    """Sends all departures to Redis, in one task that runs while there are any."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ _RETRY_AFTER = 1.0
 
 
 def no_queue(fault: BaseException) -> Problem:
-    """Log why a request cannot be queued, and return what its client is told."""
+    """Log why a request cannot be queued, and return the problem for its client."""
     _log.warning("cannot queue a request: %r", fault)
     match fault:
         case OutOfMemoryError():

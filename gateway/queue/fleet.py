@@ -1,4 +1,4 @@
-"""What one look at Redis tells a gateway of all the others: workers, queue, catalogue."""
+"""What a gateway knows of everyone else from a look at Redis: workers, queue, catalogue. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contract.messages import Catalogue, TokenCounts, WorkerReport
-from gateway.queue.position import Standing, arrival, eta, newcomer, position
+from gateway.queue.position import QueuedClient, arrival, eta, newcomer, position
 
 RATE_WINDOW = 20.0
 """Seconds over which the rate of starts is measured."""
@@ -29,7 +29,7 @@ class Fleet:
     """How often Redis's clock has been set, as far as it was noticed."""
     clock_offset: float = 0.0
     """Seconds to add to what that clock says now, for all of these together."""
-    standings: Mapping[str, Standing] = field(default_factory=dict)
+    queue: Mapping[str, QueuedClient] = field(default_factory=dict)
     catalogue: Catalogue | None = None
     maxmemory: int = 0
     """Bytes that Redis may take; 0: as many as there are."""
@@ -41,12 +41,12 @@ class Fleet:
 
     @property
     def others(self) -> int:
-        """Tokens that may be well, for all that those who do not own them know."""
+        """Tokens that no worker here owns, and that may be fit as far as is known."""
         return sum(worker.others for worker in self.workers)
 
     @property
     def unowned(self) -> int:
-        """Tokens that no worker owns, by the word of the one that knows most of them."""
+        """Tokens that no worker owns: the largest number that a worker reports."""
         return max((worker.unowned for worker in self.workers), default=0)
 
     @property
@@ -63,13 +63,13 @@ class Fleet:
 
 
 class StartRate:
-    """How fast the queue moves, as seen over the last looks."""
+    """How fast the queue moves, measured over the last looks."""
 
     def __init__(self) -> None:
         self._looks: list[Fleet] = []
 
     def observe(self, fleet: Fleet) -> None:
-        """Take in another look."""
+        """Take another look."""
         self._looks.append(fleet)
         while len(self._looks) > 2 and fleet.at - self._looks[1].at >= RATE_WINDOW:
             self._looks.pop(0)
@@ -89,14 +89,14 @@ class StartRate:
 
 
 class FleetView:
-    """The last look, and what it and those before it tell of a request's wait."""
+    """The last look, and the estimates of positions and waits from it and the looks before it."""
 
     def __init__(self) -> None:
         self.last = Fleet(at=0.0)
         self._rate = StartRate()
 
     def see(self, fleet: Fleet) -> None:
-        """Take in another look."""
+        """Take another look."""
         self.last = fleet
         self._rate.observe(fleet)
 
@@ -105,16 +105,16 @@ class FleetView:
 
         `now` is of the monotonic clock, as in `position`.
         """
-        return self._since(newcomer(client, jobs, weight, self.last.standings), now)
+        return self._since(newcomer(client, jobs, weight, self.last.queue), now)
 
     def position(self, client: str, weight: float, seq: int, place: int, now: float) -> int:
         """Return the position of a client's `seq`-th job ever, which came as its `place`-th."""
-        standings = self.last.standings
-        if client not in standings:
+        queue = self.last.queue
+        if client not in queue:
             # It came after the last look.
-            own = arrival(weight, seq - place, standings)
-            standings = {**standings, client: own}
-        return self._since(position(client, seq, standings), now)
+            own = arrival(weight, seq - place, queue)
+            queue = {**queue, client: own}
+        return self._since(position(client, seq, queue), now)
 
     def wait(self, position: int) -> float | None:
         """Return the seconds until the job at this position starts; None: unknown."""

@@ -1,4 +1,4 @@
-"""One job that is followed: its log is the truth, the frames of the subscription a fast copy of it.
+"""One job that is followed: its log is the truth, and the subscription's frames a fast copy of it.
 
 A record with the next id is delivered at once; one that is not above the last was delivered
 before; anything else means: read on from the log. So nothing is lost, doubled or buffered. While
@@ -50,7 +50,7 @@ class Source(Protocol):
 class Follower:
     """One job that is followed; `deliver` gets all its records, once and in order.
 
-    One more record may come that is in no log, under epoch 0: that the answer is lost.
+    If the answer is lost, a last record says so; it is not in the log, and has epoch 0.
     """
 
     def __init__(self, hub: Source, job: str, deliver: Callable[[Record], None]) -> None:
@@ -58,7 +58,7 @@ class Follower:
         self.epoch = 0
         self.seq = 0
         self.look_at = 0.0
-        """When to look into the log unless something is heard before."""
+        """When to look into the log, unless a record comes before (monotonic clock)."""
         self._silence = SILENCE
         self._deliver = deliver
         self._hub = hub
@@ -73,7 +73,7 @@ class Follower:
         return f"{self.epoch}-{self.seq}"
 
     def heard(self, record: Record) -> None:
-        """A record came over the subscription."""
+        """Take a record that came over the subscription."""
         if self._paused:
             return
         if self._reading:
@@ -101,7 +101,7 @@ class Follower:
         self.read_log()
 
     def put_off(self, now: float) -> None:
-        """Nothing new was in the log: look again later."""
+        """Look into the log later: there was nothing new."""
         self._silence = min(2 * self._silence, LONGEST_SILENCE)
         self.look_at = now + self._silence
 
@@ -136,11 +136,11 @@ class Follower:
         if self._is_next(record) or (record.epoch > self.epoch and record.seq == 1):
             self._take(record)
         elif (record.epoch, record.seq) > (self.epoch, self.seq):
-            # Redis itself has lost something: to skip it would be to lie.
+            # Redis itself has lost a record, which must not be skipped in silence.
             self._break_off(_LOST)
 
     def _is_next(self, record: Record) -> bool:
-        # Any first epoch but 1 means that there was another before it: the log knows.
+        # A first epoch other than 1 means that there was one before it, which only the log has.
         return record.epoch == max(self.epoch, 1) and record.seq == self.seq + 1
 
     def _take(self, record: Record) -> None:
@@ -167,7 +167,7 @@ class Follower:
         return self._silence >= LONGEST_SILENCE
 
     def vanish(self) -> None:
-        """Nothing more will be appended: deliver what the log still has, and end.
+        """Deliver what the log still has, and end: nothing more will be appended.
 
         While the log is being read or cannot be read, nothing ends: the next look decides.
         """
@@ -180,7 +180,7 @@ class Follower:
         self._over = True
 
     def _break_off(self, failed: Failed) -> None:
-        # Whatever the worker still appends can reach nobody.
+        # What the worker still appends cannot reach the client.
         self._hub.cancel(self.job)
         self._end_with(failed)
 

@@ -1,7 +1,7 @@
 """The answers of all jobs that a gateway follows, as they come in.
 
-A follower hears the frames of the subscription, and is told to look into its log whenever a frame
-may have been missed: after a new connection, and after a second of silence.
+A follower gets the frames of the subscription, and reads its log whenever it may have missed one:
+after a new connection, and after a second of silence.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Hub:
-    """All that one gateway has to do with its Redis."""
+    """One gateway's connection to its Redis, and the jobs that it follows there."""
 
     def __init__(self, url: str, gateway: str, keys: Keys = DEFAULT_KEYS) -> None:
         self._keys = keys
@@ -63,12 +63,12 @@ class Hub:
                 await asyncio.wait(self._tasks, timeout=PATIENCE)
             await tasks.end([subscription, *self._tasks])
             with suppress(*RedisFault):
-                # Dead, not unheard of: whatever it has left behind is then reclaimed.
+                # Now dead for everyone: workers reclaim what it leaves.
                 await self.server.redis.zadd(self._keys.gateways, {self.gateway: 0})
             await self.server.aclose()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run a coroutine beside everything else."""
+        """Run a coroutine in a task of its own, which ends with the hub."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -82,7 +82,7 @@ class Hub:
         return follower
 
     def unfollow(self, follower: Follower) -> None:
-        """Deliver nothing more to this one."""
+        """Deliver nothing more to this follower."""
         follower.stop()
         others = self._live.get(follower.job, [])
         if follower in others:
@@ -102,7 +102,7 @@ class Hub:
         return [decode_record(fields[b"r"]) for _, fields in rows]
 
     async def check_silent_jobs(self) -> None:
-        """Look into the logs of all jobs of which nothing was heard for long. Raises RedisFault."""
+        """Look into the logs of all jobs that have been silent for too long. Raises RedisFault."""
         self.now = time.monotonic()
         silent = [f for f in self._all() if f.look_at <= self.now and not f.is_paused]
         for start in range(0, len(silent), PAGE):
@@ -120,8 +120,8 @@ class Hub:
             )
 
     async def _check_existence(self, silent: list[Follower]) -> None:
-        # A Redis that was emptied, or lost its disk, knows nothing of them and never will. And
-        # whoever took this gateway for dead while it was frozen has ended its jobs.
+        # A Redis that was emptied, or lost its disk, has forgotten them; a worker that took this
+        # gateway for dead while it was frozen has ended them.
         if not silent:
             return
         async with self.server.redis.pipeline(transaction=False) as pipe:
@@ -137,7 +137,7 @@ class Hub:
         try:
             records = decode_frame(frame)
         except msgspec.DecodeError as error:
-            # Whose it is cannot be told; each log can.
+            # It is not known which jobs it concerns, so all logs are read.
             _log.error("a frame holds what no worker writes: %s", error)
             self._on_gap()
             return

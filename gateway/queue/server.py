@@ -22,7 +22,7 @@ _log = logging.getLogger("gateway.queue")
 T = TypeVar("T")
 
 NO_TIME = "0"
-"""Told to a script for which it does not matter how late it runs."""
+"""The `now` of a script that may run however late."""
 
 PATIENCE = 0.9
 """Seconds that a client's request may wait for Redis before it gets a 503."""
@@ -55,7 +55,7 @@ class Server:
         self._clock = clock.Clock()
 
     async def run(self, call: Call[T], now: str | None = None) -> T:
-        """Run a script, which is told the time, or else `now`. Raises RedisFault."""
+        """Run a script. `now` is what it knows of the time, ours by default. Raises RedisFault."""
         return await self._link.run(call, self._now() if now is None else now)
 
     async def run_soon(self, call: Call[T], now: str | None = None) -> T:
@@ -100,7 +100,7 @@ class Server:
     def not_after(self, size: int) -> float | None:
         """Return when, by Redis's clock, a request of `size` bytes will have been given up.
 
-        So a Redis that was frozen meanwhile does not run it. None: its clock is not known.
+        A Redis that was frozen meanwhile then does not run it. None: its clock is not known yet.
         """
         if not self._clock.known:
             return None

@@ -78,7 +78,7 @@ class Subscriber:
         return link
 
     async def _watch(self, link: _Link) -> bool:
-        """Return when the connection is gone, or its server is no primary: see `_Link.watch`."""
+        """Return as `_Link.watch` does, or when the server is not the primary any longer."""
         if not self._address.service:
             return await link.watch()
         looking = asyncio.create_task(self._close_when_demoted(link))
@@ -128,7 +128,7 @@ class _Link(asyncio.Protocol):
             while (reply := self._reader.gets()) is not False:
                 self._take(reply)
         except hiredis.ProtocolError as error:
-            _log.error("what answers is no Redis: %s", error)
+            _log.error("the server does not speak Redis's protocol: %s", error)
             self.close()
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -143,11 +143,11 @@ class _Link(asyncio.Protocol):
             self._on_message(reply[2])
         elif isinstance(reply, list) and reply[0] == b"subscribe":
             self._subscribed = True
-            # Whatever was published before this instant went to nobody.
+            # What was published before this instant was not received.
             self._on_gap()
 
     async def watch(self) -> bool:
-        """Return when the connection is gone: whether it was ever subscribed."""
+        """Wait until the connection is gone; return whether it was ever subscribed."""
         silent = 0.0
         try:
             while silent < SILENCE and not self._lost.is_set():
@@ -166,7 +166,7 @@ class _Link(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """Be done with it, whatever it is about to say."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -13,19 +13,19 @@ from contract.calls.gateway import GatewayHeartbeat
 from contract.codec import decode_catalogue, decode_report
 from contract.messages import Catalogue
 from gateway.queue.fleet import Fleet
-from gateway.queue.position import Standing
+from gateway.queue.position import QueuedClient
 from gateway.queue.server import Server
 
 _log = logging.getLogger("gateway.queue")
 
 T = TypeVar("T")
 
-MAX_STANDINGS = 1000
+MAX_CLIENTS = 1000
 """Clients that an estimate of the wait takes into account."""
 
 
 class Survey:
-    """Looks around for one gateway."""
+    """Looks around on behalf of one gateway."""
 
     def __init__(self, server: Server, gateway: str) -> None:
         self._server = server
@@ -34,7 +34,7 @@ class Survey:
         """Its version and what it was when last read: it is large, and seldom changes."""
 
     async def look(self) -> Fleet:
-        """Look around, and be seen. Raises RedisFault."""
+        """Return what there is, and send this gateway's heartbeat. Raises RedisFault."""
         keys = self._server.keys
         await self._server.keep_time()
         await self._server.run(GatewayHeartbeat(self._gateway))
@@ -42,12 +42,12 @@ class Survey:
             pipe.hmget(keys.clock, ["steps", "offset"])
             pipe.zrange(keys.workers, 0, -1)
             pipe.hmget(keys.totals, ["waiting", "dispatched"])
-            pipe.zrange(keys.ring, 0, MAX_STANDINGS - 1, withscores=True)
+            pipe.zrange(keys.ring, 0, MAX_CLIENTS - 1, withscores=True)
             pipe.get(keys.catalogue_version)
             pipe.info("memory")
             replies: list[Any] = await pipe.execute()
         (steps, offset), workers, totals, ring, version, memory = replies
-        reports, standings = await self._details(workers, ring)
+        reports, queue = await self._details(workers, ring)
         found = [_readable(decode_report, report) for report in reports]
         return Fleet(
             at=time.monotonic(),
@@ -56,14 +56,14 @@ class Survey:
             dispatched=int(totals[1] or 0),
             clock_steps=int(steps or 0),
             clock_offset=int(offset or 0) / 1000,
-            standings=standings,
+            queue=queue,
             catalogue=await self._current_catalogue(version),
             maxmemory=int(memory.get("maxmemory", 0)),
         )
 
     async def _details(
         self, workers: list[bytes], ring: list[tuple[bytes, float]]
-    ) -> tuple[list[bytes | None], dict[str, Standing]]:
+    ) -> tuple[list[bytes | None], dict[str, QueuedClient]]:
         keys = self._server.keys
         async with self._server.redis.pipeline(transaction=False) as pipe:
             for name in workers:
@@ -73,7 +73,9 @@ class Survey:
             rows: list[Any] = await pipe.execute()
         clients = zip(ring, rows[len(workers) :], strict=True)
         return rows[: len(workers)], {
-            client.decode(): Standing(turn, float(weight or 1), int(waiting or 0), int(gone or 0))
+            client.decode(): QueuedClient(
+                turn, float(weight or 1), int(waiting or 0), int(gone or 0)
+            )
             for (client, turn), (weight, waiting, gone) in clients
         }
 
@@ -85,9 +87,9 @@ class Survey:
 
 
 def _readable(decode: Callable[[bytes], T], data: bytes | None) -> T | None:
-    """Decode what another process tells of itself, unless it is of a version we cannot read."""
+    """Decode what another process reports, or return None if it is of a version we cannot read."""
     try:
         return decode(data) if data else None
     except msgspec.DecodeError as error:
-        _log.warning("cannot read what another process tells: %s", error)
+        _log.warning("cannot read what another process reports: %s", error)
         return None

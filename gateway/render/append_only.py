@@ -1,11 +1,12 @@
-"""Text that may be replaced, told to someone who can only append.
+"""Text that may be replaced, for a client that can only append.
 
-Poe's bots take text back: a placeholder gives way to the answer, a draft to the final version.
-An OpenAI stream cannot. So three cases, by what the client has and what the answer now is:
+Poe's bots take text back: a placeholder gives way to the answer, a draft to the final version. The
+streams of the gateway's clients cannot. There are three cases, by what the client has and what the
+answer now is:
 
     has "Hel",   answer "Hello"   the client lacks the rest: send it
     has "Hello", answer "Hel"     maybe the rest comes again: hold, and send what goes beyond
-    has "Hello", answer "Bye"     conflict: begin anew below, with the whole answer
+    has "Hello", answer "Bye"     conflict: start again below, with the whole answer
 
 While nothing conflicts, what the client has is never repeated. An answer that ends while held
 leaves the client with more than the answer, but with all of it.

@@ -1,4 +1,4 @@
-"""A request's bytes: the fields that are OpenAI's, typed, and those that are not, as they came."""
+"""A request's bytes: the fields that a dialect knows, typed, and all others as they came."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.problems import Problem, invalid_request, invalid_value, missing, q
 from gateway.render.value_count import refuse_too_many_values
 
 MAX_EXTRA = 64
-"""Fields of one request that are none of OpenAI's."""
+"""Fields of one request that the dialect does not know."""
 MAX_EXTRA_BYTES = 64 * 1024
 """Of all of them, as JSON."""
 MAX_NAME = 64
@@ -23,7 +23,7 @@ MAX_DEPTH = 128
 """Arrays and objects within each other, where a client may put what it likes."""
 
 MAX_HALVES = 1_000
-"""Halves of surrogate pairs that are replaced; with more of them, a body is no JSON."""
+"""Halves of surrogate pairs that are replaced. A body with more of them is not taken for JSON."""
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -45,8 +45,8 @@ _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "bo
 def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
     """Return the fields that `kind` has, and all others that are not null.
 
-    Raises Problem, with status 400 and the offending field in `param`, for whatever is not
-    JSON in UTF-8 or not of the right types. The body's size is for the caller to bound.
+    Raises Problem that names the offending field, for whatever is not JSON in UTF-8 or not of the
+    right types. The body's size is for the caller to bound.
     """
     refuse_too_many_values(body)
     body = utf8(body)
@@ -69,7 +69,7 @@ def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
 def utf8(body: bytes) -> bytes:
     """Return the body without its byte order mark, and without halves of surrogate pairs.
 
-    Raises Problem (400) for a body that is empty, or no UTF-8.
+    Raises Problem for a body that is empty, or not UTF-8.
     """
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _not_json("it is UTF-16; send UTF-8")
@@ -84,7 +84,7 @@ def utf8(body: bytes) -> bytes:
 
 
 def bounded(value: Any, path: str) -> Any:
-    """Return the value, if it can be passed on. Raises Problem (400) that names the path."""
+    """Return the value, if it can be passed on. Raises Problem that names the path."""
     level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _within(outer)]
@@ -102,7 +102,7 @@ def bounded(value: Any, path: str) -> Any:
 def whole(value: float | None, path: str) -> int | None:
     """Return a whole number of at most 64 bits, however it is written: 1, 1.0 or 1e0.
 
-    Raises Problem (400) for any other.
+    Raises Problem for any other.
     """
     if value is None:
         return None
@@ -193,7 +193,7 @@ def _within(outer: Any) -> list[Any]:
 
 
 def _wrongly_typed(problem: str) -> Problem:
-    """Turn msgspec's words into OpenAI's: its place into a param, Python's types into JSON's."""
+    """Turn msgspec's error into ours: its place into a param, Python's types into JSON's."""
     place = _PLACE.search(problem)
     param = place[1].replace("[...]", "") if place else None
     if field := re.match(r"Object missing required field `(\w+)`", problem):

@@ -57,7 +57,7 @@ class MediaCount:
 
 
 def holds_thoughts(part_type: str) -> bool:
-    """Return whether parts of this type hold thoughts, which no model is told of its own."""
+    """Return whether parts of this type hold a model's thoughts, which are not sent back to it."""
     return _THOUGHTS.fullmatch(part_type) is not None
 
 
@@ -90,7 +90,7 @@ def file(name: str, place: str, *, data: str | None = None, url: str | None = No
 
 
 def no_stored_files(place: str) -> Problem:
-    """Word that a request names a file by an id, and this server keeps none."""
+    """The request names a file by an id, and this server keeps none."""
     message = f"Invalid '{place}': this server keeps no files; send the data, or a URL."
     return invalid_request(message, place, "unsupported_value")
 

@@ -31,7 +31,7 @@ class SchemaReader:
         self._bytes = 0
 
     def read(self, schema: dict[str, Any] | None, path: str) -> dict[str, Any] | None:
-        """Return the schema. Raises Problem (400), which names the path, if it is none."""
+        """Return the schema. Raises Problem, which names the path, if it is none."""
         if schema is None:
             return None
         try:

@@ -25,7 +25,7 @@ _BEFORE_VALUES = (b",", b":", b"{", b"[")
 
 
 def refuse_too_many_values(body: bytes) -> None:
-    """Raise Problem (400) for more than about `MAX_VALUES` values.
+    """Raise Problem for more than about `MAX_VALUES` values.
 
     Takes a time in proportion to the body's size, and no memory.
     """
@@ -43,7 +43,7 @@ def refuse_too_many_values(body: bytes) -> None:
 
 
 def refuse_too_many_arguments(calls: Iterable[str]) -> None:
-    """Raise Problem (400) if the arguments of these calls, as JSON, hold too many in all."""
+    """Raise Problem if the arguments of these calls, as JSON, hold too many in all."""
     if sum(arguments.count(",") + 1 for arguments in calls) > MAX_VALUES:
         message = f"The calls in the messages have more than {MAX_VALUES} arguments."
         raise invalid_request(message, "messages")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.messages import TokenCounts, WorkerReport
 from gateway.queue.fleet import RATE_WINDOW, Fleet, StartRate
-from gateway.queue.position import Standing, eta, newcomer, position
+from gateway.queue.position import QueuedClient, eta, newcomer, position
 
 # Sums of these are exact in binary, so that equal start tags are really equal.
 turns = st.integers(0, 64).map(lambda n: n / 8)
@@ -18,71 +18,72 @@ weights = st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0])
 
 
 @st.composite
-def lines(draw: st.DrawFn) -> tuple[str, int, dict[str, Standing]]:
+def lines(draw: st.DrawFn) -> tuple[str, int, dict[str, QueuedClient]]:
     """A line, and one of the jobs in it by its client and number."""
-    standings = {
-        name: Standing(draw(turns), draw(weights), draw(st.integers(1, 8)), draw(st.integers(0, 5)))
+    queue = {
+        name: QueuedClient(
+            draw(turns), draw(weights), draw(st.integers(1, 8)), draw(st.integers(0, 5))
+        )
         for name in draw(st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True))
     }
-    client = draw(st.sampled_from(sorted(standings)))
-    own = standings[client]
-    return client, own.gone + draw(st.integers(1, own.waiting)), standings
+    client = draw(st.sampled_from(sorted(queue)))
+    own = queue[client]
+    return client, own.gone + draw(st.integers(1, own.waiting)), queue
 
 
-def start_tags(standing: Standing) -> list[float]:
+def start_tags(standing: QueuedClient) -> list[float]:
     return [standing.turn + k / standing.weight for k in range(standing.waiting)]
 
 
 @given(lines())
 def test_the_jobs_ahead_are_those_with_a_lower_start_tag(
-    line: tuple[str, int, dict[str, Standing]],
+    line: tuple[str, int, dict[str, QueuedClient]],
 ) -> None:
-    client, seq, standings = line
-    own_tag = start_tags(standings[client])[seq - standings[client].gone - 1]
+    client, seq, queue = line
+    own_tag = start_tags(queue[client])[seq - queue[client].gone - 1]
 
-    place = position(client, seq, standings)
+    place = position(client, seq, queue)
 
-    assert place == 1 + sum(tag < own_tag for s in standings.values() for tag in start_tags(s))
+    assert place == 1 + sum(tag < own_tag for s in queue.values() for tag in start_tags(s))
 
 
 @given(lines())
 def test_no_job_is_served_before_its_place_comes(
-    line: tuple[str, int, dict[str, Standing]],
+    line: tuple[str, int, dict[str, QueuedClient]],
 ) -> None:
-    client, seq, standings = line
-    served = sorted(
-        (tag, c, k) for c, s in standings.items() for k, tag in enumerate(start_tags(s))
-    )
+    client, seq, queue = line
+    served = sorted((tag, c, k) for c, s in queue.items() for k, tag in enumerate(start_tags(s)))
     turn = next(
-        n
-        for n, (_, c, k) in enumerate(served, 1)
-        if (c, k) == (client, seq - standings[c].gone - 1)
+        n for n, (_, c, k) in enumerate(served, 1) if (c, k) == (client, seq - queue[c].gone - 1)
     )
 
-    place = position(client, seq, standings)
+    place = position(client, seq, queue)
 
     ties = sum(tag == served[turn - 1][0] for tag, _, _ in served) - 1
     assert turn - ties <= place <= turn
 
 
 @pytest.mark.parametrize(
-    ("seq", "standings"),
+    ("seq", "queue"),
     [
         pytest.param(7, {}, id="nobody waits any more"),
-        pytest.param(7, {"other": Standing(0, 1, 9, 0)}, id="the look was before it came"),
-        pytest.param(3, {"own": Standing(5, 1, 1, 9)}, id="it has left the stream"),
+        pytest.param(7, {"other": QueuedClient(0, 1, 9, 0)}, id="the look was before it came"),
+        pytest.param(3, {"own": QueuedClient(5, 1, 1, 9)}, id="it has left the stream"),
     ],
 )
 def test_a_job_that_the_last_look_did_not_see_is_next(
-    seq: int, standings: dict[str, Standing]
+    seq: int, queue: dict[str, QueuedClient]
 ) -> None:
-    assert position("own", seq, standings) == 1
+    assert position("own", seq, queue) == 1
 
 
 def test_one_flood_does_not_push_another_client_back() -> None:
-    standings = {"flood": Standing(0.0, 1.0, 5_000, 0), "own": Standing(0.5, 1.0, 1, 0)}
+    queue = {
+        "flood": QueuedClient(0.0, 1.0, 5_000, 0),
+        "own": QueuedClient(0.5, 1.0, 1, 0),
+    }
 
-    assert position("own", 1, standings) == 2
+    assert position("own", 1, queue) == 2
 
 
 @pytest.mark.parametrize(
@@ -103,17 +104,17 @@ def test_the_wait_is_the_place_by_the_rate(
 
 
 @pytest.mark.parametrize(
-    ("standings", "place"),
+    ("queue", "place"),
     [
         pytest.param({}, 2, id="nobody waits"),
-        pytest.param({"own": Standing(0.0, 1.0, 3, 7)}, 5, id="behind its own"),
-        pytest.param({"other": Standing(4.0, 1.0, 3, 0)}, 3, id="in turn with another"),
+        pytest.param({"own": QueuedClient(0.0, 1.0, 3, 7)}, 5, id="behind its own"),
+        pytest.param({"other": QueuedClient(4.0, 1.0, 3, 0)}, 3, id="in turn with another"),
     ],
 )
 def test_who_is_not_in_line_yet_learns_where_the_last_of_two_jobs_would_be(
-    standings: dict[str, Standing], place: int
+    queue: dict[str, QueuedClient], place: int
 ) -> None:
-    assert newcomer("own", 2, 1.0, standings) == place
+    assert newcomer("own", 2, 1.0, queue) == place
 
 
 def look(at: float, dispatched: int, waiting: int = 5, capacity: float = 40.0) -> Fleet:
