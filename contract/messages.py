@@ -220,6 +220,10 @@ class Format(msgspec.Struct, frozen=True, array_like=True):
     schema: dict[str, Any] | None = None
 
 
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""How much a model may think before it answers, from least to most."""
+
+
 class Options(msgspec.Struct, frozen=True, array_like=True):
     """The client's parameters, in neutral terms. None or empty: not given."""
 
@@ -229,7 +233,7 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     top_p: float | None = None
     max_tokens: int | None = None
     reasoning_effort: str = ""
-    """`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`."""
+    """One of `EFFORTS`."""
     tools: tuple[Tool, ...] = ()
     tool_choice: Literal["", "auto", "none", "required"] = ""
     tool_name: str = ""

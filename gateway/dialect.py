@@ -89,7 +89,11 @@ class Encoder(Protocol):
     """
 
     def begin(self) -> list[Frame]:
-        """Return what goes before the first frame of any choice."""
+        """Return what goes before the first frame of any choice.
+
+        It is not called for a client that resumes behind it, and must not change what `feed`
+        returns.
+        """
         ...
 
     def feed(self, choice: int, events: Sequence[Event]) -> list[Frame]:
@@ -100,7 +104,10 @@ class Encoder(Protocol):
         ...
 
     def end(self, problem: Problem | None) -> list[Frame]:
-        """Return what closes the stream: after the last choice, or because of a problem."""
+        """Return what closes the stream: after the last choice, or because of a problem.
+
+        Only the frames of a problem that a record brought are stamped with its id.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from contract.messages import Format, Message, Options, ToolCall
+from contract.messages import EFFORTS, Format, Message, Options, ToolCall
 from gateway.dialect import Ask
 from gateway.openai import fields
 from gateway.openai.content import ContentReader
@@ -41,7 +41,6 @@ _ROLES: dict[str, _Role] = {
     "tool": "tool",
     "function": "tool",
 }
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class ChatAsk(Ask, frozen=True):
@@ -164,8 +163,8 @@ def _effort(asked: fields.Chat) -> str:
     effort, param = asked.reasoning_effort, "reasoning_effort"
     if effort is None and asked.reasoning is not None:
         effort, param = asked.reasoning.effort, "reasoning.effort"
-    if effort is not None and effort not in _EFFORTS:
-        raise invalid_value(param, f"{quoted(effort)} is not one of {', '.join(_EFFORTS)}")
+    if effort is not None and effort not in EFFORTS:
+        raise invalid_value(param, f"{quoted(effort)} is not one of {', '.join(EFFORTS)}")
     return effort or ""
 
 

@@ -42,8 +42,10 @@ _LONE_HALF = re.compile(
 _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
-def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
+def decode(body: bytes, kind: type[_T], api: str = "OpenAI") -> tuple[_T, dict[str, Any]]:
     """Return the fields that `kind` has, and all others that are not null.
+
+    `api` is whose fields those of `kind` are, for the errors about the others.
 
     Raises Problem that names the offending field, for whatever is not JSON in UTF-8 or not of the
     right types. The body's size is for the caller to bound.
@@ -52,12 +54,12 @@ def decode(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
     body = utf8(body)
     try:
         try:
-            return _decoded(body, kind)
+            return _decoded(body, kind, api)
         except msgspec.DecodeError:
             mended = _LONE_HALF.sub(rb"\1\\ufffd", body, count=MAX_HALVES)
             if mended == body:
                 raise
-            return _decoded(mended, kind)
+            return _decoded(mended, kind, api)
     except msgspec.ValidationError as error:
         raise _wrongly_typed(str(error)) from error
     except RecursionError as error:
@@ -113,12 +115,12 @@ def whole(value: float | None, path: str) -> int | None:
     return int(value)
 
 
-def _decoded(body: bytes, kind: type[_T]) -> tuple[_T, dict[str, Any]]:
+def _decoded(body: bytes, kind: type[_T], api: str) -> tuple[_T, dict[str, Any]]:
     fields = _FIELDS.decode(body)
     if "extra_body" in fields:
         fields = _merged(fields)
         body = msgspec.json.encode(fields)
-    return _decoder(kind).decode(body), _others(fields, kind)
+    return _decoder(kind).decode(body), _others(fields, kind, api)
 
 
 def _without_surrogates(body: bytes, error: UnicodeDecodeError) -> bytes:
@@ -165,7 +167,7 @@ def _merged(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return merged
 
 
-def _others(fields: dict[str, msgspec.Raw], kind: type[msgspec.Struct]) -> dict[str, Any]:
+def _others(fields: dict[str, msgspec.Raw], kind: type[msgspec.Struct], api: str) -> dict[str, Any]:
     # In the order that they came.
     raw = [(n, value) for n, value in fields.items() if n not in _known(kind) and value != _NULL]
     for name, _ in raw:
@@ -173,13 +175,13 @@ def _others(fields: dict[str, msgspec.Raw], kind: type[msgspec.Struct]) -> dict[
             raise invalid_request(f"No parameter has a name like {quoted(name)}.", name[:MAX_NAME])
     if len(raw) > MAX_EXTRA:
         raise invalid_request(
-            f"The request has {len(raw)} fields that are none of OpenAI's;"
+            f"The request has {len(raw)} fields that are none of {api}'s;"
             f" at most {MAX_EXTRA} are passed on."
         )
     if sum(len(bytes(value)) for _, value in raw) > MAX_EXTRA_BYTES:
         largest = max(raw, key=lambda field: len(bytes(field[1])))[0]
         raise invalid_request(
-            f"The fields that are none of OpenAI's, such as {quoted(largest)}, are larger than"
+            f"The fields that are none of {api}'s, such as {quoted(largest)}, are larger than"
             f" {MAX_EXTRA_BYTES // 1024} KiB together.",
             largest,
         )

@@ -11,10 +11,9 @@ import math
 import re
 from typing import Any
 
-from contract.messages import Model, Options
+from contract.messages import EFFORTS, Model, Options
 from worker.poe.faults import Fault, FaultKind
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _LEVELS = ("reasoning_effort", "output_effort", "thinking_level")
 """Parameters whose values are some of these efforts."""
 
@@ -89,7 +88,7 @@ def thinks(model: Model | None) -> bool:
 def _turned(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:
     """Set the parameters for reasoning, unless the client has set one itself."""
     effort = options.reasoning_effort
-    if effort not in _EFFORTS or not _KNOBS.isdisjoint(options.extra):
+    if effort not in EFFORTS or not _KNOBS.isdisjoint(options.extra):
         return {}
     level = next((name for name in _LEVELS if name in declared), None)
     values: dict[str, Any] = {}
@@ -110,15 +109,15 @@ def _nearest(effort: str, schema: Schema) -> Any:
     allowed = schema.get("enum")
     if not isinstance(allowed, list):
         return effort
-    ranks = {_EFFORTS.index(v.lower()): v for v in allowed if _is_effort(v)}
+    ranks = {EFFORTS.index(v.lower()): v for v in allowed if _is_effort(v)}
     if effort != "none" and len(ranks) > 1:
         ranks.pop(0, None)
-    asked = _EFFORTS.index(effort)
+    asked = EFFORTS.index(effort)
     return ranks[min(ranks, key=lambda rank: (abs(rank - asked), -rank))] if ranks else None
 
 
 def _is_effort(value: object) -> bool:
-    return isinstance(value, str) and value.lower() in _EFFORTS
+    return isinstance(value, str) and value.lower() in EFFORTS
 
 
 def _budget(effort: str, schema: Schema, max_tokens: int | None) -> int | None:
