@@ -36,6 +36,7 @@ from gateway.problems import (
 from gateway.queue.fleet import Fleet, FleetView
 from gateway.queue.hub import Hub
 from gateway.queue.server import within
+from gateway.responses.dialect import RESPONSES
 from gateway.routes import Routes, route_of
 from gateway.uploads import Uploads
 from runtime import tasks
@@ -43,7 +44,7 @@ from store.faults import RedisFault
 
 _log = logging.getLogger("gateway")
 
-DIALECTS: tuple[Dialect, ...] = (OPENAI,)
+DIALECTS: tuple[Dialect, ...] = (OPENAI, RESPONSES)
 """The APIs that clients may speak. The first words what goes wrong where none is meant."""
 
 TICK = 1.0
@@ -201,7 +202,8 @@ class App:
     def _showing(self, page: Page) -> _Handler:
         async def show(request: Request, rest: str) -> None:
             client = self.authenticated(request)
-            request.respond(200, page.render(self._models, client.models, rest))
+            render = page.rendering(request.query)
+            request.respond(200, render(self._models, client.models, rest))
 
         return show
 

@@ -9,14 +9,15 @@ words every `Problem`. `app.py` lists the dialects; nothing else knows which the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 
 from contract.config import ReasoningMode
-from contract.messages import Event, Message, Options
+from contract.messages import Event, Message, Model, Options
 from gateway.models import ModelTable
 from gateway.problems import Problem
 
@@ -38,6 +39,10 @@ class Ask(msgspec.Struct, frozen=True):
     """The estimate for the conversation; 0: not made yet."""
     digest: str = ""
     """The same for all requests that ask for the same; empty: not computed yet."""
+
+    def options_for(self, model: Model | None) -> Options:  # noqa: ARG002
+        """Return the options as they go to this model: None is one that no catalogue lists."""
+        return self.options
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,10 @@ class Endpoint(Generic[A]):
     collector: Callable[[Head, A], Collector]
 
 
+Render = Callable[[ModelTable, tuple[str, ...], str], bytes]
+"""Takes the models, those that the client may use (none: all), and the rest of the path."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A path at which the models are read with GET.
@@ -150,8 +159,14 @@ class Page:
     """
 
     path: str
-    render: Callable[[ModelTable, tuple[str, ...], str], bytes]
-    """Takes the models, those that the client may use (none: all), and the rest of the path."""
+    render: Render
+    variants: Mapping[str, Render] = field(default_factory=dict)
+    """What renders it for a query that has this parameter."""
+
+    def rendering(self, query: str) -> Render:
+        """Return what renders the page for this query."""
+        asked = parse_qs(query, keep_blank_values=True) if self.variants else {}
+        return next((self.variants[name] for name in asked if name in self.variants), self.render)
 
 
 class Dialect(Protocol):

@@ -82,6 +82,7 @@ class Request:
     ) -> None:
         self.method: str = scope.method
         self.path: str = scope.path
+        self.query: str = getattr(scope, "query_string", "") or ""
         self._client: str = scope.client
         self._headers = scope.headers
         self._authority: str = getattr(scope, "authority", None) or ""

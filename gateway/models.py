@@ -73,9 +73,13 @@ class ModelTable:
         model = self._catalogue.get(folded)
         return model.id if model else name
 
+    def listed(self, upstream: str) -> Model | None:
+        """Return what the catalogue says of a model, by the name that `resolve` gave."""
+        return self._catalogue.get(upstream.casefold())
+
     def context_length(self, upstream: str) -> int | None:
         """Return how many tokens a model takes, by the name that `resolve` gave, if known."""
-        model = self._catalogue.get(upstream.casefold())
+        model = self.listed(upstream)
         return model.context_length if model else None
 
     def entries(self, allowed: tuple[str, ...] = ()) -> list[Entry]:

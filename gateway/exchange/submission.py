@@ -10,7 +10,7 @@ import msgspec
 
 from contract import keys
 from contract.calls.gateway import Admission, Rejection, Resumable, Ticket
-from contract.messages import Job
+from contract.messages import Job, Options
 from gateway.config import AccessToken
 from gateway.dialect import Ask, RateLimit
 from gateway.exchange import admission
@@ -50,7 +50,8 @@ class Submission:
         self._ask = ask
         self._tell_limit = tell_limit
         model = services.models.resolve(ask.model, client.models)
-        self.jobs = _numbered(_first_job(ask, client.client, model), ask.choices)
+        options = ask.options_for(services.models.listed(model))
+        self.jobs = _numbered(_first_job(ask, client.client, model, options), ask.choices)
         """One for each choice."""
         longest, asked = config.queue_timeout, request.plain_header("x-queue-timeout")
         self.patience = admission.patience(longest, asked)
@@ -167,13 +168,13 @@ class Submission:
             self._tell_limit(RateLimit(self._client.rate_limit, left, reset))
 
 
-def _first_job(ask: Ask, client: str, model: str) -> Job:
+def _first_job(ask: Ask, client: str, model: str, options: Options) -> Job:
     return Job(
         id=token_hex(12),
         client=client,
         model=model,
         messages=ask.messages,
-        options=ask.options,
+        options=options,
         created=time.time(),
         stream=ask.stream,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 _CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completions."
 _NOT_OFFERED = {
-    "responses": f"The Responses API is not offered here. {_CHAT_ONLY}",
     "messages": f"Anthropic's Messages API is not offered here. {_CHAT_ONLY}",
     "embeddings": "Poe has no embeddings, so this server has none either.",
     "audio": "Audio routes are not offered here; audio bots answer at /v1/chat/completions.",
@@ -36,7 +35,7 @@ _NOT_OFFERED = {
 }
 """What to say of routes of other APIs that clients try on a server like this one."""
 
-_ENDPOINTS = ("chat/completions", "completions", "images/generations", "models")
+_ENDPOINTS = ("chat/completions", "completions", "images/generations", "models", "responses")
 """What a client adds to its base URL, and people therefore copy into it."""
 
 

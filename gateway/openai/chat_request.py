@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from contract.messages import EFFORTS, Format, Message, Options, ToolCall
+from contract.messages import Format, Message, Options, ToolCall
 from gateway.dialect import Ask
 from gateway.openai import fields
 from gateway.openai.content import ContentReader
@@ -18,13 +18,10 @@ from gateway.openai.tools import tools_of
 from gateway.problems import invalid_request, invalid_value, missing, quoted, unsupported_value
 from gateway.render.body import bounded, decode, whole
 from gateway.render.json_schemas import SchemaReader
+from gateway.render.parameters import model_name, reasoning_effort, token_limit
 from gateway.render.value_count import refuse_too_many_arguments
 
-_MAX_MODEL = 256
-"""Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
 _MAX_MESSAGES = 10_000
-_MAX_TOKENS = 2**53
-"""Beyond this a limit is none."""
 MAX_STOPS = 128
 MAX_STOP = 4_096
 """Stop sequences of a request, and characters of all of them."""
@@ -63,7 +60,7 @@ def parse_chat(body: bytes) -> ChatAsk:
     asked, extra = decode(body, fields.Chat)
     refuse_logprobs(bool(asked.logprobs or asked.top_logprobs))
     return ChatAsk(
-        model=model_of(asked.model),
+        model=model_name(asked.model),
         messages=_messages(asked),
         options=_options(asked, extra),
         stream=bool(asked.stream),
@@ -72,16 +69,6 @@ def parse_chat(body: bytes) -> ChatAsk:
         continuous_usage=continues_usage(asked),
         legacy_calls=bool(asked.functions and not asked.tools),
     )
-
-
-def model_of(model: str | None) -> str:
-    """Return the model's name. Raises Problem for one that none can have."""
-    model = (model or "").strip()
-    if not model:
-        raise missing("model")
-    if len(model) > _MAX_MODEL or not model.isprintable():
-        raise invalid_value("model", f"no model has a name like {quoted(model)}")
-    return model
 
 
 def refuse_logprobs(asked: bool) -> None:
@@ -116,16 +103,9 @@ def sampling(asked: fields.Common, extra: dict[str, Any]) -> Options:
         stop=tuple(stop),
         logit_bias=_biases(asked.logit_bias),
         top_p=asked.top_p,
-        max_tokens=_limit(asked.max_tokens, "max_tokens"),
+        max_tokens=token_limit(asked.max_tokens, "max_tokens"),
         extra=extra,
     )
-
-
-def _limit(tokens: float | None, path: str) -> int | None:
-    """Return a limit of tokens. None: there is none, for which clients also send 0, -1 or 2**63."""
-    if tokens is None or not 0 < tokens <= _MAX_TOKENS:
-        return None
-    return whole(tokens, path)
 
 
 def _biases(biases: dict[str, float | None] | None) -> dict[str, float] | None:
@@ -143,8 +123,8 @@ def _options(asked: fields.Chat, extra: dict[str, Any]) -> Options:
     extra = extra | {name: value for name, value in same.items() if value is not None}
     return msgspec.structs.replace(
         sampling(asked, extra),
-        max_tokens=_limit(asked.max_completion_tokens, "max_completion_tokens")
-        or _limit(asked.max_tokens, "max_tokens"),
+        max_tokens=token_limit(asked.max_completion_tokens, "max_completion_tokens")
+        or token_limit(asked.max_tokens, "max_tokens"),
         reasoning_effort=_effort(asked),
         tools=tools,
         tool_choice=choice,
@@ -163,9 +143,7 @@ def _effort(asked: fields.Chat) -> str:
     effort, param = asked.reasoning_effort, "reasoning_effort"
     if effort is None and asked.reasoning is not None:
         effort, param = asked.reasoning.effort, "reasoning.effort"
-    if effort is not None and effort not in EFFORTS:
-        raise invalid_value(param, f"{quoted(effort)} is not one of {', '.join(EFFORTS)}")
-    return effort or ""
+    return reasoning_effort(effort, param)
 
 
 def _format(asked: fields.ResponseFormat | None) -> Format | None:

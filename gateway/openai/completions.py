@@ -28,7 +28,6 @@ from gateway.openai import fields
 from gateway.openai.chat_request import (
     continues_usage,
     includes_usage,
-    model_of,
     refuse_logprobs,
     sampling,
 )
@@ -39,6 +38,7 @@ from gateway.problems import missing, unsupported_value
 from gateway.render.answer_text import AnswerText
 from gateway.render.body import decode, whole
 from gateway.render.collected import CollectedChoice
+from gateway.render.parameters import model_name
 from gateway.render.usage import UsageMeter
 
 
@@ -63,7 +63,7 @@ def parse_completion(body: bytes) -> CompletionAsk:
             "suffix", "a bot cannot be told what its answer shall be followed by"
         )
     return CompletionAsk(
-        model=model_of(asked.model),
+        model=model_name(asked.model),
         messages=(Message("user", prompt),),
         options=sampling(asked, extra),
         stream=bool(asked.stream),

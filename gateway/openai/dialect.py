@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from gateway.dialect import Ask, Endpoint, Frame, Headers, Page, RateLimit, Reply
 from gateway.openai import errors, models
 from gateway.openai.chat_answer import ChatCollector
@@ -17,6 +15,7 @@ from gateway.openai.completions import (
 )
 from gateway.openai.images import ImagesCollector, parse_images
 from gateway.problems import Problem
+from gateway.render import openai_http
 
 
 class OpenAI:
@@ -49,14 +48,11 @@ class OpenAI:
             ImagesCollector,
         ),
     )
-    pages = (Page("/models", models.listing), Page("/models/", models.one))
-    exposed = (
-        "retry-after",
-        "x-should-retry",
-        "x-ratelimit-limit-requests",
-        "x-ratelimit-remaining-requests",
-        "x-ratelimit-reset-requests",
+    pages = (
+        Page("/models", models.listing, {"client_version": models.for_codex}),
+        Page("/models/", models.one),
     )
+    exposed = openai_http.EXPOSED
 
     def error(self, problem: Problem) -> Reply:
         """Give a problem its status, headers and body."""
@@ -70,21 +66,11 @@ class OpenAI:
 
     def rate_limit_headers(self, limit: RateLimit) -> Headers:
         """Return the headers that OpenAI's API has for this."""
-        return [
-            ("x-ratelimit-limit-requests", str(limit.limit)),
-            ("x-ratelimit-remaining-requests", str(limit.remaining)),
-            ("x-ratelimit-reset-requests", f"{math.ceil(limit.reset)}s"),
-        ]
+        return openai_http.rate_limit_headers(limit)
 
     def keep_alive(self, position: int | None = None, eta: float | None = None) -> bytes:
-        """Render a comment, which every client skips.
-
-        It must not begin with `: ping`, which Continue takes for the end.
-        """
-        place = "" if position is None else f" position={position}"
-        wait = "" if eta is None else f" eta={max(1, round(eta))}s"
-        queued = " queued" if place or wait else ""
-        return f": keep-alive{queued}{place}{wait}\n\n".encode("ascii")
+        """Render a comment, which every client skips."""
+        return openai_http.keep_alive(position, eta)
 
 
 OPENAI = OpenAI()

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from contract.messages import Event, File, Message, Options
 from gateway.dialect import Ask, Head
 from gateway.openai import fields
-from gateway.openai.chat_request import model_of
 from gateway.problems import Kind, Problem, missing, unsupported_value
 from gateway.render.body import decode, whole
 from gateway.render.collected import CollectedChoice
+from gateway.render.parameters import model_name
 
 _MAX_SAID = 1_000
 """Characters of a bot's words that an error repeats."""
@@ -42,7 +42,7 @@ def parse_images(body: bytes) -> Ask:
     # "auto" is what a bot does by default.
     told = {name: value for name, value in wanted.items() if value not in (None, "auto")}
     return Ask(
-        model=model_of(asked.model),
+        model=model_name(asked.model),
         messages=(Message("user", asked.prompt),),
         options=Options(extra=told | extra),
         choices=whole(asked.n, "n") or 1,

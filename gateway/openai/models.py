@@ -22,6 +22,14 @@ def listing(models: ModelTable, allowed: tuple[str, ...], _: str = "") -> bytes:
     return models.rendered[key]
 
 
+def for_codex(models: ModelTable, allowed: tuple[str, ...], _: str = "") -> bytes:
+    """Render the list as Codex wants it: with `models` beside OpenAI's `data`, and empty.
+
+    An entry there has to bring the model's instructions, which replace those of Codex's own.
+    """
+    return listing(models, allowed)[:-1] + b',"models":[]}'
+
+
 def one(models: ModelTable, allowed: tuple[str, ...], name: str) -> bytes:
     """Render one model of the list. Raises Problem if it is not there."""
     return _json(_fields(models.entry(name, allowed)))

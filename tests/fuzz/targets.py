@@ -33,8 +33,8 @@ from gateway.auth import authenticate, key_of
 from gateway.config import access_token, gateway_config
 from gateway.openai.chat_request import parse_chat
 from gateway.openai.errors import body as error_body
-from gateway.openai.errors import headers as error_headers
 from gateway.problems import Problem
+from gateway.render.openai_errors import headers as error_headers
 from gateway.render.usage import estimate_prompt
 from poe2gpt.flags import parse
 from poe2gpt.settings import settings

@@ -241,7 +241,7 @@ async def test_probes_are_answered_without_a_redirect(
     [
         ("POST", "/v1/v1/chat/completions"),
         ("POST", "/v1/embeddings"),
-        ("POST", "/v1/responses"),
+        ("GET", "/v1/responses/resp_1"),
         ("POST", "/v1/messages?beta=true"),
         ("POST", "/v1/audio/speech"),
         ("POST", "/v1/images/edits"),

@@ -13,6 +13,7 @@ from gateway.openai.chat_request import ChatAsk
 from gateway.openai.chat_stream import chat_encoder
 from gateway.openai.completions import CompletionAsk, CompletionCollector, completion_encoder
 from gateway.problems import Problem, problem_of
+from gateway.render import openai_errors
 
 _OF_THE_HEAD = {"job", "created", "model", "choices", "reasoning"}
 
@@ -22,7 +23,7 @@ def status_of(problem: Problem) -> int:
 
 
 def code_of(problem: Problem) -> str | None:
-    return errors._SHAPES[problem.kind].code if problem.code is None else problem.code
+    return openai_errors._SHAPES[problem.kind].code if problem.code is None else problem.code
 
 
 class Rendered:

@@ -78,8 +78,6 @@ CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completi
             "The base URL has /v1 twice: your client adds it, or you did.",
             id="v1 twice",
         ),
-        pytest.param("/v1/responses", CHAT_ONLY, id="Responses"),
-        pytest.param("/responses/resp_1", CHAT_ONLY, id="Responses without v1"),
         pytest.param("/v1/messages", CHAT_ONLY, id="Anthropic's"),
         pytest.param("/v1/messages/count_tokens", CHAT_ONLY, id="Anthropic's tokens"),
         pytest.param(

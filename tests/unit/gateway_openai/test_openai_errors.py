@@ -5,8 +5,8 @@ import pytest
 from contract.messages import Failed, FailureKind
 from gateway import problems
 from gateway.openai.errors import body as error_body
-from gateway.openai.errors import headers as error_headers
 from gateway.problems import Kind, Problem, problem_of
+from gateway.render.openai_errors import headers as error_headers
 from tests.support.openai_answers import code_of, status_of
 from tests.support.openai_schema import ERROR, assert_is
 

@@ -8,9 +8,9 @@ from openai.types import ImagesResponse
 
 from contract.messages import Event, File, Finished, Message, Options, Refusal, Text
 from gateway.dialect import Ask
-from gateway.openai.errors import headers as error_headers
 from gateway.openai.images import ImagesCollector, parse_images
 from gateway.problems import Problem
+from gateway.render.openai_errors import headers as error_headers
 from tests.support.openai_answers import code_of, head, status_of
 from tests.support.openai_schema import IMAGES_RESPONSE, assert_is
 

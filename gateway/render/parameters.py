@@ -1,0 +1,36 @@
+"""Parameters that the APIs of several dialects have in common."""
+
+from __future__ import annotations
+
+from contract.messages import EFFORTS
+from gateway.problems import invalid_value, missing, quoted
+from gateway.render.body import whole
+
+_MAX_MODEL = 256
+"""Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
+_MAX_TOKENS = 2**53
+"""Beyond this a limit is none."""
+
+
+def model_name(model: str | None) -> str:
+    """Return the model's name. Raises Problem for one that none can have."""
+    model = (model or "").strip()
+    if not model:
+        raise missing("model")
+    if len(model) > _MAX_MODEL or not model.isprintable():
+        raise invalid_value("model", f"no model has a name like {quoted(model)}")
+    return model
+
+
+def token_limit(tokens: float | None, path: str) -> int | None:
+    """Return a limit of tokens. None: there is none, for which clients also send 0, -1 or 2**63."""
+    if tokens is None or not 0 < tokens <= _MAX_TOKENS:
+        return None
+    return whole(tokens, path)
+
+
+def reasoning_effort(effort: str | None, path: str) -> str:
+    """Return the effort; empty: none is asked for. Raises Problem for an unknown one."""
+    if effort is not None and effort not in EFFORTS:
+        raise invalid_value(path, f"{quoted(effort)} is not one of {', '.join(EFFORTS)}")
+    return effort or ""
