@@ -171,7 +171,7 @@ def _messages(asked: fields.Chat) -> tuple[Message, ...]:
     if asked.messages is None and bytes(asked.input) not in (b"", b"null"):
         raise invalid_request(
             "This is the chat completions API, which wants `messages`; the request has `input`,"
-            " which belongs to the Responses API. Set your client to chat completions.",
+            " which belongs to the Responses API. Send it to /v1/responses.",
             "messages",
             "missing_required_parameter",
         )

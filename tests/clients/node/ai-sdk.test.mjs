@@ -159,9 +159,12 @@ for (const [way, model] of Object.entries(ways)) {
   });
 }
 
-test("what speaks the Responses API is told what to do", async () => {
-  await assert.rejects(generateText({ model: openai("Echo"), prompt: "hello", maxRetries: 0 }), {
-    statusCode: 404,
-    message: /chat completions/,
-  });
+test("the default model of createOpenAI, which speaks the Responses API, answers", async () => {
+  const whole = await generateText({ model: openai("Echo"), prompt: "hello", maxRetries: 0 });
+  assert.equal(whole.text, "hello");
+
+  const answer = streamText({ model: openai("Echo"), prompt: "hello" });
+  let told = "";
+  for await (const delta of answer.textStream) told += delta;
+  assert.equal(told, "hello");
 });
