@@ -28,6 +28,7 @@ class Keys:
         """What is known of Redis's clock; see clock.lua."""
         self.abandoned = prefix + "abandoned"
         self.payloads = prefix + "payloads"
+        self.blobs = prefix + "blobs"
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
         self.catalogue = prefix + "catalogue"
@@ -40,6 +41,10 @@ class Keys:
     def payload(self, job: str) -> str:
         """Where a request is stored, by the id of its first choice."""
         return f"{self.prefix}payload:{{{job}}}"
+
+    def blob(self, digest: str) -> str:
+        """Where the content of an attachment is stored, by its SHA-256 in hex."""
+        return f"{self.prefix}blob:{digest}"
 
     def job(self, job: str) -> str:
         return f"{self.prefix}job:{{{job}}}"

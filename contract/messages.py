@@ -167,12 +167,16 @@ class MediaPart(msgspec.Struct, frozen=True, array_like=True, tag="media"):
 
     kind: Literal["image", "audio", "file"]
     url: str
-    """`https:`, `http:` or `data:`."""
+    """`https:`, `http:`, or, from a gateway of an earlier version, `data:`. Empty with a digest."""
     media_type: str = ""
     """As MIME names it. Empty: not known."""
     name: str = ""
     detail: str = ""
     """How closely an image is to be looked at, in OpenAI's words."""
+    digest: str = ""
+    """The SHA-256 of the content, in hex: Redis has its bytes in the blob of that name."""
+    size: int = 0
+    """The content's bytes, where `digest` is set."""
 
 
 Part = TextPart | MediaPart

@@ -16,6 +16,7 @@ from store.faults import RedisFault
 from worker.background import Background
 from worker.balances import Balances
 from worker.config import PoeToken
+from worker.inlining import inlined
 from worker.poe.answer import Answer, Flow
 from worker.poe.attachments import Attachment
 from worker.poe.client import Gate, PoeClient
@@ -70,10 +71,11 @@ class Calls:
     ) -> None:
         self._jobs = queue.jobs
         self._tokens = queue.tokens
+        self._blobs = queue.blobs
         self._pool = pool
         self._leases = leases
         self._poe = poe
-        self._uploads = Uploads(queue.uploads, poe)
+        self._uploads = Uploads(queue.uploads, queue.blobs, poe)
         self._health = TokenHealth(pool, Balances(poe))
         self._guard = guard
         self._on_free = on_free
@@ -111,6 +113,8 @@ class Calls:
         # Before the grant, which is for a moment; uploads may take minutes.
         needed = upstream.needs_uploads and any(message.media for message in job.messages)
         attachments = await self._attachments(job, token, began) if needed else {}
+        if not upstream.needs_uploads:
+            job = await self._inlined(job, token)
         ask = Ask(job, model, simulate_roles, attachments)
         grant = f"{job.id}:{token_hex(4)}"
         call = _Call(job, epoch, token, grant, await self._granted(job, epoch, token, grant))
@@ -177,6 +181,13 @@ class Calls:
             raise
         await self._take_again(token)
         return made
+
+    async def _inlined(self, job: Job, token: PoeToken) -> Job:
+        try:
+            return await inlined(job, self._blobs)
+        except BaseException:
+            self._pool.cancel(token)
+            raise
 
     async def _learn_from_upload(
         self, fault: Fault, job: Job, token: PoeToken, began: float

@@ -22,15 +22,15 @@ from worker.poe.attachments import (
     attachment,
     attachments_in,
     data_of,
-    is_data,
     is_poes_own,
+    is_sent_along,
     media_type_of,
     name_of,
 )
 from worker.poe.client import PoeClient
 from worker.poe.faults import Blame, Fault, FaultKind, blame
 from worker.poe.uploads import FileUpload, UploadedFile, UrlUpload
-from worker.queue import KnownUploads
+from worker.queue import Blobs, KnownUploads
 
 DATA_LIFE = 24 * 3600.0
 """Seconds for which an upload of data is taken to last. Nobody knows; poe2openai lives with 72
@@ -53,8 +53,9 @@ class Crowded(Exception):
 class Uploads:
     """The uploads of one worker."""
 
-    def __init__(self, known: KnownUploads, poe: PoeClient) -> None:
+    def __init__(self, known: KnownUploads, blobs: Blobs, poe: PoeClient) -> None:
         self._known = known
+        self._blobs = blobs
         self._poe = poe
         self._under_way: dict[tuple[str, str], _UnderWay] = {}
         self._uploading: Counter[str] = Counter()
@@ -143,15 +144,23 @@ class Uploads:
                 del self._under_way[key]
 
     async def _upload(self, part: MediaPart, digest: str, token: PoeToken) -> UploadedFile:
-        if is_data(part.url):
-            data = await asyncio.to_thread(data_of, part.url)
-            source: FileUpload | UrlUpload = FileUpload(name_of(part), media_type_of(part), data)
-        else:
-            source = UrlUpload(name_of(part), part.url)
+        source = await self._source(part)
         file = await self._poe.upload(source, token.secret)
         life = DATA_LIFE if isinstance(source, FileUpload) else LINK_LIFE
         await self._known.remember(token.account, digest, file, life)
         return file
+
+    async def _source(self, part: MediaPart) -> FileUpload | UrlUpload:
+        if not is_sent_along(part):
+            return UrlUpload(name_of(part), part.url)
+        if part.digest:
+            data = await self._blobs.fetch(part.digest)
+            if data is None:
+                message = "It is no longer stored. Send the request again."
+                raise Fault(FaultKind.CONTENT_LOST, message, sent=False)
+        else:
+            data = await asyncio.to_thread(data_of, part.url)
+        return FileUpload(name_of(part), media_type_of(part), data)
 
 
 class _UnderWay:
@@ -176,11 +185,9 @@ class _UnderWay:
 
 
 def _digests(parts: list[MediaPart]) -> list[str]:
-    """Hash the URLs, also those that hold the data, together with the stated types."""
-    return [
-        hashlib.sha256(f"{part.media_type}\n{part.url}".encode(errors="replace")).hexdigest()
-        for part in parts
-    ]
+    """Hash what tells the contents apart, their digests or URLs, together with the stated types."""
+    named = (f"{part.media_type}\n{part.digest or part.url}" for part in parts)
+    return [hashlib.sha256(each.encode(errors="replace")).hexdigest() for each in named]
 
 
 def _named(fault: Fault, place: str) -> Fault:

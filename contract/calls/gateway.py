@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -99,10 +101,20 @@ class Rejection(msgspec.Struct, frozen=True):
     """Jobs that wait or are unfinished, bytes that are stored, or ms until the client may ask."""
 
 
-class Enqueue(Call[Ticket | Rejection | None], frozen=True, kw_only=True):
+class Welcome(msgspec.Struct, frozen=True):
+    """The request would be taken, if it came with the bytes of the blobs that are missing."""
+
+    missing: frozenset[str] = frozenset()
+    """Their digests."""
+
+
+NO_BLOBS: Mapping[str, bytes] = MappingProxyType({})
+
+
+class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
     """Queue a request, a job for each of its choices, or join its readers: all or none.
 
-    With an empty payload it only asks. The reply None means that the request would be taken.
+    With an empty payload, or without the bytes of a blob that is not there, it only asks.
     """
 
     script: ClassVar[str] = "enqueue"
@@ -114,7 +126,9 @@ class Enqueue(Call[Ticket | Rejection | None], frozen=True, kw_only=True):
     payload: bytes
     terms: Admission
     size: int
-    """The payload's bytes, also where it is left out."""
+    """The bytes of the payload and of all blobs, also of those that are left out."""
+    blobs: Mapping[str, bytes] = NO_BLOBS
+    """What its messages refer to, by digest: the bytes, or none of a blob that is there."""
     choices: int = 1
     not_after: float | None = None
     """The instant of Redis's clock, in seconds, after which nothing is queued. None: any time."""
@@ -144,16 +158,18 @@ class Enqueue(Call[Ticket | Rejection | None], frozen=True, kw_only=True):
         if reader := self.resumable:
             grace, keep = milliseconds(reader.grace), milliseconds(reader.keep)
             words += [reader.reader, grace, keep, reader.key]
-        return words
+        else:
+            words += [""] * 4
+        return words + [word for blob in self.blobs.items() for word in blob]
 
-    def read(self, reply: Any) -> Ticket | Rejection | None:
+    def read(self, reply: Any) -> Ticket | Rejection | Welcome:
         verdict, *numbers = reply
         match verdict:
             case b"queued":
                 seq, place, *asks = numbers
                 return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
             case b"welcome":
-                return None
+                return Welcome(frozenset(digest.decode() for digest in numbers))
             case _:
                 return Rejection(verdict.decode(), *numbers)
 

@@ -15,15 +15,22 @@
 -- ARGV: now, job, client, gateway, payload (empty: only ask), wait ms, weight, most waiting per
 --       client, most waiting in all, life ms of an unfinished job, most unfinished jobs of the client
 --       ('' = any), most jobs of the client in any 60 s ('' = any), not after this instant ('' = any),
---       choices, bytes of the payload, most bytes stored for the client, most in all, and if it may
---       be resumed: reader, ms of grace, ms for which its answer is kept, name of its idempotency key
+--       choices, bytes of the payload and its blobs, most bytes stored for the client, most in all; if it
+--       may be resumed (else four times ''): reader, ms of grace, ms for which its answer is kept, name of
+--       its idempotency key; then pairs: SHA-256 of a blob, its content ('' = it is stored already)
 -- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client with a
 -- rate limit, how many requests it may still make, and ms until that is one more), {'full', waiting},
 -- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
--- ask again}, or {'welcome'} where the payload is empty and nothing speaks against it.
+-- ask again}, or {'welcome', the blobs that are not stored} where the payload is empty, or a blob is not
+-- stored whose content is left out, and nothing else speaks against it.
 local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
-local reader, idem = ARGV[18] and gateway .. ' ' .. ARGV[18], ARGV[21] and keys.idem(ARGV[21])
+local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and keys.idem(ARGV[21])
+local blobs, missing = {}, {}
+for i = 22, #ARGV, 2 do
+  blobs[ARGV[i]] = ARGV[i + 1]
+  if ARGV[i + 1] == '' and redis.call('EXISTS', keys.blob(ARGV[i])) == 0 then missing[#missing + 1] = ARGV[i] end
+end
 
 if now > (tonumber(ARGV[13]) or math.huge) then return { 'late' } end
 if idem and not leads_to(idem, first) then return { 'forgotten' } end
@@ -81,13 +88,13 @@ if over > 0 then
   local last = redis.call('ZRANGE', asked, over - 1, over - 1, 'WITHSCORES')[2] or now
   return refuse('limited', last + 60000 - now)
 end
-if ARGV[5] == '' then return { 'welcome' } end
+if ARGV[5] == '' or #missing > 0 then return { 'welcome', unpack(missing) } end
 
 if redis.call('EXISTS', jobs) == 0 then
   redis.call('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
 end
 redis.call('HSET', tally, 'weight', ARGV[7])
-store_payload(first, new, choices, client, ARGV[5], now + ARGV[10])
+store_payload(first, new, choices, client, ARGV[5], ARGV[15], blobs, now + ARGV[10])
 local seq
 for _, id in ipairs(new) do
   local entry = redis.call('XADD', jobs, '*', 'id', id)

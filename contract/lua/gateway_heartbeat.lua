@@ -7,4 +7,7 @@ redis.call('ZADD', keys.gateways, now + tonumber(ARGV[3]), ARGV[2])
 for _, first in ipairs(redis.call('ZRANGEBYSCORE', keys.payloads, '-inf', now, 'LIMIT', 0, 50)) do
   forget_payload(first)
 end
+for _, digest in ipairs(redis.call('ZRANGEBYSCORE', keys.blobs, '-inf', now, 'LIMIT', 0, 50)) do
+  forget_blob(digest)
+end
 return 1

@@ -82,19 +82,50 @@ local function count_bytes(client, bytes)
   redis.call('HINCRBY', keys.totals, 'bytes', bytes)
 end
 
-local function store_payload(first, ids, choices, client, payload, due)
+-- An attachment's bytes are stored once per content, in the hash `blob:<SHA-256>`: `data`, and a
+-- field for each request that has it. A request holds its blobs exactly as long as it is stored
+-- itself, and counts their bytes as its own, whoever else holds them. `blobs` scores each by the
+-- instant at which its last holder is due: what an earlier version forgets to drop is swept then.
+local function forget_blob(digest)
+  redis.call('DEL', keys.blob(digest))
+  redis.call('ZREM', keys.blobs, digest)
+end
+
+-- `blobs` maps digests to bytes, which are empty for a blob that is there.
+local function hold_blobs(first, blobs, due)
+  local held = {}
+  for digest, data in pairs(blobs) do
+    if data ~= '' then redis.call('HSETNX', keys.blob(digest), 'data', data) end
+    redis.call('HSET', keys.blob(digest), 'of ' .. first, 1)
+    redis.call('ZADD', keys.blobs, 'GT', due, digest)
+    held[#held + 1] = digest
+  end
+  if #held > 0 then redis.call('HSET', payload_key(first), 'blobs', table.concat(held, ' ')) end
+end
+
+local function drop_blobs(first, held)
+  for digest in string.gmatch(held, '%S+') do
+    redis.call('HDEL', keys.blob(digest), 'of ' .. first)
+    -- Nothing is left but the bytes.
+    if redis.call('HLEN', keys.blob(digest)) <= 1 then forget_blob(digest) end
+  end
+end
+
+local function store_payload(first, ids, choices, client, payload, bytes, blobs, due)
   local key = payload_key(first)
   for _, id in ipairs(ids) do redis.call('HSET', key, 'of ' .. id, 1) end
   if redis.call('HSETNX', key, 'job', payload) == 0 then return end
-  redis.call('HSET', key, 'client', client, 'bytes', #payload, 'choices', choices)
+  redis.call('HSET', key, 'client', client, 'bytes', bytes, 'choices', choices)
   redis.call('ZADD', keys.payloads, due, first_of(first))
-  count_bytes(client, #payload)
+  hold_blobs(first, blobs, due)
+  count_bytes(client, bytes)
 end
 
 local function forget_payload(first)
   local key = payload_key(first)
-  local client, bytes = unpack(redis.call('HMGET', key, 'client', 'bytes'))
+  local client, bytes, held = unpack(redis.call('HMGET', key, 'client', 'bytes', 'blobs'))
   if client then count_bytes(client, -bytes) end
+  if held then drop_blobs(first, held) end
   redis.call('DEL', key)
   redis.call('ZREM', keys.payloads, first)
 end
@@ -102,10 +133,12 @@ end
 -- The request of a job; one of the version before has it in its entry.
 local function payload_of(id, entry) return entry or redis.call('HGET', payload_key(id), 'job') or '' end
 
--- This choice needs the request no longer. Beside the choices that do, its key has four fields.
+-- This choice needs the request no longer. Beside the choices that do, its key has four fields, and
+-- one more if it holds blobs.
 local function drop_payload(id)
   local key = payload_key(id)
-  if redis.call('HDEL', key, 'of ' .. id) == 1 and redis.call('HLEN', key) == 4 then forget_payload(first_of(id)) end
+  if redis.call('HDEL', key, 'of ' .. id) == 0 then return end
+  if redis.call('HLEN', key) == 4 + redis.call('HEXISTS', key, 'blobs') then forget_payload(first_of(id)) end
 end
 
 -- The job's `gateway` names those who follow it, with spaces between: one, unless it may be resumed.

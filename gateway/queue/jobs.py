@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
 from contract.calls.gateway import (
+    NO_BLOBS,
     Admission,
     Claim,
     Claimed,
@@ -14,6 +15,7 @@ from contract.calls.gateway import (
     Rejection,
     Resumable,
     Ticket,
+    Welcome,
     Withdraw,
 )
 from contract.codec import encode
@@ -61,23 +63,32 @@ class Jobs:
             return all(await self._server.soon(pipe.execute()))
 
     async def submit(
-        self, job: Job, choices: int, terms: Admission, resumable: Resumable | None = None
+        self,
+        job: Job,
+        choices: int,
+        terms: Admission,
+        resumable: Resumable | None = None,
+        *,
+        blobs: Mapping[str, bytes] = NO_BLOBS,
     ) -> Ticket | Rejection:
         """Queue a request, a job for each of its choices, or join its readers; all or none.
 
-        `job` is the first of them. Raises TooLarge.
+        `job` is the first of them; `blobs` has the content of its attachments, by digest. Raises
+        TooLarge.
         """
         if self._departures.are_too_many:
             raise ConnectionError("Redis has not been told of the last departures yet")
         payload = encode(job)
-        if len(payload) > min(terms.max_stored, terms.max_stored_total):
+        size = len(payload) + sum(map(len, blobs.values()))
+        if size > min(terms.max_stored, terms.max_stored_total):
             raise TooLarge
         enqueue = Enqueue(
             job=job.id,
             client=job.client,
             gateway=self._gateway,
             payload=payload,
-            size=len(payload),
+            size=size,
+            blobs=blobs,
             choices=choices,
             terms=terms,
             resumable=resumable,
@@ -96,19 +107,35 @@ class Jobs:
         return await self._server.run_soon(withdraw)
 
     async def _submitted(self, enqueue: Enqueue) -> Ticket | Rejection:
+        request = enqueue
         if enqueue.size > LARGE:
-            # So a client that may store no more does not keep Redis busy with what it refuses.
-            reply = await self._asked(msgspec.structs.replace(enqueue, payload=b""))
-            if reply is not None:
+            # So a client that may store no more does not keep Redis busy with what it refuses, and
+            # a blob that is stored already is not sent again.
+            reply = await self._asked(_named_only(enqueue))
+            if not isinstance(reply, Welcome):
                 return reply
-        reply = await self._asked(enqueue)
-        assert reply is not None  # noqa: S101  # it did not only ask
+            request = _with_blobs(enqueue, reply.missing)
+        reply = await self._asked(request)
+        if isinstance(reply, Welcome):
+            # The last other request that had a blob has just ended.
+            reply = await self._asked(enqueue)
+        assert not isinstance(reply, Welcome)  # noqa: S101  # nothing was left out
         return reply
 
-    async def _asked(self, enqueue: Enqueue) -> Ticket | Rejection | None:
-        size = len(enqueue.payload)
+    async def _asked(self, enqueue: Enqueue) -> Ticket | Rejection | Welcome:
+        size = len(enqueue.payload) + sum(map(len, enqueue.blobs.values()))
         enqueue = msgspec.structs.replace(enqueue, not_after=self._server.not_after(size))
         reply = await self._server.run_large(enqueue, size)
         if isinstance(reply, Rejection) and reply.reason == "late":
             raise TimeoutError
         return reply
+
+
+def _named_only(enqueue: Enqueue) -> Enqueue:
+    return msgspec.structs.replace(_with_blobs(enqueue, ()), payload=b"")
+
+
+def _with_blobs(enqueue: Enqueue, sent: Container[str]) -> Enqueue:
+    """Leave out the content of all other blobs."""
+    blobs = {digest: data if digest in sent else b"" for digest, data in enqueue.blobs.items()}
+    return msgspec.structs.replace(enqueue, blobs=blobs)

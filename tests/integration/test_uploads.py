@@ -75,7 +75,7 @@ async def queue(redis_server: RedisServer, redis: Redis) -> AsyncIterator[Queue]
 
 @pytest.fixture
 def uploads(queue: Queue, client: PoeClient) -> Uploads:
-    return Uploads(queue.uploads, client)
+    return Uploads(queue.uploads, queue.blobs, client)
 
 
 # What is uploaded.
@@ -152,7 +152,9 @@ async def test_the_same_content_is_uploaded_once_for_an_account(
 
     first = await uploads.attachments(job(CAT, DOG), ANN)
     async with Queue(redis_server.url, "w2", lease_life=1.0, max_attempts=2) as other:
-        second = await Uploads(other.uploads, client).attachments(job(renamed, DOG), ANN)
+        second = await Uploads(other.uploads, other.blobs, client).attachments(
+            job(renamed, DOG), ANN
+        )
 
     assert len(desk.uploads) == 2
     assert second[DOG] == first[DOG]
@@ -374,7 +376,7 @@ async def test_a_refused_upload_says_whose_fault_it_is(
 async def test_nobody_at_the_desk_is_the_upstreams_fault(queue: Queue) -> None:
     async with PoeClient("http://127.0.0.1:1", max_connections=1) as client:
         with pytest.raises(Fault, match="could not be uploaded") as caught:
-            await Uploads(queue.uploads, client).attachments(job(CAT), ANN)
+            await Uploads(queue.uploads, queue.blobs, client).attachments(job(CAT), ANN)
 
     assert caught.value.kind is FaultKind.UNREACHABLE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -15,6 +15,7 @@ from redis import Redis
 from contract import scripts
 from contract.calls.call import Call
 from contract.calls.gateway import (
+    NO_BLOBS,
     Admission,
     Cancel,
     Claim,
@@ -186,10 +187,13 @@ class Scripts:
         choices: int = 1,
         payload: str | bytes | None = None,
         size: int | None = None,
+        blobs: Mapping[str, bytes] = NO_BLOBS,
         most_bytes: int = 1_000_000,
         most_bytes_in_all: int = 1_000_000,
     ) -> list[Any]:
         """Returns the reply, its first element as text. The payload begins as a job does.
+
+        Unless `size` is given, it is that of the payload and of the blobs.
 
         With a reader, the job may be resumed under the idempotency key `IDEM`.
         """
@@ -210,7 +214,8 @@ class Scripts:
             gateway=gateway,
             payload=payload if isinstance(payload, bytes) else payload.encode(),
             terms=terms,
-            size=len(payload) if size is None else size,
+            size=len(payload) + sum(map(len, blobs.values())) if size is None else size,
+            blobs=blobs,
             choices=choices,
             not_after=None if not_after == "" else _seconds(int(not_after)),
             resumable=_resumable(reader, grace),

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from contract import scripts
 from contract.calls.call import Call
-from contract.calls.gateway import Admission, Cancel, Claim, Enqueue, Resumable
+from contract.calls.gateway import NO_BLOBS, Admission, Cancel, Claim, Enqueue, Resumable
 from contract.config import ModelSettings
 from contract.keys import idempotency
 from contract.lifetimes import ANSWER_LIFE
@@ -119,6 +119,7 @@ class Asking:
         wait: float = 60.0,
         keyed: bool = False,
         choices: int = 1,
+        blobs: Mapping[str, bytes] = NO_BLOBS,
     ) -> str:
         """Queue a question, with an idempotency key if `keyed`; returns the (first) job's id."""
         number = next(self._numbers)
@@ -137,7 +138,8 @@ class Asking:
                 client=client,
                 gateway="g1",
                 payload=payload,
-                size=len(payload),
+                size=len(payload) + sum(map(len, blobs.values())),
+                blobs=blobs,
                 choices=choices,
                 terms=Admission(wait, 1, 1000, 10_000, None, None, 10**9, 10**9),
                 resumable=await self._claimed(job) if keyed else None,

@@ -72,6 +72,11 @@ def is_data(url: str) -> bool:
     return url[:5].lower() == "data:"
 
 
+def is_sent_along(part: MediaPart) -> bool:
+    """Return whether the request came with the content, rather than with its address."""
+    return bool(part.digest) or is_data(part.url)
+
+
 def data_of(url: str) -> bytes:
     """Decode a `data:` URL (RFC 2397). Raises Fault(BAD_REQUEST)."""
     head, comma, body = url.partition(",")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contract.messages import Job, Model
-from worker.poe.attachments import is_data
+from worker.poe.attachments import is_sent_along
 
 
 def makes_media(model: Model | None) -> bool:
@@ -19,4 +19,4 @@ def lacks_tools(job: Job, model: Model | None) -> bool:
 def has_linked_files(job: Job) -> bool:
     """Return whether a file other than an image is given by its address."""
     parts = (part for message in job.messages for part in message.media)
-    return any(part.kind != "image" and not is_data(part.url) for part in parts)
+    return any(part.kind != "image" and not is_sent_along(part) for part in parts)

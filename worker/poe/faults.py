@@ -32,6 +32,7 @@ class FaultKind(enum.Enum):
     CUT = enum.auto()
     PROTOCOL = enum.auto()
     EMPTY = enum.auto()
+    CONTENT_LOST = enum.auto()
 
 
 class Blame(enum.Enum):
@@ -185,6 +186,13 @@ _TRAITS = {
         FailureKind.INVALID_REQUEST,
         _REFUSED,
         "The upstream rejected this request as invalid.",
+    ),
+    # Redis has lost what a gateway had stored there: no worker can have it.
+    FaultKind.CONTENT_LOST: _Traits(
+        Blame.REQUEST,
+        FailureKind.UNAVAILABLE,
+        _REFUSED,
+        "The content of an attachment is no longer stored. Send the request again.",
     ),
     FaultKind.UPSTREAM_DOWN: _Traits(
         Blame.UPSTREAM,

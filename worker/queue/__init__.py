@@ -3,6 +3,7 @@
 One `Queue` has them all, over one `RedisSession`; each part of the worker is given what it needs.
 """
 
+from worker.queue.blobs import Blobs
 from worker.queue.catalogue import CatalogueStore
 from worker.queue.jobs import BELL_WAIT, Jobs
 from worker.queue.known_uploads import KnownUploads
@@ -11,6 +12,7 @@ from worker.queue.tokens import Granted, Tokens
 
 __all__ = [
     "BELL_WAIT",
+    "Blobs",
     "CatalogueStore",
     "Granted",
     "Jobs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract.keys import DEFAULT_KEYS, Keys
+from worker.queue.blobs import Blobs
 from worker.queue.catalogue import CatalogueStore
 from worker.queue.fleet import Fleet
 from worker.queue.jobs import Jobs
@@ -32,6 +33,7 @@ class Queue:
         self.tokens = Tokens(self.session)
         self.fleet = Fleet(self.session, lease_life=lease_life, max_attempts=max_attempts)
         self.uploads = KnownUploads(self.session)
+        self.blobs = Blobs(url, keys)
         self.catalogue = CatalogueStore(self.session)
 
     async def __aenter__(self) -> Queue:
@@ -39,4 +41,5 @@ class Queue:
 
     async def __aexit__(self, *_: object) -> None:
         await self.jobs.aclose()
+        await self.blobs.aclose()
         await self.session.aclose()

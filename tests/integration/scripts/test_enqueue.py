@@ -183,6 +183,68 @@ def test_what_outlives_its_job_is_swept_and_counted_no_longer(scripts: Scripts) 
     assert not scripts.redis.exists(keys.payload("lost"), keys.payloads)
 
 
+def test_a_blob_is_stored_once_and_counted_for_everyone_who_has_it(scripts: Scripts) -> None:
+    scripts.enqueue("a1", choices=3, payload="x" * 10, blobs={"d1": b"y" * 100_000})
+    scripts.enqueue("b1", "bob", payload="x" * 20, blobs={"d1": b"y" * 100_000})
+
+    assert scripts.redis.hget(keys.blob("d1"), "data") == b"y" * 100_000
+    assert scripts.bytes() == (100_010, 200_030)
+    stored = sum(scripts.redis.memory_usage(key, 0) for key in scripts.redis.scan_iter())
+    assert stored < 150_000
+
+
+def test_a_blob_is_there_until_the_last_request_that_has_it_has_ended(scripts: Scripts) -> None:
+    scripts.enqueue("a1", choices=2, blobs={"d1": b"y" * 5})
+    scripts.enqueue("b1", "bob", blobs={"d1": b"y" * 5, "d2": b"z"})
+    given = {each.id: each for each in scripts.dispatch(3)}
+
+    scripts.append(finished(given["a1"]), finished(given["b1"]))
+    left = scripts.redis.exists(keys.blob("d1")), scripts.redis.exists(keys.blob("d2"))
+    scripts.append(finished(given["a1-1"]))
+
+    assert left == (1, 0)
+    assert not scripts.redis.exists(keys.blob("d1"), keys.blobs)
+    assert scripts.bytes() == (0, 0)
+
+
+def test_who_leaves_out_the_bytes_of_a_blob_that_is_gone_is_told_so(scripts: Scripts) -> None:
+    scripts.enqueue("a1", blobs={"d1": b"y" * 5})
+
+    asked = scripts.enqueue("b1", payload="", blobs={"d1": b"", "d2": b""})
+    queued = scripts.enqueue("b1", blobs={"d1": b"", "d2": b"z"})
+    for given in scripts.dispatch(2):
+        scripts.append(finished(given))
+    gone = scripts.enqueue("c1", blobs={"d1": b""})
+
+    assert (asked, queued[0], gone) == (["welcome", b"d2"], "queued", ["welcome", b"d1"])
+    assert not scripts.redis.exists(keys.job("c1"), keys.payload("c1"), keys.blob("d1"))
+
+
+def test_a_request_that_is_queued_again_holds_its_blobs_once(scripts: Scripts) -> None:
+    first = scripts.enqueue("a1", payload="x" * 10, blobs={"d1": b"y" * 5})
+
+    again = scripts.enqueue("a1", payload="x" * 10, blobs={"d1": b"y" * 5})
+
+    assert (first[0], again[0]) == ("queued", "queued")
+    assert scripts.bytes() == (15, 15)
+    scripts.cancel("a1")
+    assert not scripts.redis.exists(keys.blob("d1"))
+
+
+def test_a_blob_outlives_no_job_that_redis_has_lost(scripts: Scripts) -> None:
+    scripts.enqueue("lost", blobs={"d1": b"y" * 5})
+    scripts.redis.delete(keys.payload("lost"))
+    scripts.now += UNFINISHED_LIFE - 1
+    scripts.heartbeat_of_gateway()
+    before = scripts.redis.exists(keys.blob("d1"))
+    scripts.now += 1
+
+    scripts.heartbeat_of_gateway()
+
+    assert before == 1
+    assert not scripts.redis.exists(keys.blob("d1"), keys.blobs)
+
+
 def test_a_repeated_job_is_known_even_when_the_line_is_full(scripts: Scripts) -> None:
     ticket = scripts.enqueue("j1", most=1)
 

@@ -27,6 +27,7 @@ CLIENTS = {"ann": 1.0, "bob": 2.0, "cat": 0.5}
 WORKERS = ["w1", "w2", "w3"]
 STATES = ("queued", "running", "again", "done")
 LIFE = 6000
+BLOBS = {"d1": b"x" * 5, "d2": b"y" * 30}
 
 # XPENDING fails where there is no group yet.
 _PENDING = """
@@ -51,12 +52,18 @@ class Job:
     client: str
     deadline: int
     choices: int
+    blobs: frozenset[str] = frozenset()
     cancelled: bool = False
 
     @property
     def size(self) -> int:
         """The bytes of its request, which say how many choices it wants."""
         return 10 * self.choices
+
+    @property
+    def stored(self) -> int:
+        """The bytes that its client has to answer for, whoever else has the same blobs."""
+        return self.size + sum(len(BLOBS[digest]) for digest in self.blobs)
 
 
 @dataclass
@@ -75,6 +82,8 @@ class Seen:
     bytes: dict[str, int]
     bytes_in_all: int
     payloads: set[str]
+    holders: dict[str, set[str]]
+    """Of each blob that is stored."""
 
 
 def _client(job: str) -> str:
@@ -83,6 +92,10 @@ def _client(job: str) -> str:
 
 def _first(job: str) -> str:
     return job.partition("-")[0]
+
+
+def _holding(jobs: dict[str, Job], firsts: set[str], digest: str) -> set[str]:
+    return {f"of {first}" for first in firsts if digest in jobs[first].blobs}
 
 
 def _assert_each_job_is_in_one_place(seen: Seen) -> None:
@@ -149,9 +162,15 @@ class Jobs(RuleBasedStateMachine):
         client=st.sampled_from(sorted(CLIENTS)),
         wait=st.sampled_from([500, 10_000, 100_000]),
         choices=st.integers(1, 3),
+        blobs=st.frozensets(st.sampled_from(sorted(BLOBS))),
+        named=st.booleans(),
     )
-    def enqueue(self, client: str, wait: int, choices: int) -> None:
-        first, job = f"{client}.{len(self.jobs)}", Job(client, self.now + wait, choices)
+    def enqueue(
+        self, client: str, wait: int, choices: int, blobs: frozenset[str], named: bool
+    ) -> None:
+        """`named`: the bytes of a blob that another request holds are not sent again."""
+        first, job = f"{client}.{len(self.jobs)}", Job(client, self.now + wait, choices, blobs)
+        there = set(self._look().holders) if named else set()
         reply = self.scripts.enqueue(
             *(first, client),
             wait=wait,
@@ -160,7 +179,10 @@ class Jobs(RuleBasedStateMachine):
             most_bytes=100,
             choices=choices,
             payload="x" * job.size,
+            size=job.stored,
+            blobs={digest: b"" if digest in there else BLOBS[digest] for digest in blobs},
         )
+        assert reply[0] in ("queued", "full", "heavy")
         if reply[0] == "queued":
             for number in range(choices):
                 self.jobs[choice(first, number)] = replace(job)
@@ -269,9 +291,11 @@ class Jobs(RuleBasedStateMachine):
         needed = {_first(job) for job, state in seen.states.items() if state != "done"}
         assert seen.payloads == needed
         for client in CLIENTS:
-            theirs = [self.jobs[first].size for first in needed if _client(first) == client]
+            theirs = [self.jobs[first].stored for first in needed if _client(first) == client]
             assert seen.bytes[client] == sum(theirs) <= 100
         assert seen.bytes_in_all == sum(seen.bytes.values())
+        holders = {digest: _holding(self.jobs, needed, digest) for digest in BLOBS}
+        assert seen.holders == {digest: held for digest, held in holders.items() if held}
 
     def teardown(self) -> None:
         """In the end there is one worker, who finishes everything; then nothing is left."""
@@ -308,6 +332,9 @@ class Jobs(RuleBasedStateMachine):
             pipe.keys(keys.payload("*"))
             for client in CLIENTS:
                 pipe.hget(keys.client(client), "bytes")
+            for digest in BLOBS:
+                pipe.hgetall(keys.blob(digest))
+            pipe.zrange(keys.blobs, 0, -1)
             replies = iter(pipe.execute())
         states, logs = {}, {}
         for job in self.jobs:
@@ -325,9 +352,12 @@ class Jobs(RuleBasedStateMachine):
         payloads, stored = set(_texts(next(replies))), set(_texts(next(replies)))
         assert stored == {keys.payload(first) for first in payloads}
         of_clients = {client: int(next(replies) or 0) for client in CLIENTS}
+        holders = {digest: set(_texts(next(replies))) for digest in BLOBS}
+        holders = {digest: fields - {"data"} for digest, fields in holders.items() if fields}
+        assert set(_texts(next(replies))) == set(holders)
         return Seen(
             *(states, logs, entries, tallies, pending, owned, waiting, ring, again),
-            *(of_clients, in_all, payloads),
+            *(of_clients, in_all, payloads, holders),
         )
 
     def _append(self, run: Running, name: str, seq: int) -> None:

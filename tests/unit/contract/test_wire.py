@@ -92,7 +92,7 @@ MESSAGES = [
     pytest.param(
         Message("user", (TextPart("see"), MediaPart("image", "data:,x", "image/png", "n", "low"))),
         b"\x95\xa4user\x92\x92\xa4text\xa3see"
-        b"\x96\xa5media\xa5image\xa7data:,x\xa9image/png\xa1n\xa3low\xa0\x90\xa0",
+        b"\x98\xa5media\xa5image\xa7data:,x\xa9image/png\xa1n\xa3low\xa0\x00\xa0\x90\xa0",
         id="Message of parts",
     ),
     pytest.param(

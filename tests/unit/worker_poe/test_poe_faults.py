@@ -17,6 +17,7 @@ REFUSALS = {
     FaultKind.CONTENT_REFUSED,
     FaultKind.TOO_LONG,
     FaultKind.BAD_REQUEST,
+    FaultKind.CONTENT_LOST,
 }
 
 

@@ -35,6 +35,7 @@ OF_THE_REQUEST = [
     FaultKind.CONTENT_REFUSED,
     FaultKind.TOO_LONG,
     FaultKind.BAD_REQUEST,
+    FaultKind.CONTENT_LOST,
 ]
 OF_THE_UPSTREAM = [
     FaultKind.UPSTREAM_DOWN,
