@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from gateway.dialect import Ask, Endpoint
+from gateway.exchange.blobs import Blobs, detached
 from gateway.problems import Problem, fields_of, invalid_request
 from gateway.render.usage import estimate_prompt
 from runtime.offload import Offload, TooCostly
@@ -51,13 +52,15 @@ class Bodies:
         )
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def parse(self, endpoint: Endpoint[A], body: bytes, client: str) -> A:
-        """Return what a body asks for. Raises Problem that names the offending field.
+    async def parse(self, endpoint: Endpoint[A], body: bytes, client: str) -> tuple[A, Blobs]:
+        """Return what a body asks for, and the content of its attachments, which the messages name.
+
+        Raises Problem that names the offending field.
 
         A client has one large body parsed at a time.
         """
         if len(body) <= AT_ONCE:
-            return endpoint.parse(body)
+            return _detached(endpoint.parse(body))
         turn = self._turns.setdefault(client, asyncio.Lock())
         async with turn:
             try:
@@ -92,27 +95,37 @@ def framed(endpoint: Endpoint[Any], body: bytes) -> tuple[bytes, ...]:
     return f"{parse.__module__}:{parse.__name__}:{endpoint.name}\n".encode(), body
 
 
+def _detached(ask: A) -> tuple[A, Blobs]:
+    messages, blobs = detached(ask.messages)
+    return msgspec.structs.replace(ask, messages=messages), blobs
+
+
 def parse_apart(data: bytes) -> bytes:
     """Parse a body, from bytes to bytes: `runtime.offload` runs this in a child process.
 
-    What takes long for a large body is worked out here as well: its digest and its estimate.
+    What takes long for a large body is worked out here as well: the content of its attachments,
+    its digest and its estimate.
     """
     head, _, body = data.partition(b"\n")
     del data
     module, function, endpoint = head.decode().split(":")
     parse: Callable[[bytes], Ask] = getattr(import_module(module), function)
     try:
-        ask = parse(body)
+        ask, blobs = _detached(parse(body))
     except Problem as problem:
         return _REFUSED + _encode(fields_of(problem))
     ask = msgspec.structs.replace(
         ask, digest=digest_of(endpoint, ask), prompt_tokens=prompt_tokens(ask)
     )
-    return _PARSED + _encode(ask)
+    return _PARSED + _encode((ask, blobs))
 
 
-def unframed(endpoint: Endpoint[A], answer: bytes) -> A:
+def unframed(endpoint: Endpoint[A], answer: bytes) -> tuple[A, Blobs]:
     """Return what `parse_apart` has parsed. Raises the Problem that it has met."""
     if answer.startswith(_REFUSED):
         raise invalid_request(**msgspec.msgpack.decode(answer[1:]))
-    return msgspec.msgpack.decode(memoryview(answer)[1:], type=endpoint.ask)
+    parsed: tuple[A, Blobs] = msgspec.msgpack.decode(
+        memoryview(answer)[1:],
+        type=tuple[endpoint.ask, dict[str, bytes]],  # type: ignore[name-defined]
+    )
+    return parsed

@@ -18,6 +18,7 @@ from gateway.config import AccessToken
 from gateway.dialect import Ask, Dialect, Encoder, Endpoint, Head, RateLimit
 from gateway.exchange import admission
 from gateway.exchange.answer import Answer
+from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import prompt_tokens
 from gateway.exchange.outcome import Outcome
 from gateway.exchange.resume import Cursor
@@ -52,6 +53,7 @@ class Exchange:
         request: Request,
         client: AccessToken,
         ask: Ask,
+        blobs: Blobs,
     ) -> None:
         """Raises Problem for what the client may not have at all."""
         self._services = services
@@ -67,6 +69,7 @@ class Exchange:
             request=request,
             client=client,
             ask=ask,
+            blobs=blobs,
             tell_limit=self._tell_limit,
         )
         self._followers: list[Follower] = []

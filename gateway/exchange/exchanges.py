@@ -39,11 +39,18 @@ class Exchanges:
         if encoding := request.header("content-encoding").replace("identity", ""):
             raise unsupported_encoding(encoding)
         body = await request.body(self._max_body)
-        ask = await self._bodies.parse(endpoint, body, client.client)
+        ask, blobs = await self._bodies.parse(endpoint, body, client.client)
         del body
         exchange = Exchange(
-            self._services, dialect, endpoint, request=request, client=client, ask=ask
+            self._services,
+            dialect,
+            endpoint,
+            request=request,
+            client=client,
+            ask=ask,
+            blobs=blobs,
         )
+        del blobs
         await exchange.claim()
         self._exchanges.add(exchange)
         try:

@@ -9,11 +9,12 @@ from secrets import token_hex
 import msgspec
 
 from contract import keys
-from contract.calls.gateway import Admission, Rejection, Resumable, Ticket
+from contract.calls.gateway import NO_BLOBS, Admission, Rejection, Resumable, Ticket
 from contract.messages import Job, Options
 from gateway.config import AccessToken
 from gateway.dialect import Ask, RateLimit
 from gateway.exchange import admission
+from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import digest_of
 from gateway.exchange.idempotency import Attachment, attach, name_of
 from gateway.exchange.services import Services
@@ -27,8 +28,8 @@ from store.faults import RedisFault
 class Submission:
     """One request on its way through the queue.
 
-    `endpoint` is the name of the endpoint that was asked. `tell_limit` hears how often the client
-    may ask, if that is limited.
+    `endpoint` is the name of the endpoint that was asked; `blobs` has the content that the messages
+    name. `tell_limit` hears how often the client may ask, if that is limited.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Submission:
         request: Request,
         client: AccessToken,
         ask: Ask,
+        blobs: Blobs,
         tell_limit: Callable[[RateLimit], None],
     ) -> None:
         """Raises Problem for what the client may not have at all."""
@@ -48,6 +50,7 @@ class Submission:
         self._endpoint = endpoint
         self._client = client
         self._ask = ask
+        self._blobs = blobs
         self._tell_limit = tell_limit
         model = services.models.resolve(ask.model, client.models)
         options = ask.options_for(services.models.listed(model))
@@ -103,7 +106,7 @@ class Submission:
         terms = self._terms()
         try:
             reply = await self._services.hub.jobs.submit(
-                self.jobs[0], len(self.jobs), terms, self.resumable
+                self.jobs[0], len(self.jobs), terms, self.resumable, blobs=self._blobs
             )
         except TooLarge:
             raise too_large_to_store(min(terms.max_stored, terms.max_stored_total)) from None
@@ -115,6 +118,8 @@ class Submission:
                 self._tell(0, problem.retry_after or 0.0)
             raise problem
         self._ticket = reply
+        # They are in Redis now, and the answer may take long.
+        self._blobs = NO_BLOBS
         self._tell(reply.asks_left, reply.asks_reset)
 
     async def withdraw(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -90,6 +91,9 @@ async def decline(answering: Answering) -> None:
     await answering.say(Text("I only write."), Finished())
 
 
+OF_ZEROS = sha256(bytes(3)).hexdigest()
+
+
 async def test_everything_that_a_client_asks_reaches_the_worker(
     shared: House, client: AsyncOpenAI
 ) -> None:
@@ -119,8 +123,8 @@ async def test_everything_that_a_client_asks_reaches_the_worker(
     assert job.model == "Claude-Haiku-3"
     assert job.messages[0].content == (
         TextPart("Look:"),
-        MediaPart("image", "data:image/png;base64,AAAA", "image/png", detail="low"),
-        MediaPart("file", "data:text/plain;base64,AAAA", "text/plain", "a.txt"),
+        MediaPart("image", "", "image/png", detail="low", digest=OF_ZEROS, size=3),
+        MediaPart("file", "", "text/plain", "a.txt", digest=OF_ZEROS, size=3),
     )
     options = job.options
     assert options.tools == (Tool("f", "", schema),)

@@ -33,7 +33,8 @@ def digest(kind: str, data: bytes) -> str:
 
 def apart(kind: str, data: bytes) -> Any:
     endpoint = ENDPOINTS[kind]
-    return unframed(endpoint, parse_apart(b"".join(framed(endpoint, data))))
+    ask, _ = unframed(endpoint, parse_apart(b"".join(framed(endpoint, data))))
+    return ask
 
 
 @pytest.mark.parametrize(
