@@ -1,4 +1,7 @@
-"""Becomes a gateway or a worker. Imports little: each start of a container waits for it."""
+"""Replaces this process with a gateway or a worker.
+
+Imports little, because every start of a container waits for the imports.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from poe2gpt.terminal import say
 from worker.config import WorkerConfig, worker_config
 
 _HOW_TO_BEGIN = """\
-no Poe token is given: poe2gpt -t <a key from https://poe.com/api_key>, or tokens in config.toml
-(config.example.toml explains every setting; to look around without a key: poe2gpt demo)"""
+no Poe token is given: use poe2gpt -t <a key from https://poe.com/api_key>, or set tokens in
+config.toml (see config.example.toml); to try it without a key: poe2gpt demo"""
 
 _UNKEYED = (
     "no fingerprintKey is set, so whoever can read Redis can test guesses of access tokens; "
-    "give all gateways and workers the same, such as `openssl rand -hex 32` makes"
+    "make one with `openssl rand -hex 32` and set it for all gateways and workers"
 )
 
 
 def become_gateway(settings: Settings) -> NoReturn:
-    """Replace this process by a gateway. The settings of workers are not even looked at."""
+    """Replace this process with a gateway. Settings of workers are not read."""
     config, warnings = gateway_config(settings)
     if config.access_tokens and "fingerprintKey" not in settings.values:
         warnings.append(_UNKEYED)
@@ -34,7 +37,7 @@ def become_gateway(settings: Settings) -> NoReturn:
 
 
 def become_worker(settings: Settings) -> NoReturn:
-    """Replace this process by a worker."""
+    """Replace this process with a worker."""
     config, warnings = with_tokens(settings)
     for warning in warnings:
         say(f"warning: {warning}")
@@ -42,7 +45,7 @@ def become_worker(settings: Settings) -> NoReturn:
 
 
 def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
-    """Validate a worker's part of the settings; raises ConfigError if it has no token."""
+    """Validate a worker's settings. Raises ConfigError, also if there is no token."""
     config, warnings = worker_config(settings)
     if not config.tokens:
         raise ConfigError(_HOW_TO_BEGIN)
@@ -52,10 +55,10 @@ def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
 def program(
     name: str, settings: msgspec.Struct, stage: int, environment: dict[str, str]
 ) -> Program:
-    """One of our own programs, as it is to be started."""
+    """Return one of our own programs, ready to start."""
     return Program(name, module(name), environment, settings, stage=stage)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment of our programs: without any variable that holds a secret."""
+    """Return the environment for our programs, without the variables that hold secrets."""
     return environment_without(SECRET_VARIABLES | settings.secret_variables())

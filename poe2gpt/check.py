@@ -1,4 +1,4 @@
-"""Looks whether everything is as it should be, and says what is not."""
+"""Checks the configuration, Redis and every token, and reports what is wrong."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gateway.config import gateway_config
 from poe2gpt import embedded
 from poe2gpt.become import with_tokens
 from poe2gpt.serve import NO_REDIS, unreachable, without_password
-from poe2gpt.terminal import Trouble
+from poe2gpt.terminal import CommandError
 from worker.config import PoeToken, WorkerConfig
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault, FaultKind
 from worker.policy.leases import deal
 
 _AT_ONCE = 8
-"""Tokens looked at at a time: enough to be quick, and no burst for Poe."""
+"""Tokens checked at a time: quick, without a burst of requests to Poe."""
 _STATES = {
     FaultKind.BAD_KEY: "refused: the key is wrong or revoked",
     FaultKind.NO_POINTS: "no points",
@@ -37,7 +37,7 @@ _CERTIFICATES = {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CE
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     subject: str
     text: str
@@ -45,7 +45,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """What Poe tells of an account's points. Times are in microseconds."""
+    """An account's points, as Poe reports them. Times are Unix times in microseconds."""
 
     current_point_balance: int
     next_daily_grant_time: int | None = None
@@ -68,14 +68,14 @@ class TokenState(msgspec.Struct, frozen=True):
 
 
 def check(settings: Settings, file: str) -> int:
-    """Print what was found; the status is 0 only if all is well. Calls cost no points.
+    """Print the findings, and return 0 if all is well, else 1. Costs no points.
 
-    Raises ConfigError for a configuration that nothing would start with.
+    Raises ConfigError if neither a gateway nor a worker could start with the configuration.
     """
     _, open_warnings = gateway_config(settings)
     worker, token_warnings = with_tokens(settings)
     _print([Finding("config", f"{file}: ok")])
-    hints = (*open_warnings, *token_warnings, *unheeded(os.environ, worker.proxy))
+    hints = (*open_warnings, *token_warnings, *ignored_variables(os.environ, worker.proxy))
     _print([Finding("hint", text) for text in hints])
     return asyncio.run(_check(worker, own_redis="redisUrl" not in settings.values))
 
@@ -99,7 +99,7 @@ def _print(findings: list[Finding]) -> None:
 def _own_redis() -> list[Finding]:
     try:
         path = embedded.find_server()
-    except Trouble as error:
+    except CommandError as error:
         return [Finding("redis", str(error), well=False)]
     major, minor = embedded.server_version(path)
     return [Finding("redis", f"none given; serve starts {path} ({major}.{minor})")]
@@ -112,8 +112,8 @@ async def _given_redis(worker: WorkerConfig) -> list[Finding]:
             info = await client.info()
             policy = await _eviction(client)
             dead: Any = await client.lrange(Keys(worker.key_prefix).dead, 0, -1)
-        told = {key: str(value) for key, value in info.items()}
-        return redis_findings(without_password(url), told, policy) + dead_findings(dead)
+        fields = {key: str(value) for key, value in info.items()}
+        return redis_findings(without_password(url), fields, policy) + dead_findings(dead)
     except (RedisError, OSError, *NO_REDIS) as error:
         return [Finding("redis", unreachable(url, error), well=False)]
 
@@ -122,13 +122,13 @@ async def _eviction(client: embedded.Client) -> str:
     try:
         policy = await client.config_get("maxmemory-policy")
     except ResponseError:
-        return ""  # hosted ones often hide their configuration
+        return ""  # hosted servers often disable CONFIG
     return policy.get("maxmemory-policy") or ""
 
 
 def redis_findings(place: str, info: dict[str, str], policy: str) -> list[Finding]:
-    """Judge a Redis by its INFO and its eviction policy; an empty policy is unknown."""
-    # Valkey tells 7.2.4 for those who ask for Redis' version, whatever its own.
+    """Check a server's INFO and its eviction policy; an empty policy is unknown."""
+    # Valkey always reports 7.2.4 as its redis_version.
     version = info.get("redis_version", "0")
     shown = info.get("valkey_version", version)
     old = tuple(int(part) for part in version.split(".")[:2]) < embedded.OLDEST
@@ -140,33 +140,34 @@ def redis_findings(place: str, info: dict[str, str], policy: str) -> list[Findin
             Finding("redis", f"maxmemory-policy is {policy}: jobs could vanish", well=False)
         )
     if 0 < int(info.get("maxmemory", "0")) <= int(info.get("used_memory", "0")):
-        findings.append(Finding("redis", "it is full: maxmemory is reached", well=False))
+        findings.append(Finding("redis", "is full: maxmemory is reached", well=False))
     if info.get("aof_enabled") == "0":
-        findings.append(Finding("hint", "appendonly is no: a restart of Redis loses the queue"))
+        findings.append(Finding("hint", "appendonly is off: a restart of Redis loses the queue"))
     return findings
 
 
 def dead_findings(dead: Sequence[str]) -> list[Finding]:
-    """Tell of requests that were given up because the workers that began them died."""
+    """Report requests that were abandoned because every worker that ran them died."""
     if not dead:
         return []
     job, at = dead[0].split()
     last = datetime.datetime.fromtimestamp(float(at) / 1000, datetime.UTC)
     text = (
-        f"{len(dead)} requests have killed their workers, last {job} at {last:%Y-%m-%d %H:%M} UTC"
+        f"{len(dead)} requests have killed their workers, most recently {job} at "
+        f"{last:%Y-%m-%d %H:%M} UTC"
     )
-    return [Finding("hint", f"{text}; the workers' logs say more")]
+    return [Finding("hint", f"{text}; see the workers' logs")]
 
 
 async def _verdicts(worker: WorkerConfig) -> list[str]:
-    """Tell what the workers hold against each token, or nothing where Redis does not answer."""
+    """Return why the workers do not use each token; "" if they do, or if Redis is unreachable."""
     keys = Keys(worker.key_prefix)
     try:
         async with embedded.connect(worker.redis_url) as client:
             seconds, micros = await client.time()
             (offset,) = await client.hmget(keys.clock, ["offset"])
             now = seconds * 1000 + micros // 1000 + int(offset or 0)
-            # Where no worker runs, it is no news that none owns a token.
+            # An unowned token is worth reporting only while workers run.
             running = await client.zcount(keys.workers, f"({now}", "+inf")
             batches = deal(token.account for token in worker.tokens) if running else {}
             return [
@@ -185,11 +186,11 @@ async def _verdict(
         return f"set aside for {_duration(wait)}: {reason!s}"
     (rests,) = await client.hmget(keys.token(token.account), ["rests"])
     if (wait := float(rests or 0) - now) > 0:
-        return f"rests for {_duration(wait)}: rate limited"
+        return f"rate limited for another {_duration(wait)}"
     if batch is not None:
         (expires,) = await client.hmget(keys.lease(batch), ["expires"])
         if float(expires or 0) <= now:
-            return "no worker owns it: do those that run know it?"
+            return "owned by no worker: is it in the configuration of those that run?"
     return ""
 
 
@@ -199,7 +200,7 @@ def _duration(milliseconds: float) -> str:
 
 
 def with_verdicts(states: list[TokenState], verdicts: list[str]) -> list[TokenState]:
-    """Put what the workers know in the place of an "ok" that only the balance gave."""
+    """Replace an "ok", which is based on the balance alone, with what the workers know."""
     return [
         msgspec.structs.replace(state, state=verdict) if state.well and verdict else state
         for state, verdict in zip(states, verdicts, strict=True)
@@ -207,7 +208,7 @@ def with_verdicts(states: list[TokenState], verdicts: list[str]) -> list[TokenSt
 
 
 async def token_states(worker: WorkerConfig) -> list[TokenState]:
-    """Ask Poe for every token's balance, by the same connections as a worker."""
+    """Ask Poe for every token's balance, with the same HTTP client as a worker."""
     limit = asyncio.Semaphore(_AT_ONCE)
     async with PoeClient(
         worker.poe_url,
@@ -226,44 +227,44 @@ async def token_states(worker: WorkerConfig) -> list[TokenState]:
 
 async def _token_state(poe: PoeClient, token: PoeToken) -> TokenState:
     try:
-        return judged(token.label, await poe.account(token.secret))
+        return token_state(token.label, await poe.account(token.secret))
     except Fault as fault:
         return TokenState(token.label, state_of(fault))
 
 
 def state_of(fault: Fault) -> str:
-    """Say why Poe did not tell a token's balance."""
+    """Describe why Poe returned no balance for a token."""
     if fault.kind in _STATES:
         return _STATES[fault.kind]
-    # What could not even be sent is a URL that is none.
+    # A request that could not even be sent has an invalid URL.
     if fault.kind in _NO_WAY or (fault.kind is FaultKind.BAD_REQUEST and fault.__cause__):
         return f"Poe cannot be reached ({_reason(fault)})"
-    return f"Poe does not tell: {fault.message}"
+    return f"Poe returned no balance: {fault.message}"
 
 
 def _reason(fault: Fault) -> str:
-    """Name what stood in the way; of a library's words only the type, for they may hold a URL."""
+    """Name the obstacle. Of an exception only the type is shown: its text may hold a URL."""
     cause = fault.__cause__
     if "CERTIFICATE_VERIFY_FAILED" in str(cause):
-        return "its certificate is signed by nobody whom certifi trusts"
+        return "certifi does not trust the signer of its certificate"
     return type(cause).__name__ if cause else fault.kind.name.lower()
 
 
-def unheeded(environment: Mapping[str, str], proxy: str | None) -> list[str]:
-    """Tell which variables lead other programs to Poe, and workers not."""
+def ignored_variables(environment: Mapping[str, str], proxy: str | None) -> list[str]:
+    """Name the environment variables that other programs use to reach Poe and workers ignore."""
     set_ = {name for name, value in environment.items() if value}
     proxies = sorted(name for name in set_ if name.upper() in _PROXIES)
     hints = []
     if proxies and proxy is None:
         names = ", ".join(proxies)
-        hints.append(f"workers do not heed {names}: to go through a proxy, set `proxy`")
+        hints.append(f"workers ignore {names}: to use a proxy, set `proxy` in config.toml")
     if certificates := ", ".join(sorted(set_ & _CERTIFICATES)):
-        hints.append(f"workers do not heed {certificates}: whom they trust is in certifi")
+        hints.append(f"workers ignore {certificates}: they trust certifi's certificates")
     return hints
 
 
-def judged(label: str, body: bytes) -> TokenState:
-    """Tell a token's state from Poe's answer to the question for its balance."""
+def token_state(label: str, body: bytes) -> TokenState:
+    """Return a token's state, given the body of Poe's response for its balance."""
     try:
         balance = msgspec.json.decode(body, type=Balance)
     except msgspec.DecodeError:
@@ -286,7 +287,7 @@ def _grant(balance: Balance) -> str:
 
 
 def table(states: list[TokenState]) -> str:
-    """Lay the states out in columns, points to the right."""
+    """Format the states as a table, with points aligned to the right."""
     rows = [("TOKEN", "STATE", "POINTS", "NEXT GRANT")]
     rows += [(each.label, each.state, each.points, each.grant) for each in states]
     label, state, points = (max(len(row[column]) for row in rows) for column in range(3))

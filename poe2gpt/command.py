@@ -1,4 +1,4 @@
-"""What the command `poe2gpt` does."""
+"""Runs the subcommands of `poe2gpt`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contract.config import ConfigError, read_settings, write_settings
 from poe2gpt import flags
 from poe2gpt.become import become_gateway, become_worker
 from poe2gpt.programs import module
-from poe2gpt.settings import check_key_log, forgotten_host, settings
-from poe2gpt.terminal import Trouble, say
+from poe2gpt.settings import check_key_log, ignored_host, settings
+from poe2gpt.terminal import CommandError, say
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Do what was asked for. Returns the status: 0 as asked, 1 could not, 2 asked for nonsense."""
+    """Run a command line. Returns the exit status: 0 success, 1 failure, 2 invalid usage."""
     try:
         return _run(_arguments(arguments))
     except ConfigError as error:
         say(str(error))
         return 2
-    except Trouble as error:
+    except CommandError as error:
         say(str(error))
         return 1
 
@@ -35,7 +35,7 @@ def _arguments(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _hide(arguments: Sequence[str]) -> None:
-    """Start this command anew, without its arguments: `ps` shows those to every user."""
+    """Execute this command again without its arguments, which `ps` shows to every user."""
     fd = write_settings(tuple(arguments))
     os.set_inheritable(fd, True)
     command = module("poe2gpt")
@@ -47,9 +47,9 @@ def _run(arguments: Sequence[str]) -> int:
     asked = flags.parse(arguments)
     read, file = settings(asked, os.environ)
     check_key_log(os.environ)
-    for warning in forgotten_host(os.environ, read) if asked.command != "worker" else ():
+    for warning in ignored_host(os.environ, read) if asked.command != "worker" else ():
         say(f"warning: {warning}")
-    # What the rest needs takes half a second to import.
+    # Imported on demand: the imports take half a second.
     match asked.command:
         case "gateway":
             return become_gateway(read)

@@ -1,4 +1,4 @@
-"""Shows the whole at work on this machine, against a simulated Poe: no key, no configuration."""
+"""Runs the whole service on this machine against a simulated Poe: no key, no configuration."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from gateway.config import gateway_config
 from gateway.listening import reached_at
 from poe2gpt import embedded, ports
 from poe2gpt.flags import Flags
-from poe2gpt.programs import BENEATH, Program, environment_without, module
-from poe2gpt.serve import House, open_house
+from poe2gpt.programs import BACKING, Program, environment_without, module
+from poe2gpt.serve import Stack, start_stack
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.supervisor import Supervisor
-from poe2gpt.terminal import Trouble, say
+from poe2gpt.terminal import CommandError, say
 from worker.config import worker_config
 
 _KEY = "sk-demo"
 _MODEL = "Count"
 _ASKED = ("port", "host")
-"""The flags that a demo heeds. Real tokens, above all, stay out of it."""
+"""The only flags that the demo uses: it must never use real tokens."""
 
 _TRY = """
 Base URL  {url}/v1      API key  {key}      models  Echo, Count, Think, Long and more
@@ -38,7 +38,7 @@ question = [{{"role": "user", "content": "Hello"}}]
 for chunk in client.chat.completions.create(model="Echo", messages=question, stream=True):
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 
-What the programs log is in {log}. Ctrl-C ends the demo.\
+Logs are in {log}. Press Ctrl-C to end the demo.\
 """
 
 
@@ -55,29 +55,29 @@ class _Chunk(msgspec.Struct, frozen=True):
 
 
 def demo(flags: Flags) -> int:
-    """Run everything on simulated tokens until a signal comes, and return the exit status."""
-    house = _house(flags, ports.any_free())
-    wanted, host = house.gateway.port, house.gateway.host
+    """Run everything on simulated tokens until a signal, and return the exit status."""
+    stack = _stack(flags, ports.any_free())
+    wanted, host = stack.gateway.port, stack.gateway.host
     port = ports.next_free(host, wanted)
     if port != wanted:
-        say(f"port {wanted} is taken, so the demo is at {port}")
-    gateway = msgspec.structs.replace(house.gateway, port=port)
-    house = msgspec.structs.replace(house, gateway=gateway)
+        say(f"port {wanted} is in use, so the demo uses {port}")
+    gateway = msgspec.structs.replace(stack.gateway, port=port)
+    stack = msgspec.structs.replace(stack, gateway=gateway)
     server = embedded.find_server()
-    with embedded.temporary_place() as place:
-        log = place.directory / "demo.log"
-        house = msgspec.structs.replace(house.on(place.url), log=log)
-        return asyncio.run(_run(house, server, place))
+    with embedded.temporary_directory() as data:
+        log = data.directory / "demo.log"
+        stack = msgspec.structs.replace(stack.on(data.url), log=log)
+        return asyncio.run(_run(stack, server, data))
 
 
-def _house(flags: Flags, poe_port: int) -> House:
+def _stack(flags: Flags, poe_port: int) -> Stack:
     values = {
         "tokens": ["sim-one", "sim-two"],
         "accessTokens": [_KEY],
         "host": "127.0.0.1",
         "coolDown": 0.5,
         "poeUrl": f"http://127.0.0.1:{poe_port}",
-        # Nobody waits for the end of a demo.
+        # Nobody wants to wait when a demo ends.
         "drainTimeout": 5,
     }
     asked = {key: flags.given.values[key] for key in _ASKED if key in flags.given.values}
@@ -86,37 +86,37 @@ def _house(flags: Flags, poe_port: int) -> House:
         Given(asked, flags.given.names),
     )
     (gateway, _), (worker, _) = gateway_config(settings), worker_config(settings)
-    return House(gateway, worker, flags.workers, environment_without(SECRET_VARIABLES))
+    return Stack(gateway, worker, flags.workers, environment_without(SECRET_VARIABLES))
 
 
-async def _run(house: House, server: str, place: embedded.Place) -> int:
-    supervisor = Supervisor(house.gateway.drain_timeout)
+async def _run(stack: Stack, server: str, data: embedded.DataDirectory) -> int:
+    supervisor = Supervisor(stack.gateway.drain_timeout)
 
-    async def story() -> None:
-        redis = supervisor.start(embedded.program(server, place))
-        supervisor.start(_simulated_poe(house))
-        await embedded.until_ready(redis, place)
-        await open_house(house, supervisor)
-        url = reached_at(house.gateway.host, house.gateway.port)
-        print(f"A first answer, from {_MODEL}, as it comes:\n", flush=True)
+    async def startup() -> None:
+        redis = supervisor.start(embedded.program(server, data))
+        supervisor.start(_simulated_poe(stack))
+        await embedded.until_ready(redis, data)
+        await start_stack(stack, supervisor)
+        url = reached_at(stack.gateway.host, stack.gateway.port)
+        print(f"The model {_MODEL} answers, streamed:\n", flush=True)
         try:
             async for text in _answer(url):
                 print(text, end="", flush=True)
         except httpx.HTTPError as error:
-            raise Trouble(f"the first answer broke off: {error!r}") from None
-        print("\n" + _TRY.format(url=url, key=_KEY, log=house.log), flush=True)
+            raise CommandError(f"the connection broke during the first answer: {error!r}") from None
+        print("\n" + _TRY.format(url=url, key=_KEY, log=stack.log), flush=True)
 
-    return await supervisor.run(story())
+    return await supervisor.run(startup())
 
 
-def _simulated_poe(house: House) -> Program:
-    port = house.worker.poe_url.rpartition(":")[2]
+def _simulated_poe(stack: Stack) -> Program:
+    port = stack.worker.poe_url.rpartition(":")[2]
     return Program(
         name="simulated Poe",
         argv=(*module("simulated_poe"), "--port", port),
-        environment=house.environment,
-        log=house.log,
-        stage=BENEATH,
+        environment=stack.environment,
+        log=stack.log,
+        stage=BACKING,
     )
 
 
@@ -134,7 +134,7 @@ async def _answer(url: str) -> AsyncIterator[str]:
         ) as response,
     ):
         if response.status_code != 200:
-            raise Trouble(f"the first answer failed: {(await response.aread()).decode()}")
+            raise CommandError(f"the first answer failed: {(await response.aread()).decode()}")
         async for line in response.aiter_lines():
             if line.startswith("data: {"):
                 chunk = msgspec.json.decode(line.removeprefix("data: "), type=_Chunk)

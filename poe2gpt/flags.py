@@ -1,4 +1,4 @@
-"""The command line: what may stand on it, and what a wrong one is told."""
+"""Parses the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poe2gpt import __version__
 
 COMMANDS = ("serve", "gateway", "worker", "demo", "check")
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
-"""What a process's command line must not show, by the names in `config.toml`."""
+"""Settings that must not be visible in a process's arguments, by their names in `config.toml`."""
 
 _SETTINGS_ONLY = {
     "-x": "proxy",
@@ -24,34 +24,33 @@ _SETTINGS_ONLY = {
     "-s": "simulateRoles",
     "--simulate-roles": "simulateRoles",
 }
-"""Flags that nicepkg/poe2gpt documents and never had."""
+"""Flags that the README of nicepkg/poe2gpt lists but its code never had."""
 
 _DESCRIPTION = """\
 An OpenAI-compatible API over a pool of Poe API keys.
 
 commands:
-  serve      everything on this machine: Redis, a gateway, workers (the default)
-  gateway    one gateway of a larger deployment
-  worker     one worker of a larger deployment
-  demo       everything, with a simulated Poe: needs no key and no configuration
-  check      look at the configuration, Redis, and every token and its points
+  serve      run Redis, a gateway and workers on this machine (the default)
+  gateway    run one gateway of a larger deployment
+  worker     run one worker of a larger deployment
+  demo       run everything with a simulated Poe: needs no key and no configuration
+  check      check the configuration, Redis, and the points of every token
 """
 
 _EPILOG = """\
-Every flag may stand before or after the command and means the same under each of them. A flag
-wins over the environment (POE_TOKENS, ACCESS_TOKENS, PORT, POE2GPT_HOST, REDIS_URL,
-KEY_PREFIX, POE_URL, POE_UPLOAD_URL), and that over the file. config.example.toml explains every
-setting.
+Flags may come before or after the command and mean the same for each. A flag overrides the
+environment (POE_TOKENS, ACCESS_TOKENS, PORT, POE2GPT_HOST, REDIS_URL, KEY_PREFIX, POE_URL,
+POE_UPLOAD_URL, ...), which overrides the file. config.example.toml explains every setting.
 
 examples:
   poe2gpt demo
-  poe2gpt -t <Poe API key>,<another> -sk <a key of your choice for clients>
+  poe2gpt -t poe-key-1,poe-key-2 -sk a-key-for-your-clients
   poe2gpt check --config /etc/poe2gpt.toml
 """
 
 
 class Flags(msgspec.Struct, frozen=True):
-    """A command line, taken apart. Only what was really given is in `given`."""
+    """A parsed command line. `given` holds only the flags that were given."""
 
     command: str
     config: str | None
@@ -61,7 +60,7 @@ class Flags(msgspec.Struct, frozen=True):
 
 class _Parser(argparse.ArgumentParser):
     def _get_option_tuples(self, option_string: str) -> Any:
-        # argparse takes -s for -sk, whatever allow_abbrev says: what is no flag in full is none.
+        # argparse accepts -s for -sk despite allow_abbrev=False; we want exact matches only.
         found = super()._get_option_tuples(option_string)
         return [each for each in found if option_string.startswith(each[1])]
 
@@ -70,16 +69,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Take a command line apart.
+    """Parse a command line.
 
-    Raises ConfigError for one that makes no sense, and SystemExit after --help and --version.
+    Raises ConfigError if it is invalid, and SystemExit after --help and --version.
     """
     try:
         "".join(arguments).encode()
     except UnicodeEncodeError:
         raise ConfigError("the command line is not UTF-8") from None
     parser = _parser()
-    # Intermixed: otherwise a flag before the command would end the search for the command.
+    # Intermixed, so that flags may come before the command.
     parsed, extra = parser.parse_known_intermixed_args(arguments)
     if extra:
         parser.error(_superfluous(extra[0].partition("=")[0], parser))
@@ -103,19 +102,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     add = parser.add_argument
-    add("-t", "--tokens", type=_list, metavar="KEYS", help="Poe API keys, with commas")
+    add("-t", "--tokens", type=_list, metavar="KEYS", help="Poe API keys, comma-separated")
     add(
         *("-sk", "--access-tokens"),
         dest="accessTokens",
         type=_list,
         metavar="KEYS",
-        help="the keys that clients must have, with commas; none: everyone may ask",
+        help="keys for clients, comma-separated; without any, clients need no key",
     )
-    add("-p", "--port", type=number, metavar="N", help="where to listen (3700)")
+    add("-p", "--port", type=number, metavar="N", help="the port to listen on (3700)")
     add(
         "--host",
         metavar="HOST",
-        help="which address to listen on; without access tokens: 127.0.0.1",
+        help="the address to listen on (0.0.0.0; 127.0.0.1 without access tokens)",
     )
     add(
         *("-r", "--rate-limit"),
@@ -129,23 +128,43 @@ def _parser() -> argparse.ArgumentParser:
         dest="coolDown",
         type=number,
         metavar="SECONDS",
-        help="from one call of a token to its next (3)",
+        help="least time between two calls of a token (3)",
     )
-    add("-o", "--timeout", type=number, metavar="SECONDS", help="the longest silence of Poe (180)")
-    add("-b", "--bot", type=_json_map, metavar="JSON", help='bots by model: {"gpt-4o": "GPT-4o"}')
+    add(
+        *("-o", "--timeout"),
+        type=number,
+        metavar="SECONDS",
+        help="how long Poe may be silent before a call fails (180)",
+    )
+    add(
+        *("-b", "--bot"),
+        type=_json_map,
+        metavar="JSON",
+        help='Poe\'s bots by your model names: {"gpt-4o": "GPT-4o"}',
+    )
     add(
         "--config",
         metavar="FILE",
-        help="the settings (./config.toml if there is one, or POE2GPT_CONFIG)",
+        help="the configuration file (POE2GPT_CONFIG, else ./config.toml if it exists)",
     )
-    add("--redis-url", dest="redisUrl", metavar="URL", help="a Redis to use instead of an own one")
-    add("--poe-url", dest="poeUrl", metavar="URL", help="where Poe is (https://api.poe.com)")
-    add("--workers", type=_workers, metavar="N", help="how many workers serve and demo start (2)")
+    add(
+        "--redis-url",
+        dest="redisUrl",
+        metavar="URL",
+        help="the Redis to use; without it, serve starts its own",
+    )
+    add(
+        "--poe-url",
+        dest="poeUrl",
+        metavar="URL",
+        help="the base URL of Poe (https://api.poe.com)",
+    )
+    add("--workers", type=_workers, metavar="N", help="workers that serve and demo start (2)")
     add(
         *("-v", "--version"),
         action="version",
         version=f"poe2gpt {__version__}",
-        help="tell the version",
+        help="show the version and exit",
     )
     return parser
 
@@ -158,7 +177,7 @@ def _list(text: str) -> list[object]:
 
 
 def number(text: str) -> int | float | str:
-    """Read a number. What is none stays as it is, and is refused where types are checked."""
+    """Parse a number. Other text is returned as it is; validation rejects it later."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -188,7 +207,7 @@ def _long_name(parser: argparse.ArgumentParser, key: str) -> str:
 
 def _superfluous(word: str, parser: argparse.ArgumentParser) -> str:
     if word in COMMANDS:
-        return f"{word} is one command too many"
+        return f"unexpected second command {word}"
     if setting := _SETTINGS_ONLY.get(word):
         return f"there is no flag {word}; set `{setting}` in config.toml"
     return _unknown(word, parser)
@@ -199,6 +218,6 @@ def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
     if word.startswith("-"):
         kind, known = "flag", [o for each in parser._actions for o in each.option_strings]
     near = nearest(word, known)
-    # What is like no flag and no command may be a secret that has lost its flag.
+    # An unrecognised word may be a secret whose flag is missing: do not print it.
     shown = f" {word}" if near or re.fullmatch(r"-[a-z]{1,2}|--[a-z][a-z_-]{0,19}", word) else ""
     return f"unknown {kind}{shown}" + (f"; did you mean {near}?" if near else "")

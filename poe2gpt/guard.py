@@ -1,11 +1,10 @@
-"""Ends every child of a supervisor that was killed and could not do it itself.
+"""Ends the children of a supervisor that was killed before it could do so.
 
-Runs as a process of its own and reads from its stdin which process groups there are. The end of
-stdin means that the supervisor is gone: only it holds the other end, and the kernel closes that
-even after SIGKILL. Nothing here depends on Linux, nor on the children's help; and a whole group
-goes, also the processes that a child has started.
-
-Lines are `add STAGE PID` and `gone PID`.
+The guard is a process of its own. The supervisor writes to its stdin which process groups exist:
+lines of `add STAGE PID` and `gone PID`. End of file means that the supervisor is gone: only it
+holds the other end of the pipe, which the kernel closes even after SIGKILL. This needs neither
+Linux nor cooperation from the children, and signals whole groups, so processes that a child
+has started end too.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ import time
 from collections.abc import Iterable
 
 GRACE = 5.0
-"""Seconds from the signal to stop, which is that of `programs.STOP`, to SIGKILL."""
+"""Seconds from the stop signal (the same as `programs.STOP`) to SIGKILL."""
 
 
 class Guard:
-    """The supervisor's end: tells the guard what to end."""
+    """The supervisor's handle on the guard process."""
 
     def __init__(self) -> None:
-        # -I -S: it needs nothing but the standard library, and stays small.
+        # -I -S: the standard library suffices, and the process stays small.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__],
             stdin=subprocess.PIPE,
@@ -40,7 +39,7 @@ class Guard:
         self._tell(f"gone {pid}\n")
 
     def dismiss(self) -> None:
-        """End the guard, and whatever it still knows of."""
+        """End every child that the guard still knows of, then the guard itself."""
         self._process.communicate()
 
     def _tell(self, line: str) -> None:
@@ -49,20 +48,20 @@ class Guard:
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
         except BrokenPipeError:
-            return  # someone killed the guard: its watch is lost, the service is not
+            return  # the guard was killed; the service runs on without it
 
 
 def kill_group(pid: int, number: int = signal.SIGKILL) -> bool:
-    """Signal a process and all that it has started. Tells whether there was any."""
+    """Signal a process group. Returns whether any process was there."""
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
-        return False  # macOS: PermissionError is what a group of dead processes gives
+        return False  # macOS raises PermissionError for a group of dead processes
     return True
 
 
 def main(lines: Iterable[str]) -> None:
-    # A service manager signals every process; our end is that of the supervisor.
+    # A service manager signals every process; the guard must outlive the supervisor.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stages: dict[int, int] = {}
     for line in lines:

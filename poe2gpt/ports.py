@@ -1,4 +1,4 @@
-"""Finds out whether a port is free before anything is started, and if not, who has it."""
+"""Checks that a port is free before anything starts, and finds the process that holds it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import socket
 from pathlib import Path
 
 from gateway.listening import addresses
-from poe2gpt.terminal import Trouble
+from poe2gpt.terminal import CommandError
 
 _LISTENING = "0A"  # in /proc/net/tcp
 
 
 def is_free(host: str, port: int) -> bool:
-    """Tell whether a server could listen there.
+    """Return whether a server could listen there; False if another one does.
 
-    Raises Trouble if that will not do for another reason than that someone else does.
+    Raises CommandError if listening fails for any other reason.
     """
     return all(_is_free(address, port) for address in addresses(host))
 
@@ -24,36 +24,36 @@ def _is_free(address: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Connections of a server that has just ended do not matter.
+            # Ignore connections in TIME_WAIT from a server that has just ended.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
             probe.listen(1)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
-        raise Trouble(f"cannot listen on {address}, port {port}: {error.strerror}") from None
+        raise CommandError(f"cannot listen on {address}, port {port}: {error.strerror}") from None
     return True
 
 
 def ensure_free(host: str, port: int) -> None:
-    """Raise Trouble, with who has it, if the port is taken."""
+    """Raise CommandError, naming the process that holds the port, if it is in use."""
     if not is_free(host, port):
-        raise Trouble(
-            f"port {port} is taken{_by_whom(port)}\n"
-            f"stop that one, or choose another port: poe2gpt -p {port + 1}"
+        raise CommandError(
+            f"port {port} is in use{_by_whom(port)}\n"
+            f"stop that process, or use another port: poe2gpt -p {port + 1}"
         )
 
 
 def next_free(host: str, port: int) -> int:
-    """Find the first free port from `port` on. Raises Trouble if the next hundred are taken."""
+    """Return the first free port from `port` on. Raises CommandError if a hundred are in use."""
     for candidate in range(port, min(port + 100, 65_536)):
         if is_free(host, candidate):
             return candidate
-    raise Trouble(f"ports {port} to {port + 99} are all taken")
+    raise CommandError(f"ports {port} to {port + 99} are all in use")
 
 
 def any_free() -> int:
-    """Let the kernel choose a port of this machine that is free now."""
+    """Return a loopback port that is free now, chosen by the kernel."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -61,7 +61,7 @@ def any_free() -> int:
 
 
 def _by_whom(port: int) -> str:
-    # Linux only, and only processes that we may look at; elsewhere the name stays unknown.
+    # Works on Linux, for processes that we may inspect; otherwise the name stays unknown.
     inodes = {f"socket:[{inode}]" for inode in _listeners(port)}
     for process in Path("/proc").glob("[0-9]*"):
         try:

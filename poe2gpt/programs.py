@@ -1,7 +1,7 @@
-"""The programs that the command starts, and how each gets its settings.
+"""Starts programs, and passes their settings on.
 
-Settings travel in an inherited file without a name, never in arguments or variables; and the
-variables that hold secrets end here: a gateway must have no way to a Poe token.
+Settings are passed in an inherited, unnamed file, never in arguments or variables. Variables that
+hold secrets are not passed on at all: a gateway must have no access to a Poe token.
 """
 
 from __future__ import annotations
@@ -21,53 +21,53 @@ from contract.config import write_settings
 
 
 class Program(msgspec.Struct, frozen=True):
-    """Something that is started, watched, and started again when it dies."""
+    """A program to run: its command line, environment and settings."""
 
     name: str
     argv: tuple[str, ...]
     environment: dict[str, str]
     settings: msgspec.Struct | None = None
-    """Given as `--settings-fd N`, anew at each start."""
+    """Passed as `--settings-fd N`, written anew for each start."""
     cwd: Path | None = None
     files: tuple[int, ...] = ()
-    """Descriptors that it inherits."""
+    """File descriptors that it inherits."""
     log: Path | None = None
-    """Where its output goes, if not to ours."""
+    """The file for its output; None: our own stdout and stderr."""
     stage: int = 0
-    """At the end, lower stages are over before higher ones are asked to stop."""
+    """At shutdown, a stage is asked to stop only when all lower stages have ended."""
 
 
 STOP = signal.SIGINT
-"""What asks a program to stop.
+"""The signal that asks a program to stop.
 
-It is started with SIGTERM blocked, which nothing that we start undoes: systemd signals all
-processes of a service at once, and Redis would be gone while answers are still on their way.
+Programs start with SIGTERM blocked and keep it blocked: systemd signals all processes of a
+service at once, and Redis would end while answers are still being relayed.
 """
 
-GATEWAY, WORKER, BENEATH = range(3)
-"""Stages: answers are relayed as long as they are made, and what both need goes last."""
+GATEWAY, WORKER, BACKING = range(3)
+"""Stages. Gateways end first, when their answers are relayed; Redis, which both need, ends last."""
 
 
 def module(name: str) -> tuple[str, ...]:
-    """Tell the command line of a module of ours."""
-    # -P: a `worker.py` in the current directory is not our worker.
+    """Return the command line that runs a module."""
+    # -P: do not import a `worker.py` from the current directory.
     return (sys.executable, "-P", "-m", name)
 
 
 def environment_without(names: Collection[str]) -> dict[str, str]:
-    """Copy this process's environment but for these variables."""
+    """Return a copy of this process's environment without these variables."""
     return {name: value for name, value in os.environ.items() if name not in names}
 
 
 async def start(program: Program) -> Process:
-    """Start a program in a session of its own, so that Ctrl-C reaches nobody but us.
+    """Start a program in a session of its own, so that Ctrl-C in the terminal does not reach it.
 
-    Nor does SIGTERM: see `STOP`.
+    It ignores SIGTERM as well: see `STOP`.
     """
     fds = [] if program.settings is None else [write_settings(program.settings)]
     log = None if program.log is None else program.log.open("ab")
-    # Inherited by the program, which is there before this first waits for anything.
-    # Our own unblock SIGINT as soon as they heed it.
+    # The child inherits this mask: it is forked before `create_subprocess_exec` first awaits.
+    # Our own programs unblock SIGINT once they handle it.
     blocked = {signal.SIGTERM, STOP} if program.settings is not None else {signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     try:
@@ -91,13 +91,13 @@ async def start(program: Program) -> Process:
 
 
 def become(program: Program) -> NoReturn:
-    """Replace this process by the program: its PID, signals and exit status are its own."""
+    """Replace this process with the program, which keeps its PID."""
     argv = program.argv
     if program.settings is not None:
         fd = write_settings(program.settings)
         os.set_inheritable(fd, True)
         argv += ("--settings-fd", str(fd))
-    # Python would answer a Ctrl-C during its imports with a traceback. The program takes it as
-    # soon as it knows how to end.
+    # During imports, Python answers Ctrl-C with a traceback. The program unblocks SIGINT once
+    # it can shut down cleanly.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execve(argv[0], argv, program.environment)  # noqa: S606

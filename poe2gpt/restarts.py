@@ -1,15 +1,15 @@
-"""Decides whether a program that died is started again, and when. Pure."""
+"""Decides whether and when to restart a program that died. Pure."""
 
 from __future__ import annotations
 
 _QUICK = 10.0
-"""Seconds: what lived shorter has not really worked."""
+"""Seconds: a program that ran shorter than this did not start properly."""
 _MOST = 5
-"""That many quick deaths in a row are not bad luck."""
+"""Quick deaths in a row before giving up."""
 
 
 class Restarts:
-    """The deaths of one program."""
+    """The quick deaths of one program."""
 
     def __init__(self) -> None:
         self._quick = 0
@@ -18,7 +18,7 @@ class Restarts:
         return f"Restarts({self._quick} quick deaths in a row)"
 
     def after(self, lived: float) -> float | None:
-        """Tell the seconds to wait after a life of `lived` seconds, or None to give up."""
+        """Return the seconds to wait after a run of `lived` seconds, or None to give up."""
         self._quick = self._quick + 1 if lived < _QUICK else 0
         if self._quick >= _MOST:
             return None

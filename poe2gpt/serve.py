@@ -1,4 +1,4 @@
-"""Runs everything on this machine: Redis, a gateway and workers."""
+"""Runs the whole service on this machine: Redis, a gateway and workers."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from poe2gpt.terminal import say
 from worker.config import WorkerConfig
 
 NO_REDIS = (AttributeError, LookupError, TypeError, ValueError)
-"""What redis-py raises where something else answers in the place of Redis."""
+"""What redis-py raises when the server at the address is not a Redis."""
 
 
-class House(msgspec.Struct, frozen=True):
-    """What is to run: one gateway and some workers, on one Redis."""
+class Stack(msgspec.Struct, frozen=True):
+    """What to run: one gateway and some workers, on one Redis."""
 
     gateway: GatewayConfig
     worker: WorkerConfig
     workers: int
     environment: dict[str, str]
     log: Path | None = None
-    """Where the programs' logs go, if not to our stderr."""
+    """The file for the programs' logs; None: our stderr."""
 
-    def on(self, redis_url: str) -> House:
-        """Move to another Redis."""
+    def on(self, redis_url: str) -> Stack:
+        """Return the same stack on another Redis."""
         return msgspec.structs.replace(
             self,
             gateway=msgspec.structs.replace(self.gateway, redis_url=redis_url),
@@ -55,53 +55,53 @@ class House(msgspec.Struct, frozen=True):
 
 
 def serve(settings: Settings, workers: int) -> int:
-    """Run everything until a signal comes, and return the exit status."""
-    house, warnings = _house(settings, workers)
+    """Run everything until a signal, and return the exit status."""
+    stack, warnings = _stack(settings, workers)
     for warning in warnings:
         say(f"warning: {warning}")
-    gateway = house.gateway
+    gateway = stack.gateway
     ports.ensure_free(gateway.host, gateway.port)
     if "redisUrl" in settings.values:
-        return asyncio.run(_serve(house, None))
+        return asyncio.run(_serve(stack, None))
     server = embedded.find_server()
-    with embedded.kept_place(gateway.port) as place:
-        keyed = settings.with_default("fingerprintKey", embedded.fingerprint_key(place))
-        house, _ = _house(keyed, workers)
-        return asyncio.run(_serve(house.on(place.url), (server, place)))
+    with embedded.persistent_directory(gateway.port) as data:
+        keyed = settings.with_default("fingerprintKey", embedded.fingerprint_key(data))
+        stack, _ = _stack(keyed, workers)
+        return asyncio.run(_serve(stack.on(data.url), (server, data)))
 
 
-def _house(settings: Settings, workers: int) -> tuple[House, list[str]]:
+def _stack(settings: Settings, workers: int) -> tuple[Stack, list[str]]:
     gateway, open_warnings = gateway_config(settings)
     worker, token_warnings = with_tokens(settings)
-    house = House(gateway, worker, workers, environment(settings))
-    return house, [*open_warnings, *token_warnings]
+    stack = Stack(gateway, worker, workers, environment(settings))
+    return stack, [*open_warnings, *token_warnings]
 
 
-async def open_house(house: House, supervisor: Supervisor) -> None:
+async def start_stack(stack: Stack, supervisor: Supervisor) -> None:
     """Start the gateway and the workers, and wait until the gateway is ready."""
-    programs = [program("gateway", house.gateway, GATEWAY, house.environment)]
-    for number in range(1, house.workers + 1):
-        worker = program("worker", house.worker, WORKER, house.environment)
+    programs = [program("gateway", stack.gateway, GATEWAY, stack.environment)]
+    for number in range(1, stack.workers + 1):
+        worker = program("worker", stack.worker, WORKER, stack.environment)
         programs.append(msgspec.structs.replace(worker, name=f"worker {number}"))
     for each in programs:
-        supervisor.start(msgspec.structs.replace(each, log=house.log))
-    await _until_ready(reached_at(house.gateway.host, house.gateway.port))
+        supervisor.start(msgspec.structs.replace(each, log=stack.log))
+    await _until_ready(reached_at(stack.gateway.host, stack.gateway.port))
 
 
-async def _serve(house: House, own_redis: tuple[str, embedded.Place] | None) -> int:
-    supervisor = Supervisor(house.drain_timeout)
+async def _serve(stack: Stack, own_redis: tuple[str, embedded.DataDirectory] | None) -> int:
+    supervisor = Supervisor(stack.drain_timeout)
 
-    async def story() -> None:
+    async def startup() -> None:
         if own_redis is None:
-            await _say_if_unreachable(house.worker.redis_url)
+            await _say_if_unreachable(stack.worker.redis_url)
         else:
-            server, place = own_redis
-            redis = supervisor.start(embedded.program(server, place))
-            await embedded.until_ready(redis, place)
-        await open_house(house, supervisor)
-        print(_welcome(house, own_redis), flush=True)
+            server, data = own_redis
+            redis = supervisor.start(embedded.program(server, data))
+            await embedded.until_ready(redis, data)
+        await start_stack(stack, supervisor)
+        print(_welcome(stack, own_redis), flush=True)
 
-    return await supervisor.run(story())
+    return await supervisor.run(startup())
 
 
 async def _say_if_unreachable(url: str) -> None:
@@ -109,26 +109,26 @@ async def _say_if_unreachable(url: str) -> None:
         async with embedded.connect(url) as client:
             await client.ping()
     except (RedisError, OSError, *NO_REDIS) as error:
-        say(f"{unreachable(url, error)}; trying on")
+        say(f"{unreachable(url, error)}; retrying")
 
 
 def unreachable(url: str, error: Exception) -> str:
-    """Say what is the matter with a Redis, and what helps."""
+    """Describe why a Redis cannot be used, and what to do."""
     place = without_password(url)
     match error:
         case AuthenticationError():
-            return f"Redis at {place} asks for another user or password than redisUrl has"
+            return f"Redis at {place} requires another user or password than redisUrl has"
         case BusyLoadingError():
             return f"Redis at {place} is still loading its data"
         case OutOfMemoryError():
             return f"Redis at {place} is full: maxmemory is reached"
         case ResponseError():
-            return f"Redis at {place} refuses to serve us: {error}"
+            return f"Redis at {place} refuses commands: {error}"
         case InvalidResponse() | AttributeError() | LookupError() | TypeError() | ValueError():
-            return f"what answers at {place} is no Redis: look at redisUrl (--redis-url, REDIS_URL)"
+            return f"the server at {place} is not a Redis: check redisUrl (--redis-url, REDIS_URL)"
     return (
-        f"Redis at {place} does not answer: start it, or leave out redisUrl "
-        "(--redis-url, REDIS_URL) to get one started"
+        f"Redis at {place} does not answer: start it, or omit redisUrl "
+        "(--redis-url, REDIS_URL) to have poe2gpt serve start one"
     )
 
 
@@ -153,16 +153,16 @@ async def _not_ready(client: httpx.AsyncClient, url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Show a URL to people."""
+    """Return a URL without its user, password and query, for messages."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
 
-def _welcome(house: House, own_redis: tuple[str, embedded.Place] | None) -> str:
+def _welcome(stack: Stack, own_redis: tuple[str, embedded.DataDirectory] | None) -> str:
     redis = f"{own_redis[0]} in {own_redis[1].directory}" if own_redis else "the one given"
-    tokens, clients = len(house.worker.tokens), len(house.gateway.access_tokens)
+    tokens, clients = len(stack.worker.tokens), len(stack.gateway.access_tokens)
     return (
-        f"poe2gpt {__version__} is ready: {reached_at(house.gateway.host, house.gateway.port)}/v1\n"
-        f"  {tokens} Poe token{'s' * (tokens != 1)}, {house.workers} workers, "
+        f"poe2gpt {__version__} is ready: {reached_at(stack.gateway.host, stack.gateway.port)}/v1\n"
+        f"  {tokens} Poe token{'s' * (tokens != 1)}, {stack.workers} workers, "
         f"{clients or 'no'} access token{'s' * (clients != 1)}; Redis: {redis}"
     )

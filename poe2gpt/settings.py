@@ -1,4 +1,4 @@
-"""Collects the settings from the file, the environment and the command line."""
+"""Merges settings from the configuration file, the environment and the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "POE_TOKENS": ("tokens", listed),
     "ACCESS_TOKENS": ("accessTokens", listed),
     "PORT": ("port", number),
-    # Not HOST: tcsh and conda set that to what the machine is called, and is.
+    # Not HOST: tcsh sets it to the machine's name, and conda to its platform.
     "POE2GPT_HOST": ("host", str),
     "ALLOWED_HOSTS": ("allowedHosts", listed_hosts),
     "TRUSTED_PROXIES": ("trustedProxies", listed_hosts),
@@ -41,9 +41,9 @@ SECRET_VARIABLES = frozenset({"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGE
 
 
 def settings(flags: Flags, environment: Mapping[str, str]) -> tuple[Settings, str]:
-    """Merge all sources, and tell the name of the file, or that there is none.
+    """Merge all sources. Returns the settings, and the file's name or "no file".
 
-    Raises ConfigError for a file that cannot be read and for keys that nobody knows.
+    Raises ConfigError for an unreadable file and for unknown keys.
     """
     path = _config_path(flags, environment)
     file = File("no file", "", {}) if path is None else read_toml(path)
@@ -51,16 +51,16 @@ def settings(flags: Flags, environment: Mapping[str, str]) -> tuple[Settings, st
     return Settings(file, _from(environment), flags.given), str(path or "no file")
 
 
-def forgotten_host(environment: Mapping[str, str], settings: Settings) -> list[str]:
-    """Warn of an address in HOST, which was a setting once, and kept many a server to itself."""
-    told = environment.get("HOST", "")
+def ignored_host(environment: Mapping[str, str], settings: Settings) -> list[str]:
+    """Warn if HOST holds an address: it looks like a setting, but only POE2GPT_HOST is one."""
+    host = environment.get("HOST", "")
     try:
-        ipaddress.ip_address(told)
+        ipaddress.ip_address(host)
     except ValueError:
         return []
     if "host" in settings.values:
         return []
-    return [f"HOST is not heeded; if {told} is where to listen, set POE2GPT_HOST"]
+    return [f"HOST is ignored; to listen on {host}, set POE2GPT_HOST"]
 
 
 def check_key_log(environment: Mapping[str, str]) -> None:
@@ -76,12 +76,13 @@ def _config_path(flags: Flags, environment: Mapping[str, str]) -> Path | None:
     if named := flags.config or _read("POE2GPT_CONFIG", environment, str):
         return Path(str(named))
     path = Path("config.toml")
-    # A directory counts as well: Compose makes one of a file that it was to mount and missed.
+    # A directory counts too, and fails as unreadable: Compose creates one where a file to
+    # mount is missing.
     return path if os.path.lexists(path) else None
 
 
 def _from(environment: Mapping[str, str]) -> Given:
-    # Compose files hand on variables that nobody has set, as empty ones.
+    # Compose passes unset variables on as empty ones.
     found = {name: _read(name, environment, _VARIABLES[name][1]) for name in _VARIABLES}
     given = {name: value for name, value in found.items() if value not in ("", [])}
     return Given(
@@ -91,7 +92,7 @@ def _from(environment: Mapping[str, str]) -> Given:
 
 
 def _read(name: str, environment: Mapping[str, str], read: Callable[[str], object]) -> object:
-    """Read a variable. Raises ConfigError, which names it, if it cannot be read."""
+    """Parse a variable. Raises ConfigError, naming the variable, if it is invalid."""
     text = environment.get(name, "")
     try:
         text.encode()
@@ -110,11 +111,11 @@ def _check_keys(file: File) -> None:
     for model, name in bot.items() if isinstance(bot, dict) else ():
         if model in _KNOWN:
             raise ConfigError(
-                f"{file.where(('bot', model))}: a setting that follows `[bot]` belongs to it; "
+                f"{file.where(('bot', model))}: a setting below `[bot]` is taken for a model; "
                 f"move `{model}` above `[bot]`"
             )
         if isinstance(name, dict):
             raise ConfigError(
-                f"{file.where(('bot', model))}: a model with a dot needs quotes: "
+                f"{file.where(('bot', model))}: a model name with a dot needs quotes: "
                 f'"{model}.{next(iter(name), "")}" = "…"'
             )

@@ -1,4 +1,4 @@
-"""Keeps programs running until it is told to stop, then ends them in order."""
+"""Keeps programs running until a stop signal, then ends them in order."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Coroutine
 from typing import Any
 
 from poe2gpt.guard import Guard, kill_group
-from poe2gpt.programs import BENEATH, STOP, Program, start
+from poe2gpt.programs import BACKING, STOP, Program, start
 from poe2gpt.restarts import Restarts
-from poe2gpt.terminal import Trouble, say
+from poe2gpt.terminal import CommandError, say
 from runtime.signals import StopSignals
 
 _MARGIN = 2.0
-"""Seconds beyond the drain timeout: a program that keeps to it ends by itself."""
-_LAST = 10.0
-"""Seconds that Redis has to write down what it has."""
+"""Seconds beyond the drain timeout, within which a program should have ended by itself."""
+_FLUSH = 10.0
+"""Seconds that Redis has to write its data to disk."""
 
 
 class Child:
-    """One program through all its lives."""
+    """One program, started again whenever it dies."""
 
     def __init__(self, program: Program, guard: Guard) -> None:
         self.program = program
@@ -36,13 +36,13 @@ class Child:
         return f"Child({self.program.name}, {self.deaths} deaths)"
 
     def stop(self) -> None:
-        """Ask the present life to end, and let no other follow."""
+        """Ask the process to end, and do not start it again."""
         self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(STOP)
 
     def kill(self) -> None:
-        """End the present life, and let no other follow."""
+        """Kill the process, and do not start it again."""
         self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             kill_group(self._process.pid)
@@ -57,8 +57,10 @@ class Child:
             self.deaths += 1
             delay = restarts.after(time.monotonic() - began)
             if delay is None:
-                raise Trouble(f"the {self.program.name} dies again and again; giving up")
-            say(f"the {self.program.name} {_ending(status)}; starting it again in {delay:g} s")
+                raise CommandError(
+                    f"{self.program.name} keeps dying soon after it starts; giving up"
+                )
+            say(f"{self.program.name} {_ending(status)}; starting it again in {delay:g} s")
             await _event(self._stopping, delay)
 
     async def _live_once(self) -> int:
@@ -66,16 +68,16 @@ class Child:
         self._process = process
         self._guard.add(self.program.stage, process.pid)
         if self._stopping.is_set():
-            process.send_signal(STOP)  # we were told to stop while it was being started
+            process.send_signal(STOP)  # stop() was called while the process was starting
         status = await process.wait()
-        # Granian's own children would go on, and keep the port.
+        # Granian's own children would live on and hold the port.
         kill_group(process.pid)
         self._guard.gone(process.pid)
         return status
 
 
 class Supervisor:
-    """All children of one command."""
+    """All the programs that one command runs."""
 
     def __init__(self, drain_timeout: float) -> None:
         self._drain_timeout = drain_timeout
@@ -93,24 +95,25 @@ class Supervisor:
         self._children.append(child)
         return child
 
-    async def run(self, story: Coroutine[Any, Any, None]) -> int:
-        """Let `story` start what it likes, wait for a signal, end all, and return the status.
+    async def run(self, startup: Coroutine[Any, Any, None]) -> int:
+        """Run `startup`, wait for a signal, end all children, and return the exit status.
 
-        Raises Trouble from the story, or if a child cannot be kept alive, when all has ended.
+        Raises what `startup` raises, and CommandError if a child cannot be kept alive, once all
+        children have ended.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
-        told = asyncio.create_task(story)
+        starting = asyncio.create_task(startup)
         waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._died)]
         try:
-            await asyncio.wait([told, *waits], return_when=asyncio.FIRST_COMPLETED)
-            if told.done() and not told.exception():
+            await asyncio.wait([starting, *waits], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done() and not starting.exception():
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (told, *waits):
+            for task in (starting, *waits):
                 task.cancel()
-            results = await asyncio.gather(told, return_exceptions=True)
+            results = await asyncio.gather(starting, return_exceptions=True)
             endings = await self._end_all()
         for result in (*results, *endings):
             if isinstance(result, Exception):
@@ -122,15 +125,15 @@ class Supervisor:
             self._hurry.set()
         elif not self._stop.is_set():
             self._stop.set()
-            say("stopping when every running answer is complete; Ctrl-C again to stop at once")
+            say("stopping once the running answers are complete; press Ctrl-C again to stop now")
 
     async def _end_all(self) -> list[BaseException | None]:
         deadline = time.monotonic() + self._drain_timeout + _MARGIN
         for stage in sorted({child.program.stage for child in self._children}):
             children = [child for child in self._children if child.program.stage == stage]
-            if stage == BENEATH:
-                # Redis writes down what it has, however much of a hurry we are in.
-                await _end(children, _LAST, asyncio.Event())
+            if stage == BACKING:
+                # Redis gets time to write its data even after a second Ctrl-C.
+                await _end(children, _FLUSH, asyncio.Event())
             else:
                 await _end(children, max(deadline - time.monotonic(), 0), self._hurry)
         await asyncio.to_thread(self._guard.dismiss)

@@ -1,14 +1,14 @@
-"""What the command says to the person who started it."""
+"""Messages to the person who runs the command."""
 
 from __future__ import annotations
 
 import sys
 
 
-class Trouble(Exception):
-    """Why the command cannot do what it was asked to, and what helps. The exit status is 1."""
+class CommandError(Exception):
+    """The command cannot do its work. The message says why and what to do; the exit status is 1."""
 
 
 def say(text: str) -> None:
-    """Say something on stderr, which is not part of what the command was asked for."""
+    """Print a message to stderr; stdout is kept for the command's output."""
     print(f"poe2gpt: {text}", file=sys.stderr, flush=True)

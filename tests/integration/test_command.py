@@ -20,7 +20,7 @@ import pytest
 from poe2gpt import embedded, ports
 from poe2gpt.programs import Program
 from poe2gpt.supervisor import Supervisor
-from poe2gpt.terminal import Trouble
+from poe2gpt.terminal import CommandError
 
 COMMAND = (sys.executable, "-P", "-m", "poe2gpt")
 KEY = "sk-of-the-test"
@@ -173,7 +173,7 @@ def test_a_taken_port_is_named_before_anything_starts(
         ended = run("-t", "a", "-p", port, env=environment, cwd=tmp_path)
 
     assert ended.returncode == 1
-    assert f"port {port} is taken by " in ended.stderr
+    assert f"port {port} is in use by " in ended.stderr
     assert f"(PID {os.getpid()})" in ended.stderr
     assert not (tmp_path / "state").exists()
 
@@ -251,9 +251,7 @@ async def test_a_worker_that_dies_is_replaced(environment: dict[str, str], tmp_p
 
     assert answer == "hello"
     assert status == 0
-    assert (
-        "the worker 1 was killed by SIGKILL; starting it again" in (tmp_path / "stderr").read_text()
-    )
+    assert "worker 1 was killed by SIGKILL; starting it again" in (tmp_path / "stderr").read_text()
 
 
 async def test_nothing_outlives_a_killed_supervisor(
@@ -275,17 +273,19 @@ async def test_what_redis_holds_outlives_the_command(
     kept = []
 
     for _ in range(2):
-        with embedded.kept_place(1) as place:
+        with embedded.persistent_directory(1) as place:
             supervisor = Supervisor(drain_timeout=1)
 
-            async def story(place: embedded.Place = place, told: Supervisor = supervisor) -> None:
+            async def startup(
+                place: embedded.DataDirectory = place, told: Supervisor = supervisor
+            ) -> None:
                 child = told.start(embedded.program(embedded.find_server(), place))
                 await embedded.until_ready(child, place)
                 async with embedded.connect(place.url) as client:
                     kept.append(await client.incr("starts"))
                 os.kill(os.getpid(), signal.SIGTERM)
 
-            await supervisor.run(story())
+            await supervisor.run(startup())
 
     assert kept == [1, 2]
 
@@ -297,7 +297,7 @@ def test_the_key_of_fingerprints_is_made_once_and_for_its_owner_only(
     kept = []
 
     for port in (1, 1, 2):
-        with embedded.kept_place(port) as place:
+        with embedded.persistent_directory(port) as place:
             kept.append(embedded.fingerprint_key(place))
             mode = (place.directory / "fingerprint.key").stat().st_mode & 0o777
             assert mode == 0o600
@@ -309,7 +309,11 @@ def test_the_key_of_fingerprints_is_made_once_and_for_its_owner_only(
 def test_two_never_share_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    with embedded.kept_place(1), pytest.raises(Trouble, match="in use"), embedded.kept_place(1):
+    with (
+        embedded.persistent_directory(1),
+        pytest.raises(CommandError, match="in use"),
+        embedded.persistent_directory(1),
+    ):
         raise AssertionError("it was opened twice")
 
 
@@ -318,10 +322,10 @@ def test_an_unwritable_home_costs_durability_only(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
 
-    with embedded.kept_place(1) as place:
+    with embedded.persistent_directory(1) as place:
         assert place.directory.is_dir()
 
-    assert "will not outlive" in capsys.readouterr().err
+    assert "will be lost" in capsys.readouterr().err
     assert not place.directory.exists()
 
 
@@ -329,11 +333,11 @@ async def test_a_program_that_never_works_is_given_up() -> None:
     supervisor = Supervisor(drain_timeout=1)
     program = Program("failure", (sys.executable, "-S", "-c", "raise SystemExit(3)"), {})
 
-    async def story() -> None:
+    async def startup() -> None:
         supervisor.start(program)
 
-    with pytest.raises(Trouble, match="the failure dies again and again"):
-        await supervisor.run(story())
+    with pytest.raises(CommandError, match="failure keeps dying"):
+        await supervisor.run(startup())
 
 
 async def test_a_program_that_will_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
@@ -348,12 +352,12 @@ async def test_a_program_that_will_not_stop_is_killed_with_its_children(tmp_path
         "child.wait()\n"
     )
 
-    async def story() -> None:
+    async def startup() -> None:
         supervisor.start(Program("deaf", (sys.executable, "-S", "-c", deaf), dict(os.environ)))
         await until(pids.exists)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    status = await supervisor.run(story())
+    status = await supervisor.run(startup())
 
     started = json.loads(pids.read_text())
     await until(lambda: not [pid for pid in started if alive(pid)])
@@ -416,7 +420,7 @@ async def test_a_demo_answers_at_once_and_cleans_up(
 
     async with running(*argv, env=environment, cwd=tmp_path) as process:
         answer = await line_with("19 20", process)
-        await line_with("Ctrl-C ends the demo", process)
+        await line_with("Ctrl-C to end the demo", process)
         example = await ask(f"http://127.0.0.1:{port}", "gpt-4o", "sk-demo")
         started = children(process.pid)
         process.send_signal(signal.SIGINT)

@@ -64,11 +64,11 @@ async def checked(*flags: str, env: dict[str, str], cwd: Path) -> subprocess.Com
 @pytest.mark.parametrize(
     ("reply", "word"),
     [
-        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no Redis", id="a web server"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not a Redis", id="a web server"),
         pytest.param(b"+OK\r\n", "Redis", id="what agrees to everything"),
-        pytest.param(b"*0\r\n", "is no Redis", id="empty lists"),
-        pytest.param(b"$3\r\n\xff\xfe\xfd\r\n", "is no Redis", id="binary"),
-        pytest.param(b"\x15\x03\x01\x00\x02\x02\x28", "is no Redis", id="TLS"),
+        pytest.param(b"*0\r\n", "is not a Redis", id="empty lists"),
+        pytest.param(b"$3\r\n\xff\xfe\xfd\r\n", "is not a Redis", id="binary"),
+        pytest.param(b"\x15\x03\x01\x00\x02\x02\x28", "is not a Redis", id="TLS"),
         pytest.param(b"-LOADING soon\r\n", "still loading", id="loading"),
         pytest.param(b"-OOM command not allowed\r\n", "is full", id="full"),
         pytest.param(b"-NOAUTH who?\r\n", "another user or password", id="locked"),
@@ -88,10 +88,10 @@ async def test_a_check_says_what_is_in_the_place_of_redis(
 
 
 VARIABLES_OF_OTHERS = [
-    pytest.param({"ALL_PROXY": "socks5://127.0.0.1:1"}, "do not heed ALL_PROXY", id="SOCKS"),
+    pytest.param({"ALL_PROXY": "socks5://127.0.0.1:1"}, "ignore ALL_PROXY", id="SOCKS"),
     pytest.param({"https_proxy": "junk:", "HTTP_PROXY": NOWHERE}, "HTTP_PROXY, https", id="HTTP"),
     pytest.param({"NO_PROXY": "[::1]"}, "", id="an exception in brackets"),
-    pytest.param({"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE: whom", id="certificates"),
+    pytest.param({"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE: they", id="certificates"),
 ]
 
 

@@ -8,11 +8,11 @@ from redis import exceptions
 from poe2gpt.check import (
     TokenState,
     dead_findings,
-    judged,
+    ignored_variables,
     redis_findings,
     state_of,
     table,
-    unheeded,
+    token_state,
 )
 from poe2gpt.serve import unreachable
 from worker.poe.faults import Fault, FaultKind
@@ -29,7 +29,7 @@ GRANT = 1_893_456_000_000_000  # 2030-01-01 in microseconds
     ],
 )
 def test_a_token_is_well_only_with_points(body: bytes, state: str) -> None:
-    found = judged("token-1", body)
+    found = token_state("token-1", body)
 
     assert found.state == state
     assert found.well == (state == "ok")
@@ -40,7 +40,7 @@ def test_a_token_is_well_only_with_points(body: bytes, state: str) -> None:
     [
         (FaultKind.BAD_KEY, "refused: the key is wrong or revoked"),
         (FaultKind.UNREACHABLE, "Poe cannot be reached (unreachable)"),
-        (FaultKind.OVERLOADED, "Poe does not tell: The upstream is overloaded."),
+        (FaultKind.OVERLOADED, "Poe returned no balance: The upstream is overloaded."),
     ],
 )
 def test_why_there_is_no_balance_is_told(kind: FaultKind, state: str) -> None:
@@ -59,7 +59,7 @@ def test_why_there_is_no_balance_is_told(kind: FaultKind, state: str) -> None:
 def test_variables_that_workers_do_not_heed_are_named(
     variables: dict[str, str], proxy: str | None, hints: int
 ) -> None:
-    found = unheeded(variables, proxy)
+    found = ignored_variables(variables, proxy)
 
     assert len(found) == hints
     assert all(name in found[0] for name in variables if hints)
@@ -70,7 +70,7 @@ def test_the_next_grant_is_told_in_utc() -> None:
     body = b"""{"current_point_balance": 1,
         "next_daily_grant_time": %d, "next_daily_grant_amount": 3000}"""
 
-    found = judged("token-1", body % GRANT)
+    found = token_state("token-1", body % GRANT)
 
     assert found.grant == "3,000 at 2030-01-01 00:00 UTC"
 
@@ -121,8 +121,8 @@ def test_a_redis_is_judged(info: dict[str, str], policy: str, well: bool, text: 
         pytest.param(exceptions.ConnectionError("Error 111"), "does not answer: start", id="off"),
         pytest.param(exceptions.OutOfMemoryError("OOM"), "is full", id="full"),
         pytest.param(exceptions.BusyLoadingError("LOADING"), "still loading", id="loading"),
-        pytest.param(exceptions.InvalidResponse("HTTP/1.1"), "is no Redis", id="a web server"),
-        pytest.param(AttributeError("items"), "is no Redis", id="another server"),
+        pytest.param(exceptions.InvalidResponse("HTTP/1.1"), "is not a Redis", id="a web server"),
+        pytest.param(AttributeError("items"), "is not a Redis", id="another server"),
         pytest.param(OSError(113, "No route"), "does not answer: start", id="no way"),
         pytest.param(
             exceptions.AuthenticationError("WRONGPASS"), "another user or password", id="password"

@@ -9,7 +9,7 @@ import pytest
 from contract.config import ConfigError
 from gateway.config import gateway_config
 from poe2gpt.flags import parse
-from poe2gpt.settings import forgotten_host, settings
+from poe2gpt.settings import ignored_host, settings
 
 
 @pytest.fixture(autouse=True)
@@ -130,13 +130,13 @@ def test_what_shells_keep_in_host_is_no_setting(host: str) -> None:
     merged, _ = settings(parse([]), {"HOST": host})
 
     assert merged.values == {}
-    assert len(forgotten_host({"HOST": host}, merged)) == (host == "127.0.0.1")
+    assert len(ignored_host({"HOST": host}, merged)) == (host == "127.0.0.1")
 
 
 def test_an_address_in_host_is_not_warned_of_beside_a_setting() -> None:
     variables = {"HOST": "127.0.0.1", "POE2GPT_HOST": "127.0.0.1"}
 
-    assert not forgotten_host(variables, settings(parse([]), variables)[0])
+    assert not ignored_host(variables, settings(parse([]), variables)[0])
 
 
 @pytest.mark.parametrize(
