@@ -1,13 +1,13 @@
-"""A Poe to test against: both of its dialects, its limits, its failures and its oddities.
+"""A simulated Poe for tests: both of its interfaces, its limits, its failures and its quirks.
 
     async with SimulatedPoe(Settings(enforce=True, rate_limit=10)) as poe:
         ...  # talk to poe.url
         assert poe.record.violations == []
 
-or `python -m simulated_poe --port 8080`. What is public knowledge is simulated as it is known;
-what is not is a setting (see `settings`).
+or `python -m simulated_poe --port 8080`. Documented behaviour is simulated as documented;
+where Poe's behaviour is unknown, there is a setting (see `settings`).
 
-Keys. `sim-` and anything is a good key with an account of its own; `sim-bad…` is refused (401),
+Keys. `sim-` and anything is a valid key with an account of its own; `sim-bad…` is refused (401),
 `sim-broke…` has no points (402), `sim-limited…` is always over its limit (429, Retry-After: 2).
 
 Routes. POST /bot/{bot}, POST /v1/chat/completions, GET /v1/models, GET /usage/current_balance,
@@ -15,72 +15,72 @@ POST /poe_api/file_upload_3RD_PARTY_POST; and for tests GET and DELETE /_simulat
 PATCH /_simulated/catalogue with {"status": of GET /v1/models, "models": [more of them, as
 {"display_name": …, "plays": "count", "tools": true, "parameters": […]}]}.
 
-Checks. What Poe's own library would not send to /bot is refused with 400: attachments need url,
-content_type and name; tools, tool_calls and tool_results are whole, and of the latter two each
-has its other. /v1 takes only fields that are OpenAI's or that the model declares, with values
-that it admits; parts of the kinds text, image_url, file and input_audio (which is stripped); a
-`tool_choice` among the tools. Some models refuse `temperature` (o4-mini, GPT-5.4-Pro), those of
-OpenAI `max_tokens` below 16. Words stand for tokens: `max_tokens` ends an answer after so many,
-with the finish reason `length`; `stop` ends it too.
+Validation. /bot refuses with 400 what Poe's own library would not send: attachments need url,
+content_type and name; tools, tool_calls and tool_results must be complete, and every call must
+have a result and vice versa. /v1 accepts only OpenAI's fields and those that the model declares,
+with valid values; content parts of the types text, image_url, file and input_audio (which is
+stripped); a `tool_choice` among the tools. Some models refuse `temperature` (o4-mini,
+GPT-5.4-Pro), OpenAI's models refuse `max_tokens` below 16. Words are counted as tokens:
+`max_tokens` words end an answer with the finish reason `length`; `stop` ends it too.
 
-Uploads take the bare key (else 403 and HTML) and fail if the file's name says so: fail-500 and
-other statuses, fail-html, fail-empty (no URL). `record.uploads` has them all.
+Uploads need the bare key (else 403 and HTML) and fail if the file's name says so: fail-500 and
+other statuses, fail-html, fail-empty (no URL). `record.uploads` lists all of them.
 
-Tools. Models of Poe's that list `tools` do as Tool when given some; then, as with Tool and Agent,
-text and calls are OpenAI chunks in `json` events of /bot. All other bots take no notice of tools.
+Tools. Poe's models that list `tools` behave like Tool when a request has tools; then, as with Tool
+and Agent, text and calls are OpenAI chunks in `json` events of /bot. All other bots ignore tools.
 
-Bots, by name in any case; what follows a hyphen is a variant. Numbers are read from the last user
+Bots are named in any case; a hyphen introduces a variant. Numbers are read from the last user
 message ("count to 20 every 50ms", "1000 words, seed 7", "wait 3"), or from its parameters
 (`count`, `words`, `seed`, `seconds`, `events`, `every` in seconds); on /v1 these are fields.
 
 Echo            the last user message in pieces of five characters; -notools: refuses tools with
                 an error event
 Count           1 2 3 … `count`
-Long            `words` words that `long_text(seed, words)` makes too
+Long            `long_text(seed, words)`: `words` words
 Think           placeholders by replace_response, then the answer
 Reason          the thoughts as a Markdown quote, then the answer; -tags: in <think>; -only: nothing
                 after the thoughts
-Replace         the text grown by replace_response; -rewrite: takes back what was sent as text
+Replace         the text, growing by replace_response; -rewrite: replaces text already sent
 Draw            placeholder, file event, Markdown that refers to it; -bare: the file and no text;
                 -video, -audio: a file of that kind
 Suggest         suggested replies between the text
 Roles           JSON of what was received: the body, and `parameters` of the last user message
-See             a line for each attachment or part that is no text: "1. NAME (TYPE): URL", where
-                "N characters" stand for a data: URL
-Tool            calls what the last user message says, all at once: `call NAME {"json": "object"}`
-                any number of times, else the first tool with the least that its schema takes;
-                once the results are there, "NAME says: RESULT" in lines. -talk: text before the
-                calls; -broken: arguments are no JSON; -stop: the finish reason is `stop`
+See             a line for each attachment or non-text part: "1. NAME (TYPE): URL", with
+                "N characters" in place of a data: URL
+Tool            calls the tools named in the last user message, all at once: any number of
+                `call NAME {"json": "object"}`; without any, the first tool with minimal arguments.
+                Given the results, answers with lines of "NAME says: RESULT". -talk: text before
+                the calls; -broken: arguments are not JSON; -stop: the finish reason is `stop`
 Agent           performs the `call NAME {…}` steps of the last user message that has some, one per
                 round, then says "All steps are done: N. The last one gave: RESULT". NAME and the
-                names of arguments may be parts of the real ones: read {"path": …} fits
-                ReadFile(filePath); what else is required is made up
+                names of arguments may be parts of the real ones: read {"path": …} matches
+                ReadFile(filePath); other required arguments are made up
 Json            the smallest JSON object that matches the first schema in the system messages, or
                 in the user's; else {"answer": TEXT}. -fenced: in a code block with prose; -broken:
-                no JSON, until it stands in the conversation; -wrong: another object, likewise;
+                invalid JSON until the conversation contains it; -wrong: a wrong object, likewise;
                 -never: always broken
-Private         echoes, but only at /bot and in no catalogue
-Silent          nothing for `seconds`, then an answer; -open: after the head; -stall: after some
-                text; -ping: `: ping` comments meanwhile; -pingevent: ping events
-Nodone          echoes, and ends without done
+Private         echoes, but is only at /bot and not in the catalogue
+Silent          silent for `seconds`, then answers; -open: sends the head first; -stall: sends some
+                text first; -ping: sends `: ping` comments meanwhile; -pingevent: ping events
+Nodone          echoes, and ends without a `done` event
 Cut             drops the connection after `events` events; Cut-3 after 3, Cut-0 before the head
 Garbage         broken JSON between good text; -line: a line of 2 MiB; -utf8: invalid bytes;
                 -unknown: unknown events; -type: data of wrong types; -empty: an event with empty
                 data; -html: a page with status 200
-Empty           done and no text
-Fail            the failure that the variant names, or the last user message: -400 -401 -402 -403
+Empty           a `done` event and no text
+Fail            the failure named by the variant or the last user message: -400 -401 -402 -403
                 -404 -408 -413 -429 -500 -502 -503 -529 (each with -a or -b for the shape of its
                 body, as Fail-429-b), -html; as the first event: -internal, -insufficient_fund,
                 -user_message_too_long, -user_caused_error, -privacy_authorization_error,
                 -subscription_required (each with -retry or -noretry); -late after some text, also
                 with any of these, as Fail-late-insufficient_fund; -done: error, then done
-Flaky           fails as Fail-500, or as the variant says, when first asked a conversation; then
-                echoes
+Flaky           fails like Fail-500, or as the variant says, the first time it receives a
+                conversation; then echoes
 Script          plays the JSON list in the last user message: {"event": name, "data": any},
                 {"raw": text}, {"sleep": seconds}, {"cut": true},
                 {"status": n, "headers": {}, "body": any}
-Emulate         says the texts of the JSON list that the last user message with one holds, one per
-                round: what a model would write that a prompt has taught to call tools
+Emulate         answers with the texts of the JSON list in the last user message that has one, one
+                per round: what a model would write that a prompt has taught to call tools
 """
 
 from simulated_poe.accounts import fingerprint

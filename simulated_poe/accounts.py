@@ -1,8 +1,8 @@
-"""Whose key it is, and what Poe thinks of its use.
+"""Accounts: which key belongs to which, what is left of its points, and its limits.
 
-A key's beginning says how Poe takes it, so that a command line needs no configuration:
+A key's prefix decides how Poe treats it, so that a command line needs no configuration:
 `sim-bad…` is refused (401), `sim-broke…` has no points (402), `sim-limited…` is always over its
-limit (429). Any other `sim-…` is good, and an account of its own.
+limit (429). Any other `sim-…` is valid, and an account of its own.
 
 Times are seconds of one monotonic clock.
 """
@@ -36,21 +36,21 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Excess(msgspec.Struct, frozen=True):
-    """A limit that a start violates."""
+    """A limit that a call exceeds."""
 
     kind: Literal["rate", "cooldown", "concurrency"]
     detail: str
     retry_after: float
-    """Seconds after which it would not."""
+    """Seconds after which the call would be within the limit."""
 
 
 def fingerprint(key: str) -> str:
-    """Name a key without telling it."""
+    """Return a name for a key that does not reveal it."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def holder_of(key: str, settings: Settings) -> Holder | None:
-    """Tell whose key it is; None for a key that Poe does not know."""
+    """Return the account behind a key; None if Poe does not know the key."""
     known = settings.keys.get(key)
     if known is None and (not key.startswith("sim-") or key.startswith("sim-bad")):
         return None
@@ -75,7 +75,7 @@ def _limits(own: KeySettings, settings: Settings) -> Limits:
 
 
 class Account:
-    """The balance of one account, and its uses as its limits count them."""
+    """One account: its balance, and its calls as its limits count them."""
 
     def __init__(self, name: str, points: int) -> None:
         self.name = name
@@ -88,11 +88,11 @@ class Account:
         return f"Account({self.name}, {self.points} points, {self.in_flight} in flight)"
 
     def remaining(self, limits: Limits, now: float) -> int:
-        """How many more calls the account may start now, as far as its rate goes."""
+        """Return how many more calls the rate limit allows now."""
         return max((limits.rate_limit or 0) - len(self._within(limits, now)), 0)
 
     def excesses(self, limits: Limits, now: float) -> list[Excess]:
-        """Tell which limits a start at `now` would violate."""
+        """Return the limits that a call started at `now` would exceed."""
         found = [self._rate(limits, now), self._cool_down(limits, now), self._in_flight(limits)]
         return [excess for excess in found if excess is not None]
 
@@ -113,7 +113,7 @@ class Account:
         starts = self._within(limits, now)
         if limits.rate_limit is None or len(starts) < limits.rate_limit:
             return None
-        # The start that must leave the window before another one fits in.
+        # The start that must leave the window before another call fits.
         leaver = starts[len(starts) - limits.rate_limit] if limits.rate_limit else now
         detail = f"start {len(starts) + 1} within {limits.window} s"
         return Excess("rate", detail, leaver + limits.window - now)

@@ -1,4 +1,4 @@
-"""The two endpoints that answer questions: who asks, may they, and what the bot says."""
+"""The two endpoints that answer questions: authentication, limits, and the bot's answer."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _REPORTS = ("settings", "report_feedback", "report_reaction", "report_error")
 
 
 class Refused(Exception):
-    """Poe does not take the call."""
+    """Poe refuses the call."""
 
     def __init__(self, status: int, message: str | None = None, after: float | None = None):
         super().__init__(status)
         self.message = message
         self.failure = failures.FAILURES[status]
         if after is not None:
-            # Retry-After is in whole seconds; a client that obeys must not be early.
+            # Retry-After is in whole seconds, rounded up so that a client is not early.
             seconds = max(-int(-after // 1), 1)
             self.failure = msgspec.structs.replace(self.failure, retry_after=seconds)
 
 
 class Answers:
-    """Answers questions, keeps the accounts, and notes everything in `record`."""
+    """Answers questions, charges accounts, and adds every call to `record`."""
 
     def __init__(self, settings: Settings, record: Record, catalogue: Catalogue) -> None:
         self._settings = settings
@@ -73,12 +73,11 @@ class Answers:
             raise
         except ConnectionResetError:
             self._record.end(call, "client_left", time.monotonic())
-            # Nobody will read it.
-            return web.Response()
+            return web.Response()  # the client has gone
 
     async def _decide(self, request: web.Request, call: Call) -> Iterable[Played]:
         try:
-            # No await before this: limits count from the arrival of the head.
+            # Before any await: limits count from the arrival of the head.
             holder = self._admit(call)
             body = await _json(request)
             steps = (
@@ -111,8 +110,8 @@ class Answers:
         failure, message = refused.failure, refused.message
         self._record.end(call, "refused", time.monotonic(), failure.status)
         if call.kind == "bot" and self._settings.bot_errors == "event":
-            told = [failures.as_event(failure, message), DONE]
-            return encode(told, self._settings.line_end)
+            events = [failures.as_event(failure, message), DONE]
+            return encode(events, self._settings.line_end)
         return encode([failures.as_status(failure, self._settings.error_shape, message)])
 
     def _bot_steps(self, call: Call, body: Any) -> Iterator[Played]:
@@ -139,7 +138,7 @@ class Answers:
         stop = ask.stop if self._settings.stop == "honoured" else ()
         ask, who = self._asked(call, ask, who)
         form = chat.form_of(body, self._head(call, ask), self._settings)
-        return chat.tell(self._steps(ask, who, stop), form)
+        return chat.render(self._steps(ask, who, stop), form)
 
     def _asked(self, call: Call, ask: Ask, who: Answerer) -> tuple[Ask, Answerer]:
         call.conversation = ask.conversation
@@ -195,7 +194,7 @@ class Answers:
 
 
 def bearer(request: web.Request) -> str:
-    """The key of a request; empty if there is none."""
+    """Return the key of a request; empty if there is none."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 

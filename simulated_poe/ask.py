@@ -1,4 +1,4 @@
-"""What a bot is asked, in the same form whichever dialect it came in."""
+"""A request to a bot, in one form for both interfaces."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ class Ask(msgspec.Struct, frozen=True):
     text: str
     """The last user message."""
     parameters: dict[str, Any]
-    """Those of the last user message; on /v1 the fields that are the model's own."""
+    """The parameters of the last user message; on /v1, the fields that the model declares."""
     received: dict[str, Any]
-    """The body as it came, without `api_key` and `access_key`."""
+    """The body as received, without `api_key` and `access_key`."""
     conversation: str
     """A hash of all roles and contents."""
     variant: str = ""
     """What follows the first hyphen of the bot's name, in lower case."""
     attempt: int = 1
-    """How often this bot has been asked this conversation."""
+    """How often this bot has received this conversation."""
     shape: Shape = "a"
     messages: tuple[tuple[str, str], ...] = ()
-    """All roles, in the bot protocol's words, and contents."""
+    """The role (as the bot protocol names it) and the content of every message."""
     attachments: tuple[Attachment, ...] = ()
-    """Those of all messages."""
+    """The attachments of all messages."""
     tools: tuple[Tool, ...] = ()
     done: tuple[Done, ...] = ()
-    """The tool calls of the past, in the order of their results."""
+    """Earlier tool calls, in the order of their results."""
     must_call: bool = False
     parallel: bool = True
     """Whether several tools may be called at once."""
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     thoughts_apart: bool = False
-    """Whether thoughts are told apart from the answer."""
+    """Whether thoughts are sent separately from the answer."""
 
     @property
     def prompt_tokens(self) -> int:
-        """Words stand for tokens."""
+        """The prompt's words, which are counted as tokens."""
         return sum(len(text.split()) for _, text in self.messages)
 
     def number(self, name: str, default: float, position: int = 0) -> float:
-        """A parameter, else the number at that position of the text, else the default."""
+        """Return a parameter, else the number at that position in the text, else the default."""
         if isinstance(given := self.parameters.get(name), int | float):
             return given
         found = _NUMBER.findall(_EVERY.sub("", self.text))
         return float(found[position]) if position < len(found) else default
 
     def every(self, default: float = 0.0) -> float:
-        """Seconds between two chunks: the parameter `every`, or "every 50ms" in the text."""
+        """Return the seconds between chunks: the parameter `every`, or "every 50ms" in the text."""
         if isinstance(given := self.parameters.get("every"), int | float):
             return given
         found = _EVERY.search(self.text)
@@ -99,7 +99,7 @@ def from_query(body: Any) -> Ask:
 
 
 def conversation_of(messages: list[tuple[str, str]]) -> str:
-    """Hash a conversation, so that one can tell the same from another."""
+    """Return a hash that identifies a conversation."""
     return hashlib.sha256(orjson.dumps(messages)).hexdigest()[:16]
 
 

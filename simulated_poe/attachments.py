@@ -1,4 +1,4 @@
-"""What a message holds beside its text, in either dialect."""
+"""What a message holds beside its text, on either interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CDN = ".poecdn.net"
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """An attachment; Poe's own library requires these three fields."""
+    """An attachment; Poe's own library requires the first three fields."""
 
     url: str
     content_type: str
@@ -28,7 +28,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
     @property
     def is_poes(self) -> bool:
-        """Tell whether Poe serves the file."""
+        """Whether Poe serves the file."""
         return (urlsplit(self.url).hostname or "").endswith(_CDN)
 
 
@@ -85,9 +85,9 @@ def of_message(message: dict[str, Any]) -> list[Attachment]:
 
 
 def of_parts(parts: list[Any]) -> list[Attachment]:
-    """Read the parts of a chat message's content that are no text. Raises Malformed.
+    """Read the non-text parts of a chat message's content. Raises Malformed.
 
-    Poe takes audio as a `file`; `input_audio` it strips, so here it is none.
+    Poe accepts audio as a `file`; it strips `input_audio`, so that is not returned.
     """
     found = []
     for part in parts:

@@ -1,7 +1,7 @@
-"""The bots, one function each: a question in, the steps of its answer out.
+"""The bots. Each is a function that takes a question and yields the steps of its answer.
 
-What each does, and the variants that `Name-variant` asks for, is listed in the package's
-docstring. Forms of placeholders and thinking were seen in users' filters for them.
+The package's docstring describes each bot and its variants (`Name-variant`). The forms of
+placeholders and thoughts are those that users' filters look for.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class Bot(msgspec.Struct, frozen=True):
     name: str
     play: Play
     variants: str = ""
-    """A pattern of what may follow the name and a hyphen."""
+    """A regular expression for what may follow the name and a hyphen."""
     tools: bool = False
-    """Whether it takes tools."""
+    """Whether it supports tools."""
     exact: bool = False
-    """Whether its answers are for tests to read, so that no limit of the request cuts them."""
+    """Whether its answers are never cut by `stop` or `max_tokens`, because tests parse them."""
     private: bool = False
-    """Whether it is in no catalogue and only at /bot."""
+    """Whether it is missing from the catalogue and only available at /bot."""
 
 
 def find(name: str) -> tuple[Bot, str] | None:
-    """Find a bot by its name in any case, and the variant that is asked for."""
+    """Return a bot and a variant by name, in any case."""
     stem, _, variant = name.lower().partition("-")
     bot = BOTS.get(stem)
     if bot is None or (variant and not re.fullmatch(bot.variants, variant)):

@@ -1,8 +1,8 @@
-"""The bots that call tools: Tool does what it is told at once, Agent step by step.
+"""The bots that call tools: Tool makes all its calls at once, Agent one per round.
 
-Which calls are done they see from the conversation alone, as a model does. The bot protocol
-tells all past calls in one flat list, so what counts is how far the end of that list agrees
-with the calls that are wanted.
+Like a model, they learn from the conversation alone which calls were made. The bot protocol lists
+all earlier calls in one flat list, so they compare the end of that list with the calls they were
+asked to make.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Wanted = tuple[str, str]
 
 
 def tool(ask: Ask) -> Iterator[Step]:
-    """Call what the last user message says, all at once; then quote the results."""
+    """Make the calls in the last user message, all at once; then quote the results."""
     yield META
     wanted = _scripted(ask.text) or _by_default(ask)
     if ask.must_call:
@@ -47,7 +47,7 @@ def tool(ask: Ask) -> Iterator[Step]:
 
 
 def agent(ask: Ask) -> Iterator[Step]:
-    """Perform the steps that a user message says, one per round; then tell of it."""
+    """Perform the steps in a user message, one per round; then report."""
     yield META
     scripts = [
         (number, script)
@@ -65,7 +65,7 @@ def agent(ask: Ask) -> Iterator[Step]:
 
 
 def performed(done: list[Done], wanted: list[_Wanted]) -> int:
-    """Tell how many of the wanted calls, from the first one on, are the latest that are done."""
+    """Return the largest n for which the last n calls made are the first n calls wanted."""
     return next(
         count
         for count in range(min(len(done), len(wanted)), -1, -1)
@@ -93,8 +93,8 @@ def _calls(ask: Ask, wanted: list[_Wanted]) -> Iterator[Step]:
     for index, (name, arguments) in enumerate(wanted):
         place = f"{ask.conversation}/{len(ask.done)}/{index}"
         identifier = f"call_{hashlib.sha256(place.encode()).hexdigest()[:24]}"
-        told = arguments[:-1] if ask.variant == "broken" else arguments
-        yield Call(index, identifier, name, told)
+        sent = arguments[:-1] if ask.variant == "broken" else arguments
+        yield Call(index, identifier, name, sent)
     yield End("stop" if ask.variant == "stop" else "tool_calls")
 
 
@@ -103,7 +103,7 @@ def _quoted(done: list[Done] | tuple[Done, ...]) -> str:
 
 
 def _scripted(text: str) -> list[_Wanted]:
-    """Read `call NAME {"json": "object"}` wherever it stands; no object means no arguments."""
+    """Find every `call NAME {"json": "object"}`; without an object there are no arguments."""
     found = []
     for match in _LINE.finditer(text):
         arguments = _first_object(text[match.end() :])
@@ -129,7 +129,7 @@ def _by_default(ask: Ask) -> list[_Wanted]:
 
 
 def _fitted(tools: tuple[Tool, ...], name: str, arguments: str) -> _Wanted:
-    """Say a step in the words of the tools at hand: `read {"path": …}` as `read_file` has it."""
+    """Fit a step to the tools at hand: `read {"path": …}` becomes a call of `read_file`."""
     exact = [tool for tool in tools if tool.name == name]
     alike = exact or [tool for tool in tools if name.lower() in tool.name.lower()]
     if not alike:
@@ -137,9 +137,9 @@ def _fitted(tools: tuple[Tool, ...], name: str, arguments: str) -> _Wanted:
     schema = alike[0].parameters
     names = list(schema.get("properties") or {})
     given: dict[str, Any] = orjson.loads(arguments)
-    told = {_alike(key, names): value for key, value in given.items()}
+    fitted = {_alike(key, names): value for key, value in given.items()}
     required = instance(schema) if schema.get("required") else {}
-    return alike[0].name, orjson.dumps({**required, **told}).decode()
+    return alike[0].name, orjson.dumps({**required, **fitted}).decode()
 
 
 def _alike(key: str, names: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""The models that GET /v1/models lists: the bots of this package, and some that Poe has.
+"""The models that GET /v1/models lists: the bots of this package, and some of Poe's.
 
-The shape of an item, its odd units included (`created` is in milliseconds), is that of a real
-answer of August 2026. Prices, limits and dates are only like real ones. What a model of Poe's
-answers here is what one of our bots does; one that takes tools does as Tool when it is given some.
+An item has the shape of a real response of August 2026, odd units included (`created` is in
+milliseconds). Prices, limits and dates are only plausible. Each of Poe's models is played by one
+of our bots, and by Tool if it supports tools and is given some.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price: str | None = "0.0000025758"
     input: tuple[str, ...] = ("text", "image")
     refuses: tuple[str, ...] = ()
-    """Fields of OpenAI's that it does not take."""
+    """OpenAI's fields that it refuses."""
     owned_by: str = "simulated"
     least_max_tokens: int = 1
-    """The smallest `max_tokens` that it takes."""
+    """The smallest `max_tokens` that it accepts."""
 
     @property
     def id(self) -> str:
@@ -173,7 +173,7 @@ _SIMULATED = tuple(
     if not bot.private
 )
 
-# Display name and id differ in more than their case for one model of Poe's; so here.
+# For one of Poe's models, the display name and the id differ in more than case.
 _ID_OF = {"muse-spark-1.1": "muse-spark-1-1"}
 
 
@@ -186,16 +186,16 @@ class Answerer(msgspec.Struct, frozen=True):
     """Its entry in the catalogue; a variant of a bot has that of the bot."""
 
     def with_tools(self) -> Answerer:
-        """Tell who answers when tools are given; a bot that plays exactly needs no help."""
+        """Return who answers a request with tools; a bot that plays exactly stays itself."""
         if not self.model.tools or self.bot.tools or self.bot.exact or self.variant == "notools":
             return self
         return Answerer(BOTS["tool"], "", self.model)
 
 
 class Catalogue:
-    """The models that there are; more may come while the simulation runs.
+    """The models on offer; more can be added while the simulation runs.
 
-    With another `status` than 200, GET /v1/models fails.
+    GET /v1/models fails if `status` is not 200.
     """
 
     def __init__(self, status: int = 200) -> None:
@@ -214,7 +214,7 @@ class Catalogue:
         self._by_name |= {model.id: model, _ID_OF.get(model.id, model.id): model}
 
     def who_answers(self, name: str) -> Answerer | None:
-        """Find out who answers under a name in any case."""
+        """Return who answers under a name, in any case."""
         known = self._by_name.get(name.lower())
         found = find(known.plays if known else name)
         if found is None:
@@ -224,7 +224,7 @@ class Catalogue:
         return Answerer(bot, variant, known or own)
 
     def listing(self) -> dict[str, Any]:
-        """Make the body of GET /v1/models."""
+        """Return the body of GET /v1/models."""
         return {"object": "list", "data": [_item(n, model) for n, model in enumerate(self.models)]}
 
 

@@ -1,8 +1,8 @@
-"""The OpenAI kind: what /v1/chat/completions takes, and how it tells an answer.
+"""Poe's OpenAI interface: what /v1/chat/completions accepts, and how it renders an answer.
 
 Sources: creator.poe.com's createChatCompletion and the page on the OpenAI-compatible API; the
-strict validation is as a user found it by trials in spring 2026. Streams take no text back: Poe
-resolves what bots replace, and so does this.
+strict validation is what a user found by experiment in spring 2026. Streams never take text back:
+Poe resolves replacements, and so does this.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _REFERENCE = re.compile(r"\]\[([^\]]+)\]")
 
 
 class Form(msgspec.Struct, frozen=True):
-    """How an answer is to be told."""
+    """The form that the answer should have."""
 
     head: Head
     stream: bool
@@ -90,7 +90,7 @@ def from_request(body: Any, model: Model, settings: Settings) -> Ask:
 
 
 def model_of(body: Any) -> str:
-    """The model that a chat request names. Raises Malformed."""
+    """Return the model that a chat request names. Raises Malformed."""
     model = body.get("model") if isinstance(body, dict) else None
     if not isinstance(model, str):
         raise Malformed("model must be a string")
@@ -98,7 +98,7 @@ def model_of(body: Any) -> str:
 
 
 def form_of(body: dict[str, Any], head: Head, settings: Settings) -> Form:
-    """Tell how a request that `from_request` has read wants its answer."""
+    """Return the form that a request, already validated, wants for its answer."""
     options = body.get("stream_options") or {}
     stream, usage = bool(body.get("stream")), bool(options.get("include_usage"))
     return Form(head, stream, usage, settings)
@@ -125,7 +125,7 @@ def _check_values(body: dict[str, Any], model: Model) -> None:
             raise Malformed(f"{name} must be a number from 0 to {most}")
     tokens = _most_tokens(body)
     if tokens is not None and tokens < model.least_max_tokens:
-        # The words of OpenAI's Responses API, whose field has that name.
+        # The message of OpenAI's Responses API, whose field has that name.
         raise Malformed(
             "Invalid 'max_output_tokens': integer below minimum value. "
             f"Expected a value >= {model.least_max_tokens}, but got {tokens} instead."
@@ -133,7 +133,7 @@ def _check_values(body: dict[str, Any], model: Model) -> None:
     stop = body.get("stop")
     sequences = [stop] if isinstance(stop, str) else stop or []
     if len(sequences) > 4 or not all(isinstance(s, str) and s.strip() for s in sequences):
-        raise Malformed("stop must be up to 4 sequences that are not white space")
+        raise Malformed("stop must be up to 4 sequences that are not just whitespace")
 
 
 def _most_tokens(body: dict[str, Any]) -> int | None:
@@ -174,42 +174,42 @@ def _content(message: dict[str, Any]) -> str:
     return "\n".join(part["text"] for part in content if isinstance(part.get("text"), str))
 
 
-def tell(steps: Iterable[Step], form: Form) -> Iterator[Played]:
-    """Tell a bot's answer as one chat completion, whole or as a stream of chunks."""
+def render(steps: Iterable[Step], form: Form) -> Iterator[Played]:
+    """Render a bot's answer as a chat completion, whole or as a stream of chunks."""
     return _stream(steps, form) if form.stream else _whole(steps, form)
 
 
 class _Answer:
-    """The text of an answer so far, and how much of it has been told."""
+    """The text of an answer so far, and how much of it has been sent."""
 
     def __init__(self) -> None:
         self.text = ""
-        self._told = ""
+        self._sent = ""
         self._links: dict[str, str] = {}
-        self._loose: list[str] = []
+        self._unreferenced: list[str] = []
 
     def take(self, step: Step) -> str:
-        """Take a step, and return what a stream can tell of the answer by now."""
+        """Add a step, and return the text that a stream can now send."""
         match step:
             case Text(text, replaces=True):
-                # It may be a placeholder: tell nothing before more comes.
+                # It may be a placeholder: send nothing before more text comes.
                 self.text = self._resolve(text)
             case Text(text):
                 self.text += self._resolve(text)
-                return self._news()
+                return self._unsent()
             case Event("file", data):
                 link = f"![{data['name']}]({data['url']})"
                 self._links[data.get("inline_ref") or ""] = data["url"]
-                self._loose += [] if data.get("inline_ref") else [link]
+                self._unreferenced += [] if data.get("inline_ref") else [link]
         return ""
 
     def finish(self) -> str:
-        self.text += "\n\n".join(self._loose)
-        return self._news()
+        self.text += "\n\n".join(self._unreferenced)
+        return self._unsent()
 
-    def _news(self) -> str:
-        told, self._told = self._told, self.text
-        return self.text[len(told) :] if self.text.startswith(told) else f"\n\n{self.text}"
+    def _unsent(self) -> str:
+        sent, self._sent = self._sent, self.text
+        return self.text[len(sent) :] if self.text.startswith(sent) else f"\n\n{self.text}"
 
     def _resolve(self, text: str) -> str:
         if not self._links:
@@ -235,7 +235,7 @@ def _whole(steps: Iterable[Step], form: Form) -> Iterator[Played]:
                 thoughts += text
             case Call(index, identifier, name, arguments):
                 function = {"name": name, "arguments": arguments}
-                # OpenAI has no index here; in a whole answer of Poe's one was seen.
+                # OpenAI has no index here, but Poe's whole answers have one.
                 own = {"index": index, "id": identifier, "type": "function"}
                 calls.append({**own, "function": function})
             case End(asked):
@@ -249,14 +249,14 @@ def _whole(steps: Iterable[Step], form: Form) -> Iterator[Played]:
     if calls:
         message |= {"content": answer.text or None, "tool_calls": calls}
     choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
-    told = [answer.text, thoughts, *(call["function"]["arguments"] for call in calls)]
-    usage = chunks.usage(form.head, _words(told))
+    sent = [answer.text, thoughts, *(call["function"]["arguments"] for call in calls)]
+    usage = chunks.usage(form.head, _words(sent))
     yield Status(200, chunks.an_object(form.head, "chat.completion", [choice]) | usage)
 
 
 def _stream(steps: Iterable[Step], form: Form) -> Iterator[Played]:
     answer = _Answer()
-    told: list[str] = []
+    sent: list[str] = []
     begun, reason = False, "stop"
     for step in steps:
         deltas: Iterable[dict[str, Any]] = ()
@@ -272,23 +272,23 @@ def _stream(steps: Iterable[Step], form: Form) -> Iterator[Played]:
                 yield _late(failures.of_event(data), str(data.get("text")), form)
                 return
             case Thought(text):
-                told.append(text)
+                sent.append(text)
                 deltas = [{"reasoning_content": text}]
             case Call(index, identifier, name, arguments):
-                told.append(arguments)
+                sent.append(arguments)
                 deltas = chunks.call_deltas(index, identifier, name, arguments, nulls=False)
             case End(asked):
                 reason = asked
-            case _ if news := answer.take(step):
-                deltas = [{"content": news}]
+            case _ if new := answer.take(step):
+                deltas = [{"content": new}]
         for delta in deltas:
             yield from _delta(form, delta, begun)
             begun = True
-    if news := answer.finish():
-        yield from _delta(form, {"content": news}, begun)
+    if new := answer.finish():
+        yield from _delta(form, {"content": new}, begun)
     yield _chunk(form, {}, reason)
     if form.usage:
-        yield _data(chunks.usage_chunk(form.head, _words([answer.text, *told])))
+        yield _data(chunks.usage_chunk(form.head, _words([answer.text, *sent])))
     yield Raw(b"data: [DONE]\n\n", last=True)
 
 

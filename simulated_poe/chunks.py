@@ -1,4 +1,4 @@
-"""OpenAI's `chat.completion.chunk`, which both dialects speak."""
+"""OpenAI's `chat.completion.chunk`, which both interfaces use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _FRAGMENT = 7
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What all chunks of an answer have in common."""
+    """The fields that all chunks of an answer share."""
 
     id: str
     model: str
     created: int
     """Unix time in seconds."""
     prompt_tokens: int = 0
-    """Words stand for tokens."""
+    """Words are counted as tokens."""
 
 
 def an_object(head: Head, name: str, choices: list[Any]) -> dict[str, Any]:
@@ -42,17 +42,17 @@ def usage(head: Head, completion_tokens: int) -> dict[str, Any]:
 
 
 def usage_chunk(head: Head, completion_tokens: int) -> dict[str, Any]:
-    """Make the chunk that has no choice and tells the usage."""
+    """Make the chunk without choices that reports usage."""
     return an_object(head, "chat.completion.chunk", []) | usage(head, completion_tokens)
 
 
 def call_deltas(
     index: int, identifier: str, name: str, arguments: str, *, nulls: bool
 ) -> Iterator[dict[str, Any]]:
-    """Tell a tool call in fragments.
+    """Yield a tool call in fragments, the first of which has its id and name.
 
-    The first one names it. Later ones, with `nulls`, have null for what only the first one
-    tells, as the bot protocol does; without, they leave it out, as OpenAI does.
+    In later ones these fields are null with `nulls`, as in the bot protocol, and otherwise
+    missing, as in OpenAI's API.
     """
     function = {"name": name, "arguments": ""}
     yield _delta({"index": index, "id": identifier, "type": "function", "function": function})

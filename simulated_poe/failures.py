@@ -1,8 +1,8 @@
-"""Every way in which Poe is known to fail, and its forms.
+"""Every known failure of Poe, and how it looks.
 
 Statuses, types and codes are from creator.poe.com: the page on the OpenAI-compatible API (shape
-a: integer code, `metadata`), and the reference of errors (shape b: string code). Texts of events
-were seen in reports of users. `allow_retry` is what Poe's own library obeys.
+a: integer code, `metadata`), and the error reference (shape b: string code). Texts of events are
+from users' reports. Poe's own library obeys `allow_retry`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Shape = Literal["a", "b"]
 
 
 class Malformed(Exception):
-    """The request's body is not what Poe takes; the text says why."""
+    """Poe rejects the request's body; the text says why."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One failure, whichever way it is told."""
+    """One failure, sent as a status or as an event."""
 
     status: int
     type: str
@@ -67,7 +67,7 @@ FAILURES = {
     )
 }
 
-# What the error types of the protocol become when a status tells them.
+# The statuses of the bot protocol's error types.
 _STATUSES = {
     "insufficient_fund": 402,
     "user_message_too_long": 413,
@@ -89,7 +89,7 @@ _HTML = (
 
 
 def body(failure: Failure, shape: Shape, message: str | None = None) -> dict[str, Any]:
-    """The JSON of an HTTP error."""
+    """Return the JSON body of an HTTP error."""
     text = message or failure.message
     if shape == "b":
         return {"error": {"message": text, "type": failure.type, "code": failure.code}}
@@ -98,8 +98,8 @@ def body(failure: Failure, shape: Shape, message: str | None = None) -> dict[str
 
 
 def as_status(failure: Failure, shape: Shape, message: str | None = None) -> Status:
-    """Tell a failure by its HTTP status."""
-    # The reference of errors gives an unknown model as 400, everything else as shape a does.
+    """Return a failure as an HTTP error."""
+    # The error reference has 400 for an unknown model; otherwise both shapes agree.
     status = 400 if shape == "b" and failure.status == 404 else failure.status
     after = failure.retry_after
     headers = {} if after is None else {"Retry-After": str(after)}
@@ -107,7 +107,7 @@ def as_status(failure: Failure, shape: Shape, message: str | None = None) -> Sta
 
 
 def as_event(failure: Failure, message: str | None = None) -> Event:
-    """Tell a failure by an `error` event."""
+    """Return a failure as an `error` event."""
     data: dict[str, Any] = {
         "allow_retry": failure.allow_retry,
         "text": message or failure.message,
@@ -116,12 +116,12 @@ def as_event(failure: Failure, message: str | None = None) -> Event:
 
 
 def of_event(data: dict[str, Any]) -> Failure:
-    """The failure that an `error` event tells, for a dialect that has no such events."""
+    """Return the failure behind an `error` event, for the interface without such events."""
     return FAILURES[_STATUSES.get(str(data.get("error_type")), 500)]
 
 
 def fail(name: str, shape: Shape) -> Iterator[Step]:
-    """Play the failure of that name; see `PATTERN` for the names."""
+    """Yield the steps of the named failure; see `PATTERN` for the names."""
     base, _, suffix = name.partition("-")
     if base.isdigit():
         chosen: Shape = "a" if suffix == "a" else "b" if suffix == "b" else shape
@@ -140,7 +140,7 @@ def fail(name: str, shape: Shape) -> Iterator[Step]:
 
 
 def no_tools() -> Iterator[Step]:
-    """Refuse a request because of its tools. Nobody has written down what Poe says then."""
+    """Refuse a request because it has tools. What Poe really says then is not documented."""
     text = "This bot does not support tools."
     yield Event("error", {"allow_retry": False, "text": text, "error_type": "user_caused_error"})
 
@@ -152,7 +152,7 @@ PATTERN = (
 
 
 def _error(name: str) -> Event:
-    """An `error` event; the errors with a type forbid a retry unless asked otherwise."""
+    """Return an `error` event; errors with a type forbid retries unless the name says otherwise."""
     base, _, suffix = name.partition("-")
     text = _TEXTS.get(base, _INTERNAL)
     allow_retry = suffix == "retry" or (base not in _TEXTS and suffix != "noretry")

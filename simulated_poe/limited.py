@@ -1,4 +1,4 @@
-"""Ends an answer where the request says so: at a stop sequence, or after so many words."""
+"""Ends an answer at a stop sequence or after `max_tokens` words."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from simulated_poe.steps import DONE, End, Event, Step, Text
 
 
 def limited(steps: Iterable[Step], stop: tuple[str, ...], most_words: int | None) -> Iterator[Step]:
-    """Play the steps up to the limit, and then `done`.
+    """Yield the steps up to the limit, then `done`.
 
-    What may be the begin of a stop sequence is told only when it turns out not to be one.
+    Text that may begin a stop sequence is held back until it turns out not to be one.
     """
     if not stop and most_words is None:
         yield from steps
         return
     held = max((len(sequence) - 1 for sequence in stop), default=0)
-    text = told = ""
+    text = sent = ""
     for step in steps:
         if isinstance(step, Text):
             text = step.text if step.replaces else text + step.text
             kept, reason = _kept(text, stop, most_words)
             now = kept if reason else kept[: max(len(kept) - held, 0)]
-            if step.replaces or not now.startswith(told):
+            if step.replaces or not now.startswith(sent):
                 yield Text(now, replaces=True)
-            elif len(now) > len(told):
-                yield Text(now[len(told) :])
-            told = now
+            elif len(now) > len(sent):
+                yield Text(now[len(sent) :])
+            sent = now
             if reason:
                 yield End(reason)
                 yield DONE
                 return
             continue
-        if isinstance(step, Event | End) and len(text) > len(told):
-            yield Text(text[len(told) :])
-            told = text
+        if isinstance(step, Event | End) and len(text) > len(sent):
+            yield Text(text[len(sent) :])
+            sent = text
         yield step
-    if len(text) > len(told):
-        yield Text(text[len(told) :])
+    if len(text) > len(sent):
+        yield Text(text[len(sent) :])
 
 
 def _kept(
@@ -47,7 +47,7 @@ def _kept(
 ) -> tuple[str, Literal["stop", "length"] | None]:
     places = [place for sequence in stop if (place := text.find(sequence)) >= 0]
     kept = text[: min(places)] if places else text
-    # So many words and one more need so many characters: seldom is there anything to count.
+    # `most_words` + 1 words take at least 2 * `most_words` + 1 characters: count only then.
     if most_words is not None and len(kept) > 2 * most_words:
         within = re.match(rf"\s*\S+(?:\s+\S+){{{most_words - 1}}}(?=\s+\S)", kept)
         if within:

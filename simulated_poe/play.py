@@ -1,4 +1,4 @@
-"""Play the steps of an answer over a connection."""
+"""Plays the steps of an answer over a connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WRITES_AT_A_TIME = 16
 
 
 class Player:
-    """Plays one answer, and notes in the record how the call ended."""
+    """Plays one answer, and records how the call ended."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Player:
         self._writes = 0
 
     async def play(self, steps: Iterable[Played]) -> web.StreamResponse:
-        """Answer the request; the status line is sent with the first bytes of a stream."""
+        """Send the response; the status line goes out with the first bytes of a stream."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         for step in steps:
@@ -66,7 +66,7 @@ class Player:
             await self._give_way()
 
     async def _give_way(self) -> None:
-        # Writing waits only when buffers are full: an answer without pace would hold up all others.
+        # A write waits only when buffers are full: a fast answer would starve all others.
         self._writes += 1
         if self._cut_bytes or self._writes % _WRITES_AT_A_TIME == 0:
             await asyncio.sleep(0)
@@ -83,7 +83,7 @@ class Player:
 
     def _drop(self) -> web.StreamResponse:
         self._end("cut")
-        # What was written still goes out, but not the chunk that would end the body.
+        # What was written is still sent, but not the chunk that would end the body.
         if self._request.transport is not None:
             self._request.transport.close()
         return self._stream or web.Response()

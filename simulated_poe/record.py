@@ -1,8 +1,8 @@
-"""What every key did: the witness that tests ask whether limits were kept.
+"""A record of every call, from which tests learn whether limits were kept.
 
-Starts are monotonic seconds at the arrival of a request's head, before its body is read. A call
-ends when its last event is about to be written, so a client that starts another one as soon as
-it has read the last event of the first never seems to have had both under way.
+A call starts, in monotonic seconds, when the request's head arrives, before its body is read. It
+ends just before its last event is written: a client that reads that event and then starts
+another call is never counted as having two in flight.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ _MOST_BODIES = 50
 class Call:
     """One request for an answer.
 
-    `refused` is what Poe does to a key or a body, `failed` what a bot does, `cut` is a connection
-    that Poe dropped, `client_left` one that the client dropped, `stopped` one that the end of
-    the simulation dropped.
+    Outcomes: `refused`, Poe rejected the key or the body; `failed`, the bot failed; `cut`, Poe
+    dropped the connection; `client_left`, the client did; `stopped`, the simulation ended.
     """
 
     number: int
@@ -36,7 +35,7 @@ class Call:
     started_at: float
     account: str | None = None
     in_flight: int = 0
-    """Calls of the account that were under way at the start of this one."""
+    """Calls of the account in flight when this one started."""
     conversation: str = ""
     outcome: Outcome = "running"
     status: int = 0
@@ -44,10 +43,10 @@ class Call:
     characters: int = 0
     excesses: tuple[Excess, ...] = ()
     others: tuple[Call, ...] = field(default=(), repr=False)
-    """Those that were under way, if they were too many."""
+    """The calls then in flight, if they were too many."""
 
     def shown(self) -> dict[str, Any]:
-        """The call as JSON shows it: without its key."""
+        """Return the call for the JSON record, without its key."""
         hidden = ("key", "excesses", "others")
         shown = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
         return shown | {"key": fingerprint(self.key)}
@@ -55,7 +54,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A start that an account's limits forbid."""
+    """A call that exceeded a limit of its account."""
 
     account: str
     call: int
@@ -74,10 +73,10 @@ class Upload:
     name: str
     content_type: str
     size: int
-    """Bytes of the file; of a URL nothing is fetched."""
+    """Bytes of the file; 0 for a URL, which is not fetched."""
     status: int
     url: str
-    """Where the file is now; empty if it was refused."""
+    """The URL of the uploaded file; empty if the upload was refused."""
 
 
 class Record:
@@ -91,15 +90,15 @@ class Record:
         return f"Record({len(self.calls)} calls, {len(self.accounts)} accounts)"
 
     def clear(self) -> None:
-        """Forget everything, balances and the starts that limits count too.
+        """Forget everything, including balances and the starts that limits count.
 
-        Only the calls' numbers go on, since some calls may still be under way.
+        Call numbers continue, since some calls may still be in flight.
         """
         self.calls: deque[Call] = deque(maxlen=_MOST_CALLS)
         self.accounts: dict[str, Account] = {}
         self.uploads: list[Upload] = []
         self.bodies: deque[dict[str, Any]] = deque(maxlen=_MOST_BODIES)
-        """The latest bodies that bots were asked with, without keys."""
+        """The most recent request bodies, without keys."""
         self._running: dict[str, dict[int, Call]] = {}
         self._suspects: list[tuple[Call, Excess, float, int]] = []
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -107,20 +106,20 @@ class Record:
     def open(
         self, key: str, kind: Literal["bot", "chat"], bot: str, now: float, wall: float
     ) -> Call:
-        """Note that a request has come."""
+        """Record the arrival of a request."""
         self._number += 1
         call = Call(self._number, key, kind, bot, started=now, started_at=wall)
         self.calls.append(call)
         return call
 
     def account(self, holder: Holder) -> Account:
-        """The account of a key, with its first balance if it is new."""
+        """Return the account of a key, created with its initial balance if it is new."""
         if holder.account not in self.accounts:
             self.accounts[holder.account] = Account(holder.account, holder.points)
         return self.accounts[holder.account]
 
     def judge(self, call: Call, holder: Holder) -> tuple[Excess, ...]:
-        """Note and tell which of its account's limits a call violates."""
+        """Record and return the limits of its account that a call exceeds."""
         account = self.account(holder)
         running = self._running.setdefault(account.name, {})
         call.account, call.in_flight = account.name, account.in_flight
@@ -139,7 +138,7 @@ class Record:
         self._running[account.name][call.number] = call
 
     def end(self, call: Call, outcome: Outcome, now: float, status: int = 200) -> None:
-        """Note how a call ended; of several endings the first one counts."""
+        """Record how a call ended. Only the first ending counts."""
         if call.ended is not None:
             return
         call.outcome, call.ended, call.status = outcome, now, status
@@ -148,16 +147,16 @@ class Record:
             self.accounts[call.account or ""].end()
 
     def times_asked(self, bot: str, conversation: str) -> int:
-        """Count how often a bot has been asked the same, this time included."""
+        """Count a request, and return how often the bot has received this conversation so far."""
         self._asked[bot, conversation] += 1
         return self._asked[bot, conversation]
 
     @property
     def violations(self) -> list[Violation]:
-        """The starts that limits forbid.
+        """The calls that exceeded a limit.
 
-        A call that ends within the tolerance after the next one's start was not under way with
-        it: the end of a connection may be noticed later than the begin of another.
+        Two calls are not concurrent if the first ends within the tolerance after the second
+        starts: the end of a connection may be noticed later than the start of another.
         """
         return [
             Violation(call.account or "", call.number, excess.kind, excess.detail)
@@ -167,7 +166,7 @@ class Record:
         ]
 
     def shown(self) -> dict[str, Any]:
-        """The whole record as JSON shows it."""
+        """Return the whole record, ready for JSON."""
         return {
             "accounts": {name: self._totals(account) for name, account in self.accounts.items()},
             "violations": [

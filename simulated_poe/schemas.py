@@ -1,4 +1,4 @@
-"""The smallest value that a JSON schema takes, and schemas that are found in prose."""
+"""JSON schemas: the smallest value that matches one, and finding one in prose."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SIGNS = ("properties", "type", "$ref", "anyOf", "oneOf", "allOf", "enum", "cons
 
 
 def instance(schema: Any) -> Any:
-    """Make a value that matches: of an object only what is required.
+    """Return a value that matches the schema; objects have only their required properties.
 
-    Patterns and conditions are not heeded.
+    Patterns and conditions are ignored.
     """
     return _instance(schema, schema)
 
 
 def schema_in(text: str) -> dict[str, Any] | None:
-    """Find the first JSON object in a text that looks like a schema, or has one as `schema`."""
+    """Return the first JSON object in a text that is a schema or has one as `schema`."""
     decoder = json.JSONDecoder()
     start = text.find("{")
     while start >= 0:
@@ -95,7 +95,7 @@ def _merged(parts: list[Any]) -> Any:
 
 
 def mismatch(value: Any, schema: dict[str, Any]) -> str | None:
-    """Tell what a catalogue's schema, which is of one level, has against a value."""
+    """Return why a value does not match a catalogue's (flat) schema; None if it does."""
     known = schema.get("enum")
     if known is not None:
         return None if value in known else f"Input should be one of {', '.join(map(str, known))}"

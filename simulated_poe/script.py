@@ -1,4 +1,4 @@
-"""The bots Script and Emulate: the answer is what the question says."""
+"""The bots Script and Emulate, whose answers are given in the question."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def script(ask: Ask) -> Iterator[Step]:
-    """Play the steps exactly, and add nothing: no `done` either."""
+    """Yield exactly the given steps, without even a `done`."""
     try:
         lines = msgspec.json.decode(ask.text, type=list[_Line])
     except msgspec.DecodeError as error:
@@ -36,9 +36,10 @@ def script(ask: Ask) -> Iterator[Step]:
 
 
 def emulate(ask: Ask) -> Iterator[Step]:
-    """Say the texts of the JSON list that a user message holds, one in each round.
+    """Answer with the texts of a JSON list in a user message, one per round.
 
-    So a conversation goes on after what a prompt has taught a model to write: a tool call, say.
+    This lets a test continue a conversation after text that only a prompted model would write,
+    such as an emulated tool call.
     """
     yield META
     texts, rounds = ["No user message holds a JSON list of texts."], 0
@@ -74,7 +75,7 @@ def _step(line: _Line) -> Step:
 
 
 def _event(name: str, data: Any) -> Step:
-    # Text that is plain text is one step, so that its characters are counted.
+    # Plain text becomes a Text step, so that its characters are counted.
     if name in ("text", "replace_response") and isinstance(data, dict) and list(data) == ["text"]:
         text = data["text"]
         if isinstance(text, str):

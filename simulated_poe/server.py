@@ -1,4 +1,4 @@
-"""A simulated Poe on a port: its life, and the routes that are no questions."""
+"""The HTTP server of a simulated Poe: start, stop, and the routes beside the two for questions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _MOST_BODY = 64 * 1024 * 1024
 
 
 class _Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What changes of the catalogue."""
+    """A change of the catalogue."""
 
     status: int | None = None
     models: list[Model] = []
 
 
 class SimulatedPoe:
-    """A Poe on the running event loop, for as long as its context is open.
+    """A Poe that runs on the current event loop while its context is open.
 
-    `url` is where it is, `record` what was done to it, `catalogue` what it offers.
+    `url` is its base URL, `record` lists the calls it received, `catalogue` the models it offers.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SimulatedPoe:
             self._app(),
             handler_cancellation=True,
             access_log=None,
-            shutdown_timeout=0.01,  # 0 would be for ever
+            shutdown_timeout=0.01,  # 0 would mean no timeout
         )
 
     def __repr__(self) -> str:
@@ -123,7 +123,7 @@ def _json(body: Any, status: int = 200) -> web.Response:
 
 
 def _balance(points: int, now: float) -> dict[str, Any]:
-    """All fields that live answers were seen to have; instants are in microseconds."""
+    """Return all fields seen in real responses. Times are Unix times in microseconds."""
     day = 86_400 * 1_000_000
     today = int(now * 1_000_000) // day * day
     usd = f"{points / 33_000:.2f}"

@@ -1,6 +1,6 @@
-"""An answer as a sequence of steps, and how Poe's bot protocol writes them.
+"""An answer as a sequence of steps, and their encoding in Poe's bot protocol.
 
-Bots speak in all steps; what is played to a client are only `Raw`, `Sleep`, `Cut` and `Status`.
+Bots yield any step; only `Raw`, `Sleep`, `Cut` and `Status` are played to a client.
 Event names and data are those of creator.poe.com/docs/poe-protocol-specification.
 """
 
@@ -16,20 +16,20 @@ from simulated_poe import chunks
 
 
 class Text(msgspec.Struct, frozen=True):
-    """More of the answer, or with `replaces` all of it anew."""
+    """More text of the answer; with `replaces`, the whole text so far, replacing what was sent."""
 
     text: str
     replaces: bool = False
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """More of what a model thinks, apart from its answer; /v1 only."""
+    """More of a model's reasoning, separate from its answer; /v1 only."""
 
     text: str
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A tool call; `arguments` are JSON, or meant not to be."""
+    """A tool call; `arguments` are JSON, or deliberately invalid."""
 
     index: int
     id: str
@@ -38,7 +38,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """Why the answer ends, where that can be told."""
+    """Why the answer ends, where the protocol can say so."""
 
     reason: Literal["stop", "length", "tool_calls"]
 
@@ -51,7 +51,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Sleep(msgspec.Struct, frozen=True):
-    """Seconds to wait, counted from when the last wait should have ended: pace holds under load."""
+    """Seconds to wait since the previous wait was due to end, so that the pace holds under load."""
 
     seconds: float
 
@@ -61,11 +61,11 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """A whole HTTP answer; possible only as long as nothing has been written."""
+    """A whole HTTP response; only possible before anything is written."""
 
     status: int
     body: Any = b""
-    """Bytes and text go as they are, anything else as JSON."""
+    """Bytes and text are sent as they are, anything else as JSON."""
     headers: dict[str, str] = {}
 
 
@@ -75,7 +75,7 @@ class Raw(msgspec.Struct, frozen=True):
     data: bytes
     characters: int = 0
     last: bool = False
-    """The client need not read on."""
+    """Whether the client may stop reading."""
     failed: bool = False
 
 
@@ -87,7 +87,7 @@ META = Event("meta", {"content_type": "text/markdown", "suggested_replies": Fals
 
 
 def pieces(text: str, size: int = 5) -> Iterator[Text]:
-    """Cut a text into steps of so many characters."""
+    """Split a text into steps of `size` characters."""
     return (Text(text[start : start + size]) for start in range(0, len(text), size))
 
 
@@ -98,10 +98,10 @@ def encode(
     *,
     plain: bool = False,
 ) -> Iterator[Played]:
-    """Write an answer as the bot protocol does.
+    """Encode an answer in the bot protocol.
 
-    With a `head`, text and tool calls are chunks of OpenAI's in `json` events: so a bot answers
-    that takes tools and has been given some. With `plain`, text stays in `text` events.
+    With a `head`, text and tool calls are OpenAI chunks in `json` events, as from a bot that
+    supports tools and was given some. With `plain`, text stays in `text` events.
     """
     end = b"\r\n" if line_end == "crlf" else b"\n"
     for step in _chunked(steps, head, plain) if head else steps:
@@ -120,11 +120,11 @@ def encode(
 
 def _chunked(steps: Iterable[Step], head: chunks.Head, plain: bool) -> Iterator[Step]:
     reason, begun = "stop", False
-    told: list[str] = []
+    sent: list[str] = []
     for step in steps:
         match step:
             case Text(text, replaces=False):
-                told.append(text)
+                sent.append(text)
                 if plain:
                     yield step
                     continue
@@ -132,14 +132,14 @@ def _chunked(steps: Iterable[Step], head: chunks.Head, plain: bool) -> Iterator[
                 yield Event("json", chunks.chunk(head, delta))
                 begun = True
             case Call(index, identifier, name, arguments):
-                told.append(f" {arguments} ")
+                sent.append(f" {arguments} ")
                 for delta in chunks.call_deltas(index, identifier, name, arguments, nulls=True):
                     yield Event("json", chunks.chunk(head, delta))
             case End(asked):
                 reason = asked
             case Event("done"):
                 yield Event("json", chunks.chunk(head, {}, reason))
-                yield Event("json", chunks.usage_chunk(head, len("".join(told).split())))
+                yield Event("json", chunks.usage_chunk(head, len("".join(sent).split())))
                 yield step
             case _:
                 yield step

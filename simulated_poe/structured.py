@@ -1,4 +1,4 @@
-"""The bot Json: answers with a JSON object of the form that the instructions ask for."""
+"""The bot Json: answers with a JSON object that matches the schema in its instructions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WRONG = '{"nobody_asked_for": true}'
 
 
 def json_object(ask: Ask) -> Iterator[Step]:
-    """Answer with the smallest object that matches the schema found in the instructions."""
+    """Answer with the smallest object that matches the schema in the instructions."""
     yield META
     yield from pieces(_answer(ask))
     yield DONE
@@ -35,9 +35,9 @@ def _answer(ask: Ask) -> str:
 
 
 def _object(ask: Ask) -> object:
-    # A gateway may have flattened the roles into one user message.
+    # The roles may have been flattened into one user message.
     for role in ("system", "user"):
-        for told, text in ask.messages:
-            if told == role and (schema := schema_in(text)):
+        for each, text in ask.messages:
+            if each == role and (schema := schema_in(text)):
                 return instance(schema)
     return {"answer": ask.text}

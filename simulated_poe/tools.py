@@ -1,7 +1,7 @@
-"""Tools, calls and results as either dialect brings them, and what is checked of them.
+"""Reads and validates tools, calls and results, on either interface.
 
-The bot protocol's forms are those that the models of Poe's own library (fastapi_poe.types)
-validate; the others are OpenAI's.
+The bot protocol's forms are those that Poe's own library (fastapi_poe.types) validates; the
+others are OpenAI's.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A call of the past with its result."""
+    """An earlier call with its result."""
 
     name: str
     arguments: str
     result: str
     after: int | None = None
-    """How many user messages came before it; the bot protocol does not tell."""
+    """How many user messages came before it; None on the bot protocol, which does not say."""
 
 
 class Wishes(msgspec.Struct, frozen=True):
-    """What a request wants of a bot as far as tools go."""
+    """The part of a request that concerns tools."""
 
     tools: tuple[Tool, ...] = ()
     done: tuple[Done, ...] = ()
@@ -111,7 +111,7 @@ def of_query(body: dict[str, Any]) -> Wishes:
             raise Malformed(f"tool_results: no call has the id {result.tool_call_id}")
     if missing := known.keys() - {result.tool_call_id for result in results}:
         raise Malformed(f"tool_calls: no result for {', '.join(sorted(missing))}")
-    # The library's model of a schema drops what it does not know; Poe need not.
+    # The library's model of a schema drops unknown keys; keep the schema as it was sent.
     schemas = [tool["function"]["parameters"] for tool in body.get("tools") or []]
     return Wishes(
         tuple(Tool(t.function.name, s) for t, s in zip(tools, schemas, strict=True)),
@@ -120,10 +120,10 @@ def of_query(body: dict[str, Any]) -> Wishes:
 
 
 def of_chat(body: dict[str, Any], messages: list[Any], rounds: Literal["checked", "any"]) -> Wishes:
-    """Read what a chat request says of tools. Raises Malformed.
+    """Read the tools, calls and results of a chat request. Raises Malformed.
 
-    `messages` are objects with a role; `rounds` tells whether each call needs its result right
-    after it, as OpenAI's own API has it.
+    `messages` are objects with a role. With `rounds` "checked", each call needs its result right
+    after it, as in OpenAI's own API.
     """
     given = _read(body, "tools", list[_ChatTool])
     tools = [Tool(t.function.name, t.function.parameters or {}) for t in given]
@@ -195,7 +195,7 @@ def _convert(value: Any, kind: type[_T], name: str) -> _T:
 
 
 def same_arguments(one: str, other: str) -> bool:
-    """Tell whether two texts are the same JSON, or the same text where they are none."""
+    """Return whether two texts are the same JSON or, if they are not JSON, equal."""
     try:
         return bool(orjson.loads(one) == orjson.loads(other))
     except orjson.JSONDecodeError:

@@ -1,8 +1,8 @@
-"""Uploads: POST /poe_api/file_upload_3RD_PARTY_POST, on a host of its own at Poe.
+"""Uploads: POST /poe_api/file_upload_3RD_PARTY_POST, which Poe serves on a separate host.
 
-It takes the bare key where everything else takes `Bearer`, and a malformed request is refused
-with 403 and HTML. What is in a file does not matter, but its name may ask for a failure:
-`fail-500.png` for that status, `fail-html`, and `fail-empty` for an answer without a URL.
+It expects the bare key, where everything else expects `Bearer`, and refuses a malformed request
+with 403 and HTML. A file's content does not matter, but its name may ask for a failure:
+`fail-500.png` for that status, `fail-html`, and `fail-empty` for a response without a URL.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _HTML = "<html><head><title>Quora</title></head><body><h1>Something went wrong</
 
 
 class Uploads:
-    """Takes uploads, and notes each in `record`."""
+    """Handles uploads, and adds each to `record`."""
 
     def __init__(self, settings: Settings, record: Record) -> None:
         self._settings = settings
         self._record = record
 
     async def take(self, request: web.Request) -> web.Response:
-        """Take one file, or the URL of one."""
+        """Handle the upload of a file, or of a file's URL."""
         key = request.headers.get("Authorization", "")
         if " " in key:
             return _html(403)
@@ -72,12 +72,12 @@ def _url(account: str, content: bytes, name: str) -> str:
 
 
 def _taken(upload: Upload) -> web.Response:
-    told = {
+    fields = {
         "attachment_url": upload.url,
         "mime_type": upload.content_type,
         "size": upload.size,
     }
-    return web.Response(body=orjson.dumps(told), content_type="application/json")
+    return web.Response(body=orjson.dumps(fields), content_type="application/json")
 
 
 def _failed(name: str) -> web.Response:

@@ -1,11 +1,11 @@
-"""Long texts that both ends can make for themselves."""
+"""Long texts that a test can generate for itself and compare."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 
-# Characters of one to four bytes, Markdown and quotes: what naive relays break.
+# Characters of one to four bytes, Markdown and quotes: what naive relays corrupt.
 _WORDS = (
     "alpha beta gamma delta naïve café über señor 東京 こんにちは 한국어 Привет שלום 🙂 👩‍🚀 "
     '"quoted" back\\slash {brace} <tag> & `code` **bold** _it_ data: event: [DONE] \t \n\n * > # '
@@ -16,20 +16,20 @@ WORDS = tuple(word for word in _WORDS.split(" ") if word)
 
 
 def words(seed: int, count: int) -> Iterator[str]:
-    """The words of `long_text`, each with the space before it."""
+    """Yield the words of `long_text`, each but the first with a leading space."""
     state = seed
     for position in range(count):
-        # Knuth's MMIX generator; its upper bits are the good ones.
+        # Knuth's MMIX generator; its upper bits are the most random.
         state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
         word = WORDS[(state >> 33) % len(WORDS)]
         yield f" {word}" if position else word
 
 
 def long_text(seed: int, count: int) -> str:
-    """The answer of the bot Long: `count` words, the same ones for the same seed for ever."""
+    """Return the answer of the bot Long: `count` words, determined by the seed."""
     return "".join(words(seed, count))
 
 
 def checksum(text: str) -> str:
-    """A text's SHA-256, to compare answers without keeping them."""
+    """Return a text's SHA-256, to compare answers without keeping them."""
     return hashlib.sha256(text.encode()).hexdigest()
