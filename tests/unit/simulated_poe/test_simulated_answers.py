@@ -11,7 +11,7 @@ from simulated_poe import checksum, long_text
 from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import BOTS, find
 from simulated_poe.catalogue import Catalogue, Model
-from simulated_poe.chat import Form, from_request, tell
+from simulated_poe.chat import Form, from_request, render
 from simulated_poe.chunks import Head
 from simulated_poe.failures import FAILURES, Malformed, as_status, body
 from simulated_poe.settings import Settings
@@ -42,7 +42,7 @@ def final_text(steps: list[Step]) -> str:
 
 
 def chunks(steps: list[Step], form: Form = FORM) -> list[Any]:
-    raws = [step for step in tell(steps, form) if isinstance(step, Raw)]
+    raws = [step for step in render(steps, form) if isinstance(step, Raw)]
     lines = b"".join(raw.data for raw in raws).decode().split("\n\n")[:-1]
     return [json.loads(line[6:]) if line != "data: [DONE]" else "[DONE]" for line in lines]
 
@@ -227,7 +227,7 @@ def test_a_late_error_is_told_without_done() -> None:
 
 
 def test_an_early_error_has_its_status() -> None:
-    (step,) = tell(answer("Fail-user_message_too_long", "x"), FORM)
+    (step,) = render(answer("Fail-user_message_too_long", "x"), FORM)
 
     assert isinstance(step, Status)
     assert step.status == 413

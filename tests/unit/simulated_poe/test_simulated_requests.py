@@ -10,7 +10,7 @@ import pytest
 from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import find
 from simulated_poe.catalogue import Catalogue
-from simulated_poe.chat import Form, from_request, tell
+from simulated_poe.chat import Form, from_request, render
 from simulated_poe.chunks import Head
 from simulated_poe.failures import Malformed
 from simulated_poe.limited import limited
@@ -38,7 +38,7 @@ def request(model: str, settings: Settings | None = None, **fields: Any) -> Ask:
 
 
 def told(steps: list[Step], settings: Settings) -> list[Any]:
-    raws = [raw for raw in tell(steps, Form(HEAD, True, True, settings)) if isinstance(raw, Raw)]
+    raws = [raw for raw in render(steps, Form(HEAD, True, True, settings)) if isinstance(raw, Raw)]
     lines = b"".join(raw.data for raw in raws).decode().split("\n\n")[:-1]
     return [json.loads(line[6:]) if line.startswith("data: {") else line for line in lines]
 
@@ -152,7 +152,7 @@ def test_thoughts_can_be_told_apart() -> None:
     steps = list(found[0].play(ask))
 
     deltas = [c["choices"][0]["delta"] for c in told(steps, settings)[:-2]]
-    (whole,) = tell(steps, Form(HEAD, stream=False, usage=False, settings=settings))
+    (whole,) = render(steps, Form(HEAD, stream=False, usage=False, settings=settings))
 
     thoughts = "".join(delta.get("reasoning_content", "") for delta in deltas)
     assert thoughts == "The question is:\n\nhi"

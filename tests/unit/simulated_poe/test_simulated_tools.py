@@ -10,7 +10,7 @@ import pytest
 from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import find
 from simulated_poe.catalogue import Model
-from simulated_poe.chat import Form, from_request, tell
+from simulated_poe.chat import Form, from_request, render
 from simulated_poe.chunks import Head
 from simulated_poe.failures import Malformed
 from simulated_poe.settings import Settings
@@ -203,8 +203,8 @@ def test_words_are_counted_in_the_whole_text_and_not_in_its_pieces() -> None:
 def test_a_chat_tells_a_call_whole_or_in_fragments() -> None:
     steps = [Call(0, "c1", "f", '{"a": 12345}'), End("tool_calls")]
 
-    (whole,) = tell(steps, Form(HEAD, stream=False, usage=False))
-    raws = [r.data[6:] for r in tell(steps, Form(HEAD, True, False)) if isinstance(r, Raw)]
+    (whole,) = render(steps, Form(HEAD, stream=False, usage=False))
+    raws = [r.data[6:] for r in render(steps, Form(HEAD, True, False)) if isinstance(r, Raw)]
 
     assert isinstance(whole, Status)
     choice = whole.body["choices"][0]
