@@ -4,7 +4,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/poe2gpt
-# The locked requirements first: they change less often than we do.
+# The locked requirements first: they change less often than the source.
 COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN /build/bin/pip install --require-hashes -r requirements/build.txt \
  && /build/bin/pip --python /opt/poe2gpt/bin/python install --require-hashes -r requirements/runtime.txt

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the secrets that compose.yaml mounts, each a file under secrets/. Run it before the first
-# `docker compose up`, and again whenever you like: what is there already stays as it is.
+# Creates the secrets that compose.yaml mounts, each a file in secrets/. Run it before the first
+# `docker compose up`. Running it again is safe: existing secrets are kept.
 #
-# Poe tokens and access tokens are taken from the variables POE_TOKENS and ACCESS_TOKENS, or from
-# an .env that has them, and can be changed in their files later, one a line. An access token, the
-# password of Redis and the key of fingerprints are made up.
+# Poe tokens and access tokens come from the variables POE_TOKENS and ACCESS_TOKENS, or from .env.
+# Edit their files to change them later, one per line. The Redis password, the fingerprint key and,
+# if none is given, an access token are generated.
 set -eu
 cd "$(dirname "$0")"
 umask 077
@@ -13,7 +13,7 @@ random() {
     od -An -tx1 -N24 /dev/urandom | tr -d ' \n'
 }
 
-# given NAME: the value of a variable, or what .env says that it is, one entry a line.
+# given NAME: print the value of a variable, or its value in .env, one entry per line.
 given() {
     eval "value=\${$1:-}"
     if [ -z "$value" ] && [ -f .env ]; then
@@ -22,7 +22,7 @@ given() {
     printf '%s' "$value" | tr ',' '\n' | sed 's/^ *//; s/ *$//; /^$/d'
 }
 
-# Compose reads where the secrets are from .env, and starts nothing before it says so.
+# Compose finds the secrets through SECRETS in .env, and refuses to start without it.
 directory=${SECRETS:-$(given SECRETS)}
 if [ -z "$directory" ]; then
     directory=secrets
@@ -31,8 +31,8 @@ if [ -z "$directory" ]; then
 fi
 mkdir -p "$directory"
 
-# put NAME TEXT: a secret. Containers run as other users, so the file is for all to read; the
-# directory is not.
+# put NAME TEXT: write a secret. Containers run as other users, so everyone may read the file, but
+# not the directory that holds it.
 put() {
     printf '%s\n' "$2" >"$directory/$1"
     chmod 644 "$directory/$1"
@@ -44,7 +44,7 @@ missing() {
 
 if missing poe_tokens; then
     tokens=$(given POE_TOKENS)
-    put poe_tokens "${tokens:-# Your Poe API keys (poe.com/api_key), one a line.}"
+    put poe_tokens "${tokens:-# Your Poe API keys (poe.com/api_key), one per line.}"
 fi
 if missing access_tokens; then
     tokens=$(given ACCESS_TOKENS)
@@ -57,10 +57,10 @@ password=$(cat "$directory/redis_password")
 put redis_url "redis://:$password@redis:6379/0"
 put redis_sentinel_url "redis+sentinel://:$password@sentinel-1,sentinel-2,sentinel-3/0?service=poe2gpt&sentinel_password=$password"
 
-echo "The secrets are in $directory/. Clients use a key in $directory/access_tokens."
+echo "The secrets are in $directory/. Clients use a key from $directory/access_tokens."
 if ! grep -q '^[^#]' "$directory/poe_tokens"; then
-    echo "Now put your Poe API keys into $directory/poe_tokens, one a line."
+    echo "Now put your Poe API keys into $directory/poe_tokens, one per line."
 fi
 if [ -f .env ] && grep -Eq '^ *(POE_TOKENS|ACCESS_TOKENS)=.' .env; then
-    echo "POE_TOKENS and ACCESS_TOKENS in .env are not used any longer: take them out."
+    echo "POE_TOKENS and ACCESS_TOKENS in .env are no longer used: remove them."
 fi

@@ -1,4 +1,4 @@
-"""What a hostile body costs everybody else: `python -m bench.bodies [words of a case's name]`.
+"""Measures what a hostile body costs other clients: `python -m bench.bodies [part of a name]`.
 
 To one real gateway each body comes `AT_ONCE` times together, from processes of its own, while
 another client reads an answer that grows by a word every 10 ms. Tells the longest silence of that
@@ -60,7 +60,7 @@ CASES: dict[str, Callable[[], bytes]] = {
 
 
 def _memory(pid: int) -> int:
-    """What the process and all below it hold now, in bytes."""
+    """Return the memory of a process and its descendants, in bytes."""
     total = 0
     with suppress(OSError, ValueError):
         status = Path(f"/proc/{pid}/status").read_text()
@@ -71,7 +71,7 @@ def _memory(pid: int) -> int:
 
 
 class Listener:
-    """The other client, and whoever writes its answer."""
+    """The other client, and the worker that writes its answer."""
 
     def __init__(self, home: House) -> None:
         self._home = home

@@ -1,4 +1,4 @@
-"""How soon Poe hears that a client has left: `python -m bench.cancel`.
+"""Measures how soon Poe's connection closes after a client has left: `python -m bench.cancel`.
 
 From the moment at which clients of a real gateway and worker close their connections, in the
 middle of their answers, to that at which the simulated Poe sees its own closed.
@@ -50,12 +50,12 @@ async def main() -> None:
             await deployment.close()
     last = max(left.values())
     ends = sorted(call.ended or 0.0 for call in calls)
-    # Which call is whose is not told: the n-th to leave is compared with the n-th to end.
+    # Calls cannot be matched to clients: compare the n-th leaving with the n-th ending.
     waits = [end - gone for end, gone in zip(ends, sorted(left.values()), strict=True)]
     cuts = quantiles(waits, n=100)
     print(f"{len(calls)} clients left mid-stream; Poe's connection was closed after")
     print(f"  median {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms")
-    print(f"  all within {ends[-1] - last:.2f} s of the last client's leaving")
+    print(f"  all closed {ends[-1] - last:.2f} s after the last client left")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Everything dies while a thousand people ask: `python -m bench.chaos [requests] [seed]`.
+"""Kills processes while a thousand requests run: `python -m bench.chaos [requests] [seed]`.
 
 A worker is killed every five seconds, a gateway every twenty, Redis once. Prints what the clients
 saw, and exits with 1 if one of them lost a word, got one twice, or waits for an end; if Poe was
@@ -16,7 +16,7 @@ from tests.support.chaos import Outcome, Plan, chaos
 from tests.support.deployment import Deployment, running_redis
 
 MOST_GROWTH = 6.0
-"""MiB a minute that a process may seem to grow by: Python gives memory back when it likes."""
+"""MiB a minute by which a process may appear to grow, since Python returns memory irregularly."""
 
 
 async def main(requests: int, seed: int) -> int:

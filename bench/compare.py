@@ -1,4 +1,4 @@
-"""Ours beside others, in one run: `python -m bench.compare [--quick] [--only NAME,...]`.
+"""Compares poe2gpt with other gateways: `python -m bench.compare [--quick] [--only NAME,...]`.
 
 Every peer runs on this machine at the same time, in front of the same simulated upstream. The
 rounds alternate between them, so that whatever else the machine does meets all alike. What is told
@@ -34,7 +34,7 @@ SHORT = Load(1)
 
 @dataclass(frozen=True)
 class Size:
-    """How large a deployment of ours is."""
+    """The size of a poe2gpt deployment."""
 
     name: str
     tokens: int = 200
@@ -42,7 +42,7 @@ class Size:
 
 
 Figures = dict[str, float]
-"""What one round measured, by name; the unit ends the name."""
+"""The figures of one round, by name; the name ends with the unit."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Row:
     name: str
     load: Load
     count: int
-    """Streams that begin together; for whole answers, clients that ask again and again."""
+    """Concurrent streams; for whole answers, clients that each send one request after another."""
     stream: bool = True
     seconds: float = 3.0
-    """For how long clients ask for whole answers."""
+    """How long clients request whole answers."""
     quick: bool = True
-    """Whether `--quick` has it too."""
+    """Whether `--quick` includes it."""
 
     async def measure(self, peer: Peer) -> Figures:
-        """Put the load on, and return what it cost and what clients saw."""
+        """Run the load, and return its cost and what clients saw."""
         gc.collect()
         before = {part: processes.cpu(pids) for part, pids in peer.parts.items()}
         answers = await self._ask(peer.target)
@@ -86,7 +86,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Held(Row):
-    """Streams that are open, and silent: what counts is the memory that each takes."""
+    """Open, silent streams, to measure the memory that each takes."""
 
     async def measure(self, peer: Peer) -> Figures:
         before = {part: processes.resident(pids) for part, pids in peer.parts.items()}
@@ -118,7 +118,7 @@ SIZES = (
     *(Size(f"{tokens} tokens", tokens=tokens) for tokens in (10, 200, 2_000, 10_000)),
     *(Size(f"{workers} workers", workers=workers) for workers in (1, 2, 4)),
 )
-"""Ours at other sizes, each measured with the short answers of 64 clients and of one."""
+"""poe2gpt at other sizes, each measured with short answers for 64 clients and for one."""
 
 
 def _seen(answers: list[Answer]) -> Figures:
@@ -139,11 +139,11 @@ def _at(ordered: list[float], part: float) -> float:
 
 
 Table = dict[str, dict[str, dict[str, list[float]]]]
-"""Row, peer, figure: least, median, most."""
+"""By row, peer and figure: minimum, median, maximum."""
 
 
 async def compare(names: list[str], rows: list[Row], rounds: int) -> tuple[Table, dict[str, str]]:
-    """Return the figures of all rounds, and why each missing peer is missing."""
+    """Return the figures of all rounds, and the reason for each missing peer."""
     loads = list({row.load.model: row.load for row in rows}.values())
     raw: dict[str, dict[str, list[Figures]]] = {row.name: {} for row in rows}
     missing: dict[str, str] = {}
@@ -170,7 +170,7 @@ async def compare(names: list[str], rows: list[Row], rounds: int) -> tuple[Table
 
 
 async def sizes(rounds: int) -> Table:
-    """Return what short answers cost as our deployment grows: it should be flat."""
+    """Return the cost of short answers as the deployment grows, which should stay constant."""
     rows = [row for row in ROWS if row.load == SHORT]
     raw: dict[str, dict[str, list[Figures]]] = {row.name + ", by size": {} for row in rows}
     with tempfile.TemporaryDirectory(prefix="p2g-bench-") as directory:
@@ -209,7 +209,7 @@ def _table(raw: dict[str, dict[str, list[Figures]]]) -> Table:
 
 
 def render(table: Table) -> str:
-    """Render the figures as lines of text: median, and least to most in brackets."""
+    """Render the figures as lines of text: the median, and the range in brackets."""
     lines = []
     for row, by_peer in table.items():
         lines.append(f"\n{row}")
@@ -225,7 +225,7 @@ def _told(values: list[float]) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures were measured on."""
+    """Describe the machine."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -246,14 +246,16 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
-    """Compare, print a table, and write the figures as JSON where asked."""
+    """Compare, print a table, and optionally write the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one minute: fewer rows and rounds")
-    parser.add_argument("--only", default=",".join(peers.ALL), help="peers, such as poe2gpt,nginx")
-    parser.add_argument("--rows", default="", help="only rows whose names contain this")
-    parser.add_argument("--rounds", type=int, default=0, help="rounds of every row")
-    parser.add_argument("--sizes", action="store_true", help="also ours at other sizes")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser.add_argument(
+        "--only", default=",".join(peers.ALL), help="the peers to measure, such as poe2gpt,nginx"
+    )
+    parser.add_argument("--rows", default="", help="measure only rows whose names contain this")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds per row")
+    parser.add_argument("--sizes", action="store_true", help="also measure poe2gpt at other sizes")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     if reason := upstream.why_missing():
         parser.exit(1, f"cannot measure: {reason}\n")

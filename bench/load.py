@@ -23,21 +23,21 @@ PATIENCE = 120.0
 
 
 class WrongAnswer(Exception):
-    """An answer was not what the upstream had said."""
+    """An answer differs from what the upstream sent."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go, and how they are worded there."""
+    """An endpoint, and what it expects of requests."""
 
     url: str
-    """Of the endpoint, such as `http://127.0.0.1:3700/v1/chat/completions`."""
+    """The endpoint's URL, such as `http://127.0.0.1:3700/v1/chat/completions`."""
     headers: tuple[tuple[str, str], ...] = ()
     prefix: str = ""
-    """What a model's name begins with there."""
+    """The prefix of model names at this endpoint."""
 
     def request(self, load: Load, stream: bool) -> bytes:
-        """Word one request as HTTP/1.1 has it."""
+        """Return one request as HTTP/1.1 bytes."""
         body = json.dumps(
             {
                 "model": self.prefix + load.model,
@@ -58,24 +58,24 @@ class Target:
 
 @dataclass
 class Answer:
-    """One answer as it came."""
+    """One answer, as it was received."""
 
     sent: float
-    """Seconds of the monotonic clock, as all times here."""
+    """Monotonic seconds, like all times here."""
     stream: bool
     reads: list[tuple[float, bytes]] = field(default_factory=list)
     ended: float = 0.0
 
     @property
     def body(self) -> bytes:
-        """The body, checked for its status. Raises WrongAnswer."""
+        """The body. Raises WrongAnswer if the status is not 200."""
         head, _, rest = b"".join(data for _, data in self.reads).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise WrongAnswer(f"{head[:200]!r} {rest[:500]!r}")
         return _unchunked(rest) if b"chunked" in head.lower() else rest
 
     def check(self, load: Load) -> None:
-        """Raise WrongAnswer unless every word is there, once and in order."""
+        """Raise WrongAnswer unless every word arrived exactly once and in order."""
         body = self.body
         text = _streamed_text(body) if self.stream else _whole_text(body)
         if text != load.text:
@@ -162,7 +162,7 @@ async def connect(target: Target, count: int) -> list[Connection]:
 
 
 async def streams(target: Target, load: Load, count: int) -> list[Answer]:
-    """Ask `count` times at once, streamed."""
+    """Send `count` streamed requests at once."""
     connections = await connect(target, count)
     request = target.request(load, stream=True)
     answers = await asyncio.gather(*(each.ask(request, True) for each in connections))
@@ -174,9 +174,9 @@ async def streams(target: Target, load: Load, count: int) -> list[Answer]:
 async def held(
     target: Target, load: Load, count: int, once_open: Callable[[], float]
 ) -> tuple[list[Answer], float]:
-    """Ask `count` times, streamed; when all have begun and are silent, call `once_open`.
+    """Send `count` streamed requests; when all have begun and are silent, call `once_open`.
 
-    Returns the answers, and what the call returned. Connections are opened a hundred at a time.
+    Returns the answers, and the call's result. Connections are opened a hundred at a time.
     """
     request, asking, connections = target.request(load, stream=True), [], []
     for start in range(0, count, 100):
@@ -198,7 +198,7 @@ async def _until_begun(connections: list[Connection]) -> None:
 
 
 async def wholes(target: Target, load: Load, clients: int, seconds: float) -> list[Answer]:
-    """Let each of `clients` ask again and again for so long, for whole answers."""
+    """Let each of `clients` request whole answers one after another, for `seconds`."""
     connections = await connect(target, clients)
     request, until = target.request(load, stream=False), time.monotonic() + seconds
 

@@ -1,4 +1,4 @@
-"""The gateways that are compared: ours, nginx as the floor, and those that others make."""
+"""The gateways to compare: poe2gpt, nginx as the lower bound, and other projects' gateways."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from tests.support.deployment import (
 )
 
 LIMITS = "rateLimit = 10000\ncoolDown = 0\nmaxInFlight = 1000"
-"""Of our own config only the account's limits differ from the defaults: else they would be what is
+"""poe2gpt's settings: only the account's limits differ from the defaults, or they would be what is
 measured."""
 
 VENV = Path(__file__).parent.parent / ".venv-bench"
-"""Where `make bench` installs the peers of PyPI."""
+"""Where `make bench` installs the peers from PyPI."""
 NODE = Path(__file__).with_name("node")
-"""Where it installs that of npm."""
+"""Where it installs the peer from npm."""
 
 
 PATIENCE = 120.0
-"""Seconds within which a peer has started: LiteLLM imports for half a minute on a busy machine."""
+"""Seconds within which a peer must start: on a busy machine, LiteLLM imports for half a minute."""
 
 LITELLM_KEY = "sk-bench-6f1c0d4e8a2b4975"
 
 
 class Missing(Exception):
-    """A peer cannot be had on this machine, for the reason given."""
+    """A peer cannot be run on this machine; the message says why."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Peer:
     name: str
     target: Target
     parts: dict[str, list[int]] = field(default_factory=dict)
-    """Its processes, by what part of it they are."""
+    """Its process ids, by component."""
 
     @property
     def pids(self) -> list[int]:
@@ -96,7 +96,7 @@ async def ours(
 
 @asynccontextmanager
 async def nginx(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
-    """nginx that passes everything on: the floor."""
+    """nginx as a plain proxy: the lower bound."""
     port = free_port()
     config = directory / "pass.conf"
     config.write_text(
@@ -130,7 +130,7 @@ async def nginx(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[P
 
 @asynccontextmanager
 async def tensorzero(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
-    """TensorZero's gateway (Rust, no queue), which its Python package starts in a process."""
+    """TensorZero's gateway (Rust, no queue), started by its Python package in a process."""
     python = VENV / "bin/python"
     if not list(VENV.glob("lib/*/site-packages/tensorzero")):
         raise Missing("the package tensorzero is not in .venv-bench")
@@ -165,7 +165,7 @@ async def tensorzero(directory: Path, url: str, loads: list[Load]) -> AsyncItera
 
 @asynccontextmanager
 async def litellm(directory: Path, url: str, loads: list[Load]) -> AsyncIterator[Peer]:
-    """LiteLLM's proxy (Python, no queue), with one process, as its documents start it."""
+    """LiteLLM's proxy (Python, no queue), with one process, started as documented."""
     program = VENV / "bin/litellm"
     if not program.exists():
         raise Missing("the package litellm[proxy] is not in .venv-bench")
@@ -183,7 +183,7 @@ async def litellm(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
         env={
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",
-            # Without one, which must look like one, it does not start.
+            # It does not start without a master key in the expected form.
             "LITELLM_MASTER_KEY": LITELLM_KEY,
         },
     )
@@ -224,14 +224,14 @@ async def portkey(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
 
 
 async def _serves(child: Child, port: int) -> None:
-    """Wait until a peer accepts connections. Raises Missing where it ends instead."""
+    """Wait until a peer accepts connections. Raises Missing if it exits instead."""
     for _ in range(int(PATIENCE / 0.1)):
         if await upstream.listens(port):
             return
         if child.process.returncode is not None:
             break
         await asyncio.sleep(0.1)
-    raise Missing(f"it did not start; the last it said: {child.output()[-300:]!r}")
+    raise Missing(f"it did not start; the end of its output: {child.output()[-300:]!r}")
 
 
 def _pid_of(redis: RedisServer) -> int:
@@ -246,6 +246,6 @@ ALL: dict[str, Start] = {
     "litellm": litellm,
     "portkey": portkey,
 }
-"""Every peer, by the name that the command takes."""
+"""Every peer, by its name on the command line."""
 
 PYTHON = sys.version.split()[0]

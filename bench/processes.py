@@ -1,4 +1,4 @@
-"""What processes cost, as the kernel tells: CPU time and memory."""
+"""The CPU time and memory of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu(pids: Iterable[int]) -> float:
-    """Return the CPU seconds, user's and system's, that processes and their children have used."""
+    """Return the CPU seconds, user and system, that processes and their children have used."""
     return sum(_cpu(pid) for root in pids for pid in family(root))
 
 
@@ -21,7 +21,7 @@ def resident(pids: Iterable[int]) -> int:
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and all below it."""
+    """Return a process and all its descendants."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:

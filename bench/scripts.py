@@ -1,4 +1,4 @@
-"""What the two scripts of the hot path cost Redis, as the deployment grows.
+"""Measures the cost in Redis of the two scripts of the hot path, as a deployment grows.
 
     python -m bench.scripts
 
@@ -60,7 +60,7 @@ async def _measure_acquire(redis: Redis, tokens: int, _: int) -> float:
     acquire = redis.register_script(scripts.source("acquire", keys.prefix))
     for n in range(tokens):
         await redis.hset(keys.lease(f"{n}"), mapping={"owner": "w", "expires": 10**15, "fence": 1})
-    # Full windows: the common state of a deployment that earns its keep.
+    # Full windows: the normal state of a busy deployment.
     pipe = redis.pipeline(transaction=False)
     now = (await redis.time())[0] * 1000
     for n in range(tokens):

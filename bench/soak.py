@@ -1,4 +1,4 @@
-"""Limits and shares under pressure, for minutes: `python -m bench.soak [minutes]`.
+"""Tests limits and fairness under load, for minutes: `python -m bench.soak [minutes]`.
 
 The simulated Poe enforces the limits and keeps the record. Prints one line a plan, and exits with 1
 if a single limit was broken or a share was unfair.

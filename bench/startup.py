@@ -1,4 +1,4 @@
-"""How a worker's start and its idling grow with the number of tokens: `python -m bench.startup`.
+"""Measures a worker's startup and idle cost by number of tokens: `python -m bench.startup`.
 
 A job is queued before the worker is started, by the command and with a file that lists so many
 tokens. Told are the seconds until Poe has the job's call, and the CPU time that all of it took;
@@ -22,9 +22,9 @@ from tests.support.worker_alone import Asking
 
 SIZES = (10, 1_000, 10_000)
 IDLE = 20.0
-"""Seconds for which idling is measured."""
+"""Seconds for which the idle worker is measured."""
 SETTLING = 5.0
-"""Seconds after the first job before it is."""
+"""Seconds to wait after the first job before measuring."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Outcome:
     elapsed: float
     cpu: float
     idle: float
-    """The share of a core."""
+    """The share of a core that an idle worker uses."""
 
 
 async def main() -> None:

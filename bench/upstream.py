@@ -1,4 +1,4 @@
-"""The simulated upstream of the comparison: nginx with Lua, which costs next to nothing itself."""
+"""The simulated upstream of the comparison: nginx with Lua, which itself costs very little."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 from tests.support.deployment import Child, eventually, free_port, spawn
 
 LUA_MODULE = Path("/usr/share/nginx/modules-available/mod-http-lua.conf")
-"""Where Debian's libnginx-mod-http-lua says how to load it."""
+"""The file with which Debian's libnginx-mod-http-lua is loaded."""
 NDK_MODULE = LUA_MODULE.with_name("mod-http-ndk.conf")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one request asks the upstream for."""
+    """The answer that a request asks the upstream for."""
 
     chunks: int = 1
     pause_ms: int = 0
     quiet: int = 0
-    """Seconds of silence between two chunks; 0: as many chunks as said, one each `pause_ms`."""
+    """Seconds of silence between two chunks; 0: `chunks` chunks, one every `pause_ms`."""
 
     @property
     def model(self) -> str:
-        """The model's name, by which the upstream knows what to answer."""
+        """The model's name, which tells the upstream what to answer."""
         return f"quiet-{self.quiet}" if self.quiet else f"stream-{self.chunks}-{self.pause_ms}"
 
     @property
@@ -38,7 +38,7 @@ class Load:
 
 
 def why_missing() -> str | None:
-    """Return what the machine lacks for it, or None."""
+    """Return what this machine lacks to run the upstream, or None."""
     if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
         return "nginx is not installed (Debian: apt install nginx libnginx-mod-http-lua)"
     if not LUA_MODULE.exists():
@@ -48,7 +48,7 @@ def why_missing() -> str | None:
 
 @asynccontextmanager
 async def running(directory: Path, loads: list[Load]) -> AsyncIterator[str]:
-    """Inside the block, the upstream answers at the URL that this gives."""
+    """Run the upstream inside the block, and yield its URL."""
     port = free_port()
     entries = [_entry(load.model) for load in loads]
     (directory / "models.json").write_text(json.dumps({"object": "list", "data": entries}))
@@ -70,13 +70,13 @@ async def running(directory: Path, loads: list[Load]) -> AsyncIterator[str]:
 
 
 async def nginx(config: Path) -> Child:
-    """Start an nginx of our own."""
+    """Start an nginx with this configuration."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") or "nginx"
     return await spawn(config.with_suffix(".out"), program, "-c", str(config), "-g", "daemon off;")
 
 
 async def listens(port: int) -> bool:
-    """Return whether something accepts connections at a port of this machine."""
+    """Return whether something accepts connections on a local port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -1,4 +1,4 @@
-"""What every process of ours needs to run: logs, signals, background tasks, child processes.
+"""What every process needs: logs, signals, background tasks, child processes.
 
-Knows nothing of jobs or Redis, and imports nothing of ours.
+Knows nothing of jobs or Redis, and imports no other package of ours.
 """

@@ -1,6 +1,6 @@
-"""How both sides log: a readable line on a terminal, a JSON object a line anywhere else.
+"""Logging: readable lines on a terminal, one JSON object per line anywhere else.
 
-What is said of an event beside its message goes into `extra`; no prompt and no secret ever does.
+Fields of an event are passed in `extra`. Prompts and secrets are never logged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def configure(name: str, level: int = logging.INFO) -> None:
-    """Send this process's log to standard error; `name` says which process it is."""
+    """Log to standard error; `name` identifies this process in every line."""
     on_terminal = sys.stderr.isatty()
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(_Readable(name) if on_terminal else _Json(name))

@@ -1,13 +1,13 @@
-"""Work that a stranger's data may make long, in a child process that can be stopped.
+"""Runs work whose cost depends on untrusted data in a child process that can be stopped.
 
-The child runs one function of bytes to bytes, call after call. It has a bound on the CPU time of
-a call and on its memory, which the kernel keeps: neither a regular expression nor a parser of C
-can be interrupted from within. Its parent's event loop only passes bytes on.
+The child runs one function from bytes to bytes, call after call. The kernel limits the CPU time of
+each call and the child's memory, since neither a regular expression nor a parser in C can be
+interrupted from within. The parent's event loop only passes bytes on.
 
     parent ──── size, data ────► child: answer = function(data)
            ◄─ fault?, size, answer ─
 
-A thread would not do: whatever keeps the interpreter's lock for long keeps the loop from running.
+A thread would not help: C code that holds the interpreter's lock also stops the event loop.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from typing import BinaryIO
 _CALL = Struct("!I")
 _ANSWER = Struct("!?I")
 _PIPE_BUFFER = 1024 * 1024
-"""Bytes that are read ahead of a child's answer."""
+"""Bytes of a child's answer to read ahead."""
 _WALL = 10
-"""Times as much as its CPU time, a call may take on a machine that is busy with others."""
+"""How many times its CPU limit a call may take in wall time, on a busy machine."""
 _NICE = 5
-"""Below the loops, which have streams to keep alive."""
+"""A lower priority than the event loops, which keep streams alive."""
 _FIRST_TO_GO = "1000"
-"""For the kernel, when memory is short."""
+"""The oom_score_adj with which the kernel kills a child first when memory is short."""
 
 
 class TooCostly(Exception):
-    """The call takes more time or memory than it may."""
+    """The call exceeded its limit of time or memory."""
 
 
 class Offload:
-    """Child processes for one function, started when there is work for them.
+    """Up to `processes` children for one function, started when there is work.
 
-    `function` is `module:name`; it takes bytes and returns bytes. A call may take `seconds` of CPU
+    `function` is `module:name`; it takes bytes and returns bytes. A call may use `seconds` of CPU
     time, and a child `memory` bytes of address space.
     """
 
@@ -63,9 +63,9 @@ class Offload:
         self._idle: list[Process] = []
 
     async def call(self, *data: bytes) -> bytes:
-        """Return what the function makes of the data, which may come in pieces.
+        """Return the function's result for the data, which may be given in pieces.
 
-        Raises TooCostly, and RuntimeError where the function raises anything but MemoryError.
+        Raises TooCostly, and RuntimeError if the function raises anything but MemoryError.
         """
         async with self._places:
             child = await self._child()
@@ -76,7 +76,7 @@ class Offload:
                 await _end(child)
                 raise TooCostly from error
             except BaseException:
-                # What it is about to say would be taken for the answer to the next call.
+                # Its answer, still to come, would be taken for that of the next call.
                 await _end(child)
                 raise
             self._idle.append(child)
@@ -105,7 +105,7 @@ class Offload:
 
 
 def _environment() -> dict[str, str]:
-    """Return what a child needs to find its modules: no secret of the parent's."""
+    """Return an environment in which a child finds its modules, without the parent's secrets."""
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
@@ -126,17 +126,17 @@ async def _end(child: Process) -> None:
 
 
 def main() -> None:
-    """Be the child: answer calls until the parent has gone."""
+    """Run as the child: answer calls until the parent closes the pipe."""
     path, seconds, memory = sys.argv[1:]
     module, _, name = path.partition(":")
     function = getattr(importlib.import_module(module), name)
-    # The parent decides when a child ends, also where a terminal or a service manager signals all.
+    # Only the parent ends a child, even when a terminal or a service manager signals all processes.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     os.nice(_NICE)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
-    with suppress(ValueError):  # macOS knows no such limit
+    with suppress(ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _serve(function, float(seconds), sys.stdin.buffer, sys.stdout.buffer)
@@ -148,7 +148,7 @@ def _serve(
     while len(head := calls.read(_CALL.size)) == _CALL.size:
         (size,) = _CALL.unpack(head)
         data = calls.read(size)
-        # The signal ends the process, whatever it is in the midst of.
+        # The signal kills the process, whatever it is doing.
         signal.setitimer(signal.ITIMER_PROF, seconds)
         fault, answer = _answer(function, data)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -161,10 +161,10 @@ def _answer(function: Callable[[bytes], bytes], data: bytes) -> tuple[bool, byte
     try:
         return False, function(data)
     except MemoryError:
-        # Whatever is still held would be missing from the next call's share.
+        # Start afresh: memory that is still held would be missing for the next call.
         os._exit(1)
     except Exception as error:
-        # Where, but not what it says: that may be the client's own words.
+        # The place only: the message may quote the client's data.
         *_, last = traceback.extract_tb(error.__traceback__)
         return True, f"{type(error).__name__} at {last.filename}:{last.lineno}".encode()
 

@@ -1,4 +1,4 @@
-"""How many connections one process may hold."""
+"""Raises the limit on open files, and so on connections."""
 
 import resource
 from contextlib import suppress
@@ -7,14 +7,14 @@ _ENOUGH = 65_536
 
 
 def allow_many() -> None:
-    """Raise the soft limit on open files, 1,024 almost everywhere, as far as the system lets us.
+    """Raise the soft limit on open files, usually 1,024, as far as the system allows.
 
-    Each stream holds one, or two.
+    Each stream needs one or two.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
-    # macOS refuses what is above a limit of the kernel's own; to serve fewer is better than none.
+    # macOS refuses values above a limit of its kernel; a low limit is better than not starting.
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

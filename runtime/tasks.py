@@ -1,4 +1,4 @@
-"""Ending background tasks for certain."""
+"""Ends background tasks reliably."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PATIENCE = 0.2
 
 
 async def end(tasks: Collection[asyncio.Future[Any]]) -> None:
-    """Cancel these tasks and return when they have ended; what they raise is dropped.
+    """Cancel tasks and return when all have ended. Their exceptions are discarded.
 
-    Once is not enough: redis-py waits with `asyncio.wait_for`, which in Python 3.11 swallows a
-    cancellation that comes just when it is done.
+    Cancelling once is not enough: redis-py uses `asyncio.wait_for`, which in Python 3.11 loses a
+    cancellation that arrives just as it completes.
     """
     while running := [task for task in tasks if not task.done()]:
         for task in running:

@@ -39,7 +39,7 @@ def test_what_was_in_env_is_taken_over(tmp_path: Path) -> None:
     secrets = made(tmp_path)
     assert secrets["poe_tokens"] == "one\ntwo\n"
     assert secrets["access_tokens"] == "key-a\nkey-b\n"
-    assert "take them out" in said
+    assert "remove them" in said
 
 
 def test_variables_win_over_env(tmp_path: Path) -> None:
