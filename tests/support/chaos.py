@@ -1,4 +1,4 @@
-"""Everything dies while people ask: what each client saw, beside what Redis and Poe know of it.
+"""Kills processes while clients ask, then compares what clients saw with Redis's and Poe's records.
 
 Used by a short test and by `bench/chaos.py`, which runs the same for minutes.
 """
@@ -40,24 +40,24 @@ from tests.support.deployment import (
 from tests.support.keys import keys
 
 SETTLED = 60.0
-"""Seconds within which all is over when the last client has gone: a dead gateway's jobs take 15."""
+"""Seconds within which all jobs end after the last client has gone; a dead gateway's take 15."""
 
 _REFUSALS = {"unavailable", "queue_full", "queue_timeout", "overloaded"}
-"""Codes of errors that say: nothing was done, come again."""
+"""Codes of errors after which a client may retry, because nothing was done."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask and what to break, in seconds and counts."""
+    """How much to ask and what to kill, in seconds and counts."""
 
     requests: int = 1000
     at_once: int = 24
     words: tuple[int, int] = (50, 250)
-    """The shortest and the longest answer."""
+    """The minimum and maximum words of an answer."""
     every: float = 0.03
-    """Between two words."""
+    """Seconds between two words."""
     workers: int = 4
     gateways: int = 2
     accounts: int = 10
@@ -65,12 +65,12 @@ class Plan:
     kill_worker_every: float = 5.0
     kill_gateway_every: float = 20.0
     restart_redis_after: int = 500
-    """Answered requests after which Redis is killed, and started with its AOF."""
+    """Answered requests after which Redis is killed, and restarted with its AOF."""
     streamed: float = 0.6
     leaving: float = 0.1
-    """The share of the clients that go away within their answer's time."""
+    """The share of clients that leave during their answer."""
     keyed: float = 0.3
-    """The share that sends an Idempotency-Key, and comes back with it when its gateway dies."""
+    """The share of clients with an Idempotency-Key, who return with it when their gateway dies."""
     seed: int = 1
 
 
@@ -93,7 +93,7 @@ class Question:
 
 @dataclass
 class Memory:
-    """What one process has held, from one look to the next: (seconds, bytes)."""
+    """The memory of one process over time, as (seconds, bytes)."""
 
     name: str
     looks: list[tuple[float, int]] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Memory:
 
     @property
     def slope(self) -> float:
-        """MiB a minute, over all but the first quarter: caches fill up once."""
+        """The growth in MiB per minute, without the first quarter, in which caches fill."""
         looks = self.looks[len(self.looks) // 4 :]
         if len(looks) < 3:
             return 0.0
@@ -116,35 +116,35 @@ class Memory:
 
 @dataclass
 class Outcome:
-    """What came of it."""
+    """The result of a run."""
 
     endings: Counter[str] = field(default_factory=Counter)
-    """How requests ended, as their clients saw it."""
+    """How requests ended for their clients."""
     wrong: list[str] = field(default_factory=list)
-    """All that should not have been; each a sentence."""
+    """Violated expectations, each a sentence."""
     seconds: float = 0.0
     accepted: int = 0
-    """Jobs that were queued, as Redis has them."""
+    """Jobs that were queued, according to Redis."""
     calls: int = 0
-    """Calls that Poe has seen."""
+    """Calls that Poe received."""
     worker_kills: int = 0
     gateway_kills: int = 0
     redis_kills: int = 0
     in_flight: int = 0
-    """Jobs that workers had when they were killed."""
+    """Jobs on workers when these were killed."""
     refused: int = 0
-    """Requests that were told to come again, and did."""
+    """Requests that were refused and retried."""
     came_back: int = 0
-    """Requests that came back with their key, after their gateway had died."""
+    """Requests that returned with their key after their gateway had died."""
     memory: list[Memory] = field(default_factory=list)
 
 
 class _Cut(Exception):
-    """The connection broke before the end."""
+    """The connection broke before the end of the answer."""
 
 
 async def chaos(deployment: Deployment, plan: Plan) -> Outcome:
-    """Carry out a plan."""
+    """Run a plan."""
     stage = await _Stage.set(deployment, plan)
     began = time.monotonic()
     async with asyncio.TaskGroup() as group:
@@ -171,7 +171,7 @@ class _Stage:
         self._killed: set[int] = set()
         """Ports of gateways that were killed."""
         self._jobs: dict[int, str] = {}
-        """The id of the answer that a request with a key was given."""
+        """The id of the answer to each request with a key."""
         self._half_time = asyncio.Event()
         self._redis: Any = Redis.from_url(deployment.redis.url, protocol=2)
 
@@ -197,7 +197,7 @@ class _Stage:
     async def _start_gateway(self) -> Gateway:
         return await self._deployment.start_gateway(config="queueTimeout = 120\n")
 
-    # Trouble.
+    # Failures.
 
     async def cause_trouble(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -216,7 +216,7 @@ class _Stage:
             self._workers.append(await self._start_worker())
 
     async def _note_in_flight(self, victim: Child) -> None:
-        # Stopped first, so that nothing begins or ends between the count and the death.
+        # Frozen first, so that nothing begins or ends between the count and the kill.
         victim.send(signal.SIGSTOP)
         name = re.search(r'"worker": "([^"]+)"', victim.output())
         while name:
@@ -246,7 +246,7 @@ class _Stage:
         await server.start()
 
     async def watch(self) -> None:
-        """Note the memory of those who are never killed."""
+        """Record the memory of the processes that are never killed."""
         lasting = {"gateway": self._gateways[0].child, "worker": self._workers[0]}
         self.outcome.memory = [Memory(name) for name in lasting]
         while True:
@@ -257,7 +257,7 @@ class _Stage:
     # Clients.
 
     async def ask_all(self) -> None:
-        """Ask all questions, so many at a time."""
+        """Send all requests, `concurrent` at a time."""
         questions = iter([self._question(n) for n in range(self._plan.requests)])
 
         async def client(http: aiohttp.ClientSession) -> None:
@@ -266,7 +266,7 @@ class _Stage:
                 if self.outcome.endings.total() == self._plan.restart_redis_after:
                     self._half_time.set()
 
-        # A connection each: one that is used again may have died unseen, and nobody could tell.
+        # One connection each: a reused one may be dead, which would look like a lost answer.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         headers = {"authorization": f"Bearer {KEY}"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as http:
@@ -286,7 +286,7 @@ class _Stage:
         )
 
     async def _ask(self, http: aiohttp.ClientSession, question: Question) -> str:
-        """See a request through, as a decent client does; return how it ended."""
+        """Send a request, with retries like a well-behaved client; return how it ended."""
         while True:
             gateway = self._dice.choice(self._gateways)
             try:
@@ -295,7 +295,7 @@ class _Stage:
             except TimeoutError:
                 return "left"
             except aiohttp.ClientConnectorError:
-                # Nothing was sent: nginx goes on to another gateway.
+                # Nothing was sent: nginx would try another gateway.
                 await asyncio.sleep(0.02)
             except _Cut:
                 if gateway.port not in self._killed:
@@ -379,10 +379,10 @@ class _Stage:
     def _complain(self, question: Question, what: str) -> None:
         self.outcome.wrong.append(f"request {question.number} {what}")
 
-    # Afterwards.
+    # Checks after the run.
 
     async def settle(self) -> None:
-        """Wait until nothing is under way any more."""
+        """Wait until no job is left."""
         give_up = time.monotonic() + SETTLED
         while under_way := await self._under_way():
             if time.monotonic() > give_up:
@@ -391,7 +391,7 @@ class _Stage:
             await asyncio.sleep(0.2)
 
     async def _under_way(self) -> dict[str, int]:
-        """All that counts jobs, where the count is not 0."""
+        """Return all job counters that are not 0."""
         counts = {"waiting": int(await self._redis.hget(keys.totals, "waiting") or 0)}
         async for key in self._redis.scan_iter(keys.client("*")):
             for name in ("open", "waiting", "running"):
@@ -406,11 +406,11 @@ class _Stage:
         return {name: count for name, count in counts.items() if count}
 
     async def judge(self) -> None:
-        """Compare what clients were told with the logs of all jobs, and with Poe's own record."""
+        """Compare what clients received with the logs of all jobs and with Poe's record."""
         outcome = self.outcome
         async for key in self._redis.scan_iter(keys.job("*")):
             fields = await self._redis.hgetall(key)
-            # What was cancelled before it came is remembered, and was never accepted.
+            # A job cancelled before it was enqueued leaves a key, but was never accepted.
             if b"client" in fields:
                 outcome.accepted += 1
                 await self._judge_job(key.decode().partition("{")[2].rstrip("}"), fields)
@@ -455,7 +455,7 @@ async def _start_poe(deployment: Deployment) -> str:
 
 
 async def _events(reply: aiohttp.ClientResponse) -> AsyncIterator[str]:
-    """The data of each event of a stream; one that was not sent whole is none."""
+    """Yield the data of each complete event of a stream."""
     rest = b""
     async for piece in reply.content.iter_any():
         *events, rest = (rest + piece).split(b"\n\n")

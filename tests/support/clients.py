@@ -1,4 +1,4 @@
-"""What a client was told, whether it read along or wanted the answer whole."""
+"""A client that records everything it receives, streamed or whole."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ CHAT = "/v1/chat/completions"
 
 @dataclass
 class Told:
-    """All that a client has of one answer."""
+    """Everything that a client has received of one answer."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     text: str = ""
     errors: list[dict[str, Any]] = field(default_factory=list)
     done: int = 0
-    """How many `[DONE]` there were."""
+    """The number of `[DONE]` received."""
     job: str = ""
     begun: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by the first word that a client reads along."""
+    """Set when the first word of a stream arrives."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether it ended as an answer should."""
+        """Whether the answer is complete and ended properly."""
         return self.status == 200 and self.done == 1 and not self.errors
 
     @property
     def code(self) -> str:
-        """The code of its one error, with which it must have ended."""
+        """The code of the one error with which the answer ended."""
         assert self.done == 0
         assert len(self.errors) == 1, self
         return str(self.errors[0]["code"])
@@ -62,7 +62,7 @@ async def ask(
 
 
 def counted(last: int) -> str:
-    """What the bot Count says."""
+    """Return the answer of the bot Count."""
     return " ".join(str(number) for number in range(1, last + 1))
 
 

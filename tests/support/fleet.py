@@ -1,4 +1,4 @@
-"""Processes that are replaced one after the other, while clients ask without a pause."""
+"""Replaces processes one by one while clients send requests without a pause."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Fleet:
     def __init__(self, deployment: Deployment) -> None:
         self.gateways: list[Gateway] = []
         self.statuses: list[int] = []
-        """With which those that were replaced have exited."""
+        """The exit statuses of the replaced processes."""
         self._deployment = deployment
         self._workers: list[Child] = []
 
@@ -42,7 +42,7 @@ class Fleet:
         await eventually(lambda: self._live(2), "both workers")
 
     async def restart_one_by_one(self) -> None:
-        """Tell each to stop, and start another in its place, as operators do."""
+        """Stop each process and start a replacement, as operators do."""
         for worker in list(self._workers):
             await self._stop(worker)
             await self._start_worker()
@@ -65,9 +65,9 @@ class Fleet:
 
 
 class Load:
-    """A request every `PAUSE` seconds, in turn to these places.
+    """Sends a request every `PAUSE` seconds, to these URLs in turn.
 
-    One whose connection is refused goes on to the next, as nginx does with its gateways.
+    If a connection is refused, the next URL is tried, as nginx does with its gateways.
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
@@ -76,11 +76,11 @@ class Load:
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """Ask nothing more."""
+        """Send no more requests."""
         self._stopped.set()
 
     async def run(self, text: str = "10 every 50ms") -> list[Told]:
-        """Ask until stopped; return what came of every request."""
+        """Send requests until stopped; return the result of each."""
         asked = []
         headers = {"authorization": f"Bearer {KEY}"}
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -100,4 +100,4 @@ class Load:
                 return await ask(http, "Count", text, stream=stream, at=url)
             except httpx.ConnectError:
                 continue
-        raise AssertionError("nobody listens")
+        raise AssertionError("every gateway refused the connection")

@@ -1,4 +1,4 @@
-"""One real gateway and its Redis; the workers are what a test makes of them."""
+"""One real gateway and its Redis, with a scripted worker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class House:
     worker: ScriptedWorker
 
     async def metric(self, name: str, labels: Mapping[str, str] | None = None) -> float:
-        """One sample of what the gateway tells Prometheus; 0 where there is none."""
+        """Return one sample of the gateway's metrics; 0 if there is none."""
         async with self.gateway.http(key=None) as http:
             text = (await http.get("/metrics")).text
         return sum(
@@ -59,7 +59,7 @@ async def start_gateway(
     probe: str = "/healthz",
     env: Mapping[str, str] | None = None,
 ) -> Gateway:
-    """`poe2gpt gateway`, up as soon as `probe` says 200."""
+    """Start `poe2gpt gateway`, and wait until `probe` answers 200."""
     port = free_port()
     file = directory / f"config-{port}.toml"
     file.write_text(config)
@@ -85,7 +85,7 @@ async def kill(*children: Child | None) -> None:
 async def another_gateway(
     directory: Path, redis_url: str, config: str = "", probe: str = "/healthz"
 ) -> AsyncIterator[Gateway]:
-    """A gateway on a Redis that need not be there."""
+    """Run a gateway on a Redis that need not exist."""
     gateway = await start_gateway(directory, redis_url, config, probe=probe)
     try:
         yield gateway
@@ -95,7 +95,7 @@ async def another_gateway(
 
 @asynccontextmanager
 async def later_redis(directory: Path) -> AsyncIterator[RedisServer]:
-    """A Redis that the test starts when it wants to."""
+    """Yield a Redis that the test starts when it wants to."""
     server = RedisServer(directory)
     try:
         yield server
@@ -110,7 +110,7 @@ async def house(
     key: str | None = KEY,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[House]:
-    """A gateway with a Redis and a live worker of its own."""
+    """Run a gateway with its own Redis and scripted worker."""
     async with running_redis() as server:
         redis = Redis.from_url(server.url, protocol=2)
         async with scripted_worker(redis) as worker:
@@ -128,19 +128,19 @@ CHAT = "/v1/chat/completions"
 
 
 def asking(text: str = "hello", **more: Any) -> dict[str, Any]:
-    """The body of a request."""
+    """Return the body of a request."""
     return {"model": "Test", "messages": [{"role": "user", "content": text}], **more}
 
 
 async def text_of(response: httpx.Response) -> str:
-    """What a whole stream says, which must have ended as it should."""
+    """Return the text of a whole stream, and check that it ended properly."""
     lines = [line async for line in response.aiter_lines()]
     assert lines[-2:] == ["data: [DONE]", ""], lines[-4:]
     return "".join(_contents(lines))
 
 
 async def spoken(gateway: Gateway, request: bytes) -> bytes:
-    """Say these bytes to the gateway, and return all that it says until it closes."""
+    """Send these bytes to the gateway, and return everything it sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(request)
     try:

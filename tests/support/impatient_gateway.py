@@ -1,4 +1,4 @@
-"""`python -m gateway`, but with less patience for slow senders than a test has time for."""
+"""`python -m gateway` with a short deadline for slow senders, so that tests need not wait."""
 
 from __future__ import annotations
 

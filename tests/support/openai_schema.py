@@ -1,4 +1,4 @@
-"""Whether an answer is what OpenAI's published API description says it is.
+"""Checks answers against OpenAI's published API description.
 
 The facts are OpenAI's (openapi 2.3.0), the notation is our own: a type; a set of legal values; a
 list of one, which holds any number of such; a tuple of alternatives; or an object, whose keys
@@ -18,7 +18,7 @@ def one_of(*values: Any) -> frozenset[Any]:
 
 
 class Seconds:
-    """Unix time in seconds: milliseconds would be the year 5000 at the least."""
+    """Unix time in seconds; a value in milliseconds would be after the year 5000."""
 
 
 _USAGE: Shape = {
@@ -66,7 +66,7 @@ CHAT_COMPLETION_CHUNK: Shape = {
             "logprobs?": None,
             "delta": {
                 "role?": one_of("assistant"),
-                # OpenAI allows null; Chatbox would show the word.
+                # OpenAI allows null, but Chatbox displays it as a word.
                 "content?": str,
                 "refusal?": str,
                 "reasoning_content?": str,
@@ -124,7 +124,7 @@ ERROR: Shape = {"error": {"message": str, "type": str, "param": (str, None), "co
 
 
 def faults(value: Any, shape: Shape, path: str = "$") -> list[str]:
-    """Return what is wrong with the value, each with its place; nothing if nothing is."""
+    """Return every fault of the value, each with its place."""
     match shape:
         case frozenset():
             legal = value is not None and value in shape
@@ -161,11 +161,11 @@ def _is_a(value: Any, kind: type | None) -> bool:
         return value is None
     if kind is Seconds:
         return type(value) is int and 10**9 < value < 10**11
-    # To JSON, true is no number.
+    # In JSON, true is not a number.
     return type(value) is kind
 
 
 def assert_is(value: Any, shape: Shape) -> None:
-    """Fail with all that is wrong."""
+    """Fail with every fault of the value."""
     found = faults(value, shape)
     assert not found, "\n".join(found)

@@ -1,4 +1,4 @@
-"""A worker without Poe: takes jobs as a real one does, and answers what a test tells it."""
+"""A worker without Poe: takes jobs like a real one, and answers as a test's script says."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Answering:
         self._seq = 0
 
     def record(self, *events: Event) -> Record:
-        """The next record of this answer."""
+        """Return the next record of this answer."""
         self._seq += 1
         return Record(self.job.id, self._epoch, self._seq, events)
 
@@ -56,7 +56,7 @@ class Answering:
         await self.say(Started(self._worker.name, 1, self.job.model))
 
     async def say(self, *events: Event) -> int:
-        """Append a record as a worker does, and return what append.lua says of it."""
+        """Append a record like a worker, and return append.lua's verdict."""
         return (await self._worker.append([self.record(*events)]))[0]
 
     async def log_only(self, *events: Event) -> Record:
@@ -70,17 +70,17 @@ class Answering:
         return record
 
     async def put_in_log(self, epoch: int, seq: int, entry: bytes) -> None:
-        """Append any bytes at all to the log."""
+        """Append arbitrary bytes to the log."""
         await self._worker.redis.xadd(keys.log(self.job.id), {"r": entry}, id=f"{epoch}-{seq}")
 
     async def publish(self, frame: bytes) -> None:
-        """Send any bytes at all to the gateway that follows this job."""
+        """Publish arbitrary bytes to the gateway that follows this job."""
         gateway = await self._worker.redis.hget(keys.job(self.job.id), "gateway")
         assert gateway is not None
         await self._worker.redis.publish(keys.events(gateway.decode()), frame)
 
     async def frame_only(self, *records: Record) -> None:
-        """Publish records without touching the log: again, or too early."""
+        """Publish records without appending them: repeated, or too early."""
         await self.publish(encode(list(records)))
 
 
@@ -88,13 +88,13 @@ Script = Callable[[Answering], Awaitable[Any]]
 
 
 class ScriptedWorker:
-    """One worker, alive as long as its one heartbeat lasts, which is longer than any test."""
+    """A worker that sends one heartbeat, which lasts longer than any test."""
 
     def __init__(self, redis: Redis, name: str) -> None:
         self.redis = redis
         self.name = name
         self.cancelled: asyncio.Queue[str] = asyncio.Queue()
-        """The jobs that it was told to stop, by its control channel."""
+        """The jobs that the control channel has told it to stop."""
         self._script = {
             name: redis.register_script(scripts.source(name, keys.prefix))
             for name in ("worker_heartbeat", "dispatch", "append", "reclaim")
@@ -103,12 +103,12 @@ class ScriptedWorker:
     async def beat(
         self, tokens: TokenCounts | None = None, capacity: float = 100.0, others: int = 0
     ) -> None:
-        """Be alive, with these tokens, and so many that may be well and are not owned."""
+        """Send a heartbeat, with these tokens and with the number of usable unowned ones."""
         report = WorkerReport(self.name, "test", tokens or TokenCounts(free=1), 0, capacity, others)
         await self._run(WorkerHeartbeat(worker=self.name, lease_life=LIFE, report=report))
 
     async def take(self, script: Script | None = None) -> Answering:
-        """Wait for the next job and take it; `script` is run on it."""
+        """Wait for the next job, take it and run `script` on it."""
         async with asyncio.timeout(PATIENCE):
             while not (taken := await self._dispatch(1)):
                 await self.redis.brpop([keys.bell], timeout=1)
@@ -120,7 +120,7 @@ class ScriptedWorker:
         return await self._run(Append(tuple(records)))
 
     async def reclaim(self) -> None:
-        """Free what dead workers and gateways have left."""
+        """Reclaim what dead workers and gateways have left."""
         end = Failed(FailureKind.INTERRUPTED, "interrupted")
         await self._run(Reclaim(max_deaths=2, interrupted=end, deadly=end, too_late=end))
 
@@ -147,10 +147,10 @@ class ScriptedWorker:
 
 @asynccontextmanager
 async def scripted_worker(redis: Redis, name: str = "w-scripted") -> AsyncIterator[ScriptedWorker]:
-    """A worker that is alive and hears cancellations inside the block."""
+    """Run a worker that receives cancellations inside the block."""
     worker = ScriptedWorker(redis, name)
     await worker.beat()
-    # Under a name, so that a test can tell this subscription from a gateway's.
+    # Named, so that a test can distinguish this subscription from a gateway's.
     place = {key: redis.get_connection_kwargs()[key] for key in ("host", "port", "db")}
     ears = Redis(**place, protocol=2, client_name=name)
     async with ears, ears.pubsub(ignore_subscribe_messages=True) as pubsub:
@@ -164,7 +164,7 @@ async def scripted_worker(redis: Redis, name: str = "w-scripted") -> AsyncIterat
 
 @asynccontextmanager
 async def answering_all(worker: ScriptedWorker, script: Script) -> AsyncIterator[None]:
-    """Inside the block, the script is run on every job that comes."""
+    """Run the script on every job that arrives inside the block."""
 
     async def answer() -> None:
         while True:
@@ -178,7 +178,7 @@ async def answering_all(worker: ScriptedWorker, script: Script) -> AsyncIterator
 
 
 async def words(answering: Answering, text: str = "one two three") -> None:
-    """Answer with these words, each in a record of its own."""
+    """Answer with these words, each in its own record."""
     await answering.begin()
     for word in text.split():
         await answering.say(Text(f"{word} "))

@@ -1,4 +1,4 @@
-"""The calls of the contract, made as gateways and workers make them, at an instant of ours."""
+"""The contract's calls, made as gateways and workers make them, at an instant set by the test."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ from contract.messages import (
 from tests.support.keys import keys
 
 START = 1_700_000_000_000
-"""What the clock says at first, in milliseconds."""
+"""The clock's initial value, in milliseconds."""
 
 LIFE = 600_000
-"""Milliseconds for which everything that ends stays readable."""
+"""Milliseconds for which finished answers stay readable."""
 
 NAMES = tuple(
     sorted(
@@ -61,13 +61,13 @@ NAMES = tuple(
         if path.name != "lib.lua"
     )
 )
-"""Every script that there is."""
+"""The names of all scripts."""
 
 SPARE = 24 * 3600 * 1000
-"""Milliseconds for which what limits count is kept beyond its time; see lib.lua."""
+"""Milliseconds for which data that limits count is kept longer than it counts; see lib.lua."""
 
 MOST_LOOKED_AT = 1000
-"""Keys up to which all are looked at after each script."""
+"""The number of keys up to which all are checked after each script."""
 
 # Time passes for keys that expire as well; but not for strings, whose lives are so short that the
 # time which a test takes would tell.
@@ -80,7 +80,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 """
 
-# Whatever has an end must outlive all that is in it, and a job's keys the job.
+# A key with an expiry must outlive everything in it, and a job's keys must outlive the job.
 _SHORT_LIVED = """
 local now, spare, found = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
 for _, key in ipairs(redis.call('KEYS', 'p2g:*')) do
@@ -125,7 +125,7 @@ def _seconds(ms: int) -> float:
 
 @dataclass(frozen=True)
 class Given:
-    """A job as `dispatch` gives it."""
+    """A job, as `dispatch` returns it."""
 
     id: str
     epoch: int
@@ -138,7 +138,7 @@ class Given:
 
 
 class Scripts:
-    """All scripts on one Redis; `now` is the clock that they see."""
+    """All scripts on one Redis; `now` is the time that they see."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
@@ -162,7 +162,7 @@ class Scripts:
         return call.read(self.reply(call))
 
     def reply(self, call: Call[Any]) -> Any:
-        """Make a call, and see that what it has left will not be forgotten too soon."""
+        """Make a call, and check that nothing it stored expires too early."""
         reply = self._script[call.script](args=[self.now, *call.arguments()])
         if self.redis.dbsize() <= MOST_LOOKED_AT:
             assert self.redis.eval(_SHORT_LIVED, 0, self.now, SPARE) == [], call.script
@@ -191,11 +191,10 @@ class Scripts:
         most_bytes: int = 1_000_000,
         most_bytes_in_all: int = 1_000_000,
     ) -> list[Any]:
-        """Returns the reply, its first element as text. The payload begins as a job does.
+        """Enqueue a job, and return the reply with its first element as text.
 
-        Unless `size` is given, it is that of the payload and of the blobs.
-
-        With a reader, the job may be resumed under the idempotency key `IDEM`.
+        With a reader, the job can be resumed under the idempotency key `IDEM`. The default payload
+        begins like a job; the default `size` is that of the payload and the blobs.
         """
         payload = _encode([job, client, model]) if payload is None else payload
         terms = Admission(
@@ -244,7 +243,7 @@ class Scripts:
         return self.run(Append(records))
 
     def claim(self, job: str, body: str = "body") -> str | None:
-        """The job that has the idempotency key `IDEM`, if it is for this body."""
+        """Return the job with the idempotency key `IDEM`, if it is for this body."""
         claim = Claim(key=IDEM, body=body, job=job, created=1_700_000_000)
         reply = self.reply(claim)
         return reply[0].decode() if reply else None
@@ -255,7 +254,7 @@ class Scripts:
     def leave(
         self, job: str, reader: str = "r1", *, gateway: str = "g1", at_once: bool = False
     ) -> str:
-        """A reader of a job that may be resumed goes."""
+        """Remove a reader of a job that can be resumed."""
         resumable = _resumable(reader)
         return self.run(Cancel(job=job, gateway=gateway, resumable=resumable, at_once=at_once))
 
@@ -269,7 +268,7 @@ class Scripts:
         leave: bool = False,
         failures: int = 0,
     ) -> int:
-        """`tried`: tokens, with commas between; "-": as was noted."""
+        """Requeue a job. `tried` is a comma-separated list of tokens; "-" keeps the stored one."""
         call = Requeue(
             worker=worker,
             job=given.id,
@@ -300,7 +299,7 @@ class Scripts:
         life: int = 6000,
         leaving: bool = False,
     ) -> dict[str, int]:
-        """The batches that the worker holds now, with their fences."""
+        """Send a heartbeat, and return the batches that the worker now holds, with their fences."""
         call = WorkerHeartbeat(
             worker=worker,
             lease_life=_seconds(life),
@@ -391,13 +390,13 @@ class Scripts:
         tried: str = "",
         failures: int = 0,
     ) -> int:
-        """`tried`: tokens, with commas between."""
+        """Note the stage of a call. `tried` is a comma-separated list of tokens."""
         tokens = tried.split(",")
         return int(self.run(NoteCall(given.id, given.epoch, stage, tokens, failures)))
 
     @contextmanager
     def heard(self, channel: str) -> Iterator[list[bytes]]:
-        """After the block, the list holds what was published to the channel within it."""
+        """Yield a list that, after the block, holds what was published to the channel in it."""
         messages: list[bytes] = []
         with self.redis.pubsub() as pubsub:
             pubsub.subscribe(channel)
@@ -407,7 +406,7 @@ class Scripts:
             while (message := pubsub.get_message(timeout=5)["data"]) != b"over":
                 messages.append(message)
 
-    # What there is to see afterwards.
+    # State, for assertions.
 
     def state(self, job: str) -> str | None:
         state: bytes | None = self.redis.hget(keys.job(job), "state")
@@ -426,7 +425,7 @@ class Scripts:
         return [event for event in self.events(job) if is_terminal(event)]
 
     def bytes(self, client: str = "ann") -> tuple[int, int]:
-        """What is counted as stored, for a client and in all."""
+        """Return the bytes counted as stored, for a client and in all."""
         of_client = self.redis.hget(keys.client(client), "bytes")
         return int(of_client or 0), int(self.redis.hget(keys.totals, "bytes") or 0)
 
@@ -434,7 +433,7 @@ class Scripts:
         return int(self.redis.hget(keys.totals, "waiting") or 0)
 
     def tally(self, client: str = "ann") -> Counter[str]:
-        """A client's counters; those that are 0 are left out."""
+        """Return a client's counters that are not 0."""
         names = ("waiting", "running", "open")
         values = self.redis.hmget(keys.client(client), names)
         counts = {name: int(value or 0) for name, value in zip(names, values, strict=True)}
@@ -445,12 +444,12 @@ class Scripts:
         return {client.decode(): turn for client, turn in rows}
 
     def pending(self, client: str = "ann") -> int:
-        """Entries that a worker was given and that nobody acknowledged."""
+        """Return the number of entries that were delivered and not acknowledged."""
         count: int = self.redis.xpending(keys.jobs(client), "workers")["pending"]
         return count
 
     def lasting_keys(self) -> set[str]:
-        """Keys that do not expire by themselves."""
+        """Return the keys without an expiry."""
         return {key.decode() for key in self.redis.scan_iter() if self.redis.pttl(key) < 0}
 
 

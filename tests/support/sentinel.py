@@ -1,4 +1,4 @@
-"""A primary, two replicas and three sentinels on loopback, all real."""
+"""A real primary, two replicas and three sentinels on loopback."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.deployment import Child, eventually, free_port, spawn
 
 SERVICE = "p2g"
 DOWN_AFTER = 1000
-"""Milliseconds of silence after which a sentinel takes a server for dead."""
+"""Milliseconds of silence after which a sentinel considers a server dead."""
 
 HURRY = ("INFO-PERIOD", "200", "PUBLISH-PERIOD", "200", "ASK-PERIOD", "200", "PING-PERIOD", "200")
-"""Milliseconds; a sentinel otherwise needs ten seconds to see that there is a replica."""
+"""Intervals in milliseconds; by default a sentinel needs ten seconds to discover a replica."""
 
 PASSWORD = "a/b#c?d@e"
-"""As nasty in a URL as can be."""
+"""A password whose characters all need escaping in a URL."""
 
 IN_URL = "a%2Fb%23c%3Fd%40e"
 
@@ -55,7 +55,7 @@ class Watched:
             directory / "log",
             *(_program(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
             *("--dir", str(directory), "--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
-            # As in operations.md: who has lost its replicas to a new primary takes nothing more.
+            # As in operations.md: a primary that has lost its replicas refuses writes.
             *("--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"),
             *("--requirepass", PASSWORD, "--masterauth", PASSWORD, *options),
         )
@@ -80,7 +80,7 @@ class Watched:
         await eventually(hurries, "a sentinel")
 
     async def ask(self, sentinel: int, *command: str) -> Any:
-        """What a sentinel answers; None while it does not."""
+        """Return a sentinel's reply; None if it does not answer."""
         client: Any = Redis(port=sentinel, decode_responses=True)
         try:
             return await client.execute_command(*command)
@@ -90,14 +90,14 @@ class Watched:
             await client.aclose()
 
     async def primary(self) -> int:
-        """The port of the primary, as the first sentinel has it."""
+        """Return the port of the primary, according to the first sentinel."""
         found = await self.ask(
             next(iter(self.sentinels)), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE
         )
         return int(found[1])
 
     async def moved_from(self, primary: int) -> None:
-        """Return when every sentinel knows another primary."""
+        """Wait until every sentinel knows another primary."""
 
         async def moved() -> bool:
             found = [

@@ -1,4 +1,4 @@
-"""More work than the keys allow, while workers die, freeze and come back; then Poe's own record.
+"""Offers more work than the keys allow while workers die and freeze, then checks Poe's record.
 
 Used by a short test and by `bench/soak.py`, which runs the same for minutes.
 """
@@ -28,7 +28,7 @@ WARM_UP = 3.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run, in seconds and counts."""
+    """A scenario, in seconds and counts."""
 
     seconds: float = 30.0
     workers: int = 4
@@ -47,27 +47,27 @@ class Plan:
     restart_redis_after: float | None = None
     """When to kill Redis and start it again with its AOF."""
     tolerance: float = 0.05
-    """Seconds by which a start may seem early to a Poe that shares two cores with everything."""
+    """Seconds by which a call may seem early to a Poe that shares two cores with everything."""
     seed: int = 1
 
     @property
     def starts_per_second(self) -> float:
-        """What the limits of all accounts allow."""
+        """The call rate that the limits of all accounts allow."""
         by_rate = min(self.rate_limit / 60, 1 / self.cool_down)
         return self.accounts * min(by_rate, self.max_in_flight / self.answer_seconds)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it."""
+    """The result of a run."""
 
     violations: list[dict[str, Any]]
     utilisation: float
-    """Starts in proportion to what was allowed between the first start and the last."""
+    """Calls made, relative to those allowed between the first and the last call."""
     shares: dict[str, int]
     """Answers by client, among those given while all of them were waiting."""
     jain: float
-    """Jain's index of the shares in proportion to the weights: 1 is perfectly fair."""
+    """Jain's index of the shares relative to the weights: 1 is perfectly fair."""
     statuses: Counter[int]
     starts: int
     kills: int
@@ -75,7 +75,7 @@ class Outcome:
 
 
 async def soak(deployment: Deployment, plan: Plan) -> Outcome:
-    """Carry out a plan."""
+    """Run a plan."""
     poe, poe_url = await _start_poe(deployment, plan)
     workers = [await _start_worker(deployment, plan, poe_url) for _ in range(plan.workers)]
     gateway = await deployment.start_gateway(config=_gateway_config(plan))
@@ -108,7 +108,7 @@ async def _start_poe(deployment: Deployment, plan: Plan) -> tuple[Child, str]:
     argv = (sys.executable, "-m", "simulated_poe", "--port", str(port), "--config", str(settings))
     child = await spawn(deployment.directory / "poe.log", *argv)
     deployment.children.append(child)
-    # A witness that must wait for the CPU notes a start late, and the next one seems early.
+    # If Poe waits for the CPU, it records a start late, and the next one seems early.
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, child.pid, -15)
     await eventually(lambda: "simulated poe on" in child.output(), "the simulated Poe")
@@ -181,7 +181,7 @@ async def _ask(gateway: Gateway, plan: Plan) -> list[_Answer]:
 
 
 class _Troubles:
-    """Kills and freezes workers, and starts others in the place of those it killed."""
+    """Kills and freezes workers, and replaces those it killed."""
 
     def __init__(
         self, deployment: Deployment, plan: Plan, poe_url: str, workers: list[Child]
@@ -236,7 +236,7 @@ def _judge(
     started = sorted(call["started"] for call in record["calls"])
     seconds = started[-1] - started[0]
     allowed = plan.accounts * (1 + seconds * plan.starts_per_second / plan.accounts)
-    # The first answers go to whoever was first to ask.
+    # The first answers go to whoever asked first.
     fair_from = min(answer.ended for answer in answers) + WARM_UP
     shares = Counter(a.client for a in answers if a.status == 200 and a.ended > fair_from)
     fair = [shares[name] / weight for name, weight in plan.weights.items()]

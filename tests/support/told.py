@@ -1,4 +1,4 @@
-"""A function for a child process, which does what it is told. It imports next to nothing."""
+"""A function to run in a child process, which does what its data says. Imports almost nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 
 MEMORY = 256 * 1024 * 1024
-"""Bytes that it may have."""
+"""The bytes of memory that it may use."""
 
 
 def tell(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What takes uploads in place of www.quora.com, and answers as a test says."""
+"""A server that accepts uploads in place of www.quora.com, and answers as a test says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Upload:
-    """One request, as it came."""
+    """One request, as received."""
 
     authorization: str
     form: str

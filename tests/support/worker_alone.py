@@ -1,4 +1,4 @@
-"""A worker without a gateway: jobs are put into the queue and answers read from their logs."""
+"""A worker without a gateway: tests enqueue jobs and read answers from their logs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from worker.queue import Queue
 from worker.service import Service
 
 LEASE_LIFE = 1.0
-"""Seconds; the shortest there may be, so that nobody waits long for the dead."""
+"""Seconds; the minimum, so that tests with dead workers are quick."""
 
 NOTHING_ASKED = Options()
 
@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 
 def token(secret: str, **limits: Any) -> PoeToken:
-    """A token with an account of its own, which may start at once and as often as it likes."""
+    """Return a token with its own account and practically no limits."""
     defaults: dict[str, Any] = {"account": secret, "rate_limit": 10_000, "cool_down": 0.0}
     return PoeToken(id=f"id-{secret}", label=f"label-{secret}", secret=secret, **defaults | limits)
 
@@ -64,7 +64,7 @@ async def working(
     answer_timeout: float = 3600.0,
     lease_life: float = LEASE_LIFE,
 ) -> AsyncIterator[Service]:
-    """A worker in this very process; after the block it has drained.
+    """Run a worker in this process; after the block it has drained.
 
     `models` are settings by the models' names, in lower case.
     """
@@ -97,7 +97,7 @@ async def working(
 
 
 class Asking:
-    """What gateways do, without one."""
+    """Does what a gateway does to Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis: Any = redis
@@ -166,7 +166,7 @@ class Asking:
         return [event for record in await self.records(job) for event in record.events]
 
     async def answer(self, job: str) -> list[Event]:
-        """All events, when the job has ended."""
+        """Wait until the job has ended, and return all events."""
 
         async def ended() -> list[Event]:
             events = await self.events(job)
@@ -176,7 +176,7 @@ class Asking:
         return events
 
     async def begun(self, job: str) -> None:
-        """Wait for the first words."""
+        """Wait for the first text."""
 
         async def says_something() -> str:
             return said(await self.events(job))
@@ -188,14 +188,14 @@ class Asking:
         return state.decode()
 
     async def counts(self, client: str = "ann") -> dict[str, int]:
-        """The client's unfinished jobs, by what the counters say."""
+        """Return the counts of the client's unfinished jobs."""
         names = ("waiting", "running", "open")
         values = await self.redis.hmget(keys.client(client), names)
         return {name: int(value or 0) for name, value in zip(names, values, strict=True)}
 
 
 def said(events: Collection[Event]) -> str:
-    """The text of an answer."""
+    """Return the text of an answer."""
     text = ""
     for event in events:
         if isinstance(event, Text):
@@ -207,12 +207,12 @@ def said(events: Collection[Event]) -> str:
 
 
 def tokens_of(events: Collection[Event]) -> list[str]:
-    """The tokens of all attempts, by their secrets."""
+    """Return the secrets of the tokens of all attempts."""
     return [event.token.removeprefix("label-") for event in events if isinstance(event, Started)]
 
 
 def failure(events: list[Event]) -> Failed:
-    """The failure that is an answer's one end."""
+    """Return the failure with which an answer ended; it must have ended once."""
     ends = [event for event in events if is_terminal(event)]
     assert len(ends) == 1
     assert isinstance(ends[0], Failed), ends[0]
