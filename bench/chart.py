@@ -25,7 +25,7 @@ OURS = "poe2gpt"
 
 
 def main(figures: Path, chart: Path) -> None:
-    """Draw one panel a row, each with a bar for every peer and a line from least to most."""
+    """Draw one panel per row, with a bar for every peer and a line from minimum to maximum."""
     told = json.loads(figures.read_text())
     drawing, axes = plt.subplots(len(PANELS), 1, figsize=(8, 2.1 * len(PANELS)))
     for axis, (row, figure, title) in zip(axes, PANELS, strict=True):

@@ -1,4 +1,4 @@
-"""The names in Redis of a deployment that is given no other prefix."""
+"""The names in Redis of a deployment with the default prefix."""
 
 from __future__ import annotations
 

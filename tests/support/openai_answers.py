@@ -1,4 +1,4 @@
-"""Answers as the gateway renders them for clients of OpenAI's API, without a gateway."""
+"""Renders answers in OpenAI's dialect like a gateway, without running one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def code_of(problem: Problem) -> str | None:
 
 
 class Rendered:
-    """What a stream makes of an encoder: frames until its end, and nothing after."""
+    """Drives an encoder like a stream: frames until its end, and nothing after."""
 
     def __init__(self, encoder: Encoder, choices: int = 1) -> None:
         self._encoder = encoder
