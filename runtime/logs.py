@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -26,6 +28,16 @@ def configure(name: str, level: int = logging.INFO) -> None:
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
     return {k: v for k, v in vars(record).items() if k not in _STANDARD and v is not None}
+
+
+def _ascii(fields: dict[str, Any]) -> str:
+    """Render JSON that any terminal and any locale can hold: in ASCII."""
+    try:
+        line = orjson.dumps(fields, default=str).decode()
+    except TypeError:
+        # An integer beyond 64 bits, or half a character in what somebody else has said.
+        return json.dumps(fields, default=str)
+    return line if line.isascii() else json.dumps(fields, default=str)
 
 
 class _Readable(logging.Formatter):
@@ -57,4 +69,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+        return _ascii(fields)

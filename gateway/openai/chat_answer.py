@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
+
+import orjson
 
 from contract.config import ReasoningMode
 from contract.messages import Event, Finished
@@ -45,7 +46,7 @@ class ChatCollector:
             ],
             "usage": usage_of(self._meters),
         }
-        return json.dumps(completion, separators=(",", ":")).encode("ascii")
+        return orjson.dumps(completion)
 
     def _rendered(self, index: int, choice: CollectedChoice) -> dict[str, Any]:
         return {

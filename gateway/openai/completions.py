@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
+import orjson
+
 from contract.messages import (
     Event,
     Failed,
@@ -167,8 +169,15 @@ class CompletionCollector:
             }
             for index, choice in enumerate(self._choices)
         ]
-        usage = _json(usage_of(self._meters))
-        return f'{_opening(self._head)}{_json(choices)},"usage":{usage}}}'.encode("ascii")
+        completion = {
+            "id": f"cmpl-{self._head.job}",
+            "object": "text_completion",
+            "created": self._head.created,
+            "model": self._head.model,
+            "choices": choices,
+            "usage": usage_of(self._meters),
+        }
+        return orjson.dumps(completion)
 
 
 def _legal(reason: str) -> str:

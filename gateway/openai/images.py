@@ -5,9 +5,10 @@ Poe's image bots answer like all others: by files beside the text, or by links w
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
+
+import orjson
 
 from contract.messages import Event, File, Message, Options
 from gateway.dialect import Ask, Head
@@ -66,7 +67,7 @@ class ImagesCollector:
         if not urls:
             raise self._no_image()
         answer = {"created": self._created, "data": [{"url": url} for url in urls]}
-        return json.dumps(answer, separators=(",", ":")).encode("ascii")
+        return orjson.dumps(answer)
 
     def _no_image(self) -> Problem:
         said = "\n".join(filter(None, map(_words, self._choices))).strip()[:_MAX_SAID]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+import orjson
 
 from contract.messages import Model
 from gateway.models import Entry, ModelTable
@@ -62,4 +63,4 @@ def _extras(model: Model) -> dict[str, Any]:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return orjson.dumps(value)

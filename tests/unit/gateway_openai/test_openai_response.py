@@ -272,7 +272,7 @@ def test_a_completion_is_written_byte_for_byte() -> None:
 
     assert collector.body() == (
         b'{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m"'
-        b',"choices":[{"index":0,"message":{"role":"assistant","content":"H\\u00e9"'
+        b',"choices":[{"index":0,"message":{"role":"assistant","content":"H\xc3\xa9"'
         b',"refusal":null,"reasoning_content":"hm"},"logprobs":null,"finish_reason":"length"}]'
         b',"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9,"estimated":true}}'
     )

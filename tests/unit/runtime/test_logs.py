@@ -110,3 +110,24 @@ def test_libraries_do_not_log_the_requests_they_make(
     logging.getLogger(library).info("GET https://api.poe.com/?key=secret")
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param("ni hao", '"ni hao"', id="ASCII"),
+        pytest.param("\u4f60\u597d", '"\\u4f60\\u597d"', id="Chinese"),
+        pytest.param("\ud83d", '"\\ud83d"', id="half a character"),
+        pytest.param(2**70, str(2**70), id="an integer beyond 64 bits"),
+    ],
+)
+def test_a_line_is_ascii_whatever_is_in_it(
+    capsys: pytest.CaptureFixture[str], value: object, told: str
+) -> None:
+    logs.configure("gateway")
+
+    logging.getLogger("x").info("heard", extra={"value": value})
+
+    line = capsys.readouterr().err
+    assert line.isascii()
+    assert f'"value":{told}' in line.replace(": ", ":")
