@@ -155,6 +155,8 @@ def test_an_answer_of_another_form_is_a_refusal(service: Service) -> None:
 def test_a_failure_after_the_first_word_ends_in_a_failed_response(service: Service) -> None:
     script = [
         {"event": "text", "data": {"text": "half"}},
+        # Poe's, so that the first word has been sent when the error comes.
+        {"sleep": 0.5},
         {"event": "error", "data": {"text": "Out of order.", "allow_retry": False}},
     ]
     asked = {"model": "Script", "input": json.dumps(script), "stream": True}
