@@ -92,12 +92,18 @@ class Tool(msgspec.Struct, frozen=True):
     tools: list[msgspec.Raw] | None = None
 
 
+class AllowedTool(msgspec.Struct, frozen=True):
+    namespace: str | None = None
+    name: str | None = None
+    type: str | None = None
+
+
 class ToolChoice(msgspec.Struct, frozen=True):
     type: str
     namespace: str | None = None
     name: str | None = None
     mode: str | None = None
-    tools: list[ToolChoice] | None = None
+    tools: list[AllowedTool] | None = None
 
 
 class TextFormat(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ the parameter of that name where the model declares it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -108,7 +107,7 @@ def _add(box: Toolbox, raw: msgspec.Raw, path: str, reader: SchemaReader) -> Non
         box.searches = True
     else:
         return
-    box.honoured.append(_shown(json.loads(bytes(raw))))
+    box.honoured.append(_shown(_typed(raw, dict[str, Any], path)))
 
 
 def _add_inner(

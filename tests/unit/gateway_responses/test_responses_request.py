@@ -10,7 +10,7 @@ import pytest
 
 from contract.messages import Format, MediaPart, Message, Model, TextPart, ToolCall
 from gateway.problems import Problem
-from gateway.responses.request import ResponsesAsk
+from gateway.responses.request import ResponsesAsk, parse_response
 from tests.unit.gateway_responses.rendering import ask_of, streamed
 
 FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": True}
@@ -246,6 +246,38 @@ def test_an_ask_comes_back_from_the_child_process_as_it_went() -> None:
     ask = ask_of(tools=[SPACE], metadata={"n": 2**70})
 
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(ask), type=ResponsesAsk) == ask
+
+
+@pytest.mark.parametrize("depth", [200, 400, 800, 1_600, 10_000])
+@pytest.mark.parametrize("start", ['"tool_choice":', '"tools":[', '"metadata":{"a":', '"text":'])
+def test_what_is_nested_too_deeply_is_no_fault_of_ours(start: str, depth: int) -> None:
+    kind = "allowed_tools" if "choice" in start else "custom"
+    deep = f'{{"type":"{kind}","name":"x","tools":[' * depth + "]}" * depth
+    closing = start.count("[") * "]" + start.count("{") * "}"
+    body = '{"model":"m","input":"hi",' + start + deep + closing + "}"
+
+    problem = refusal(body)
+
+    assert problem is None or problem.message.startswith(
+        ("Invalid", "The request's JSON is nested")
+    )
+
+
+def test_a_number_too_long_to_be_one_is_refused_wherever_it_stands() -> None:
+    tool = '{"type":"custom","name":"x","more":' + "9" * 5_000 + "}"
+
+    problem = refusal('{"model":"m","input":"hi","tools":[' + tool + "]}")
+
+    assert problem is not None
+    assert str(problem.param).startswith("tools[0]")
+
+
+def refusal(body: str) -> Problem | None:
+    try:
+        parse_response(body.encode())
+    except Problem as problem:
+        return problem
+    return None
 
 
 @pytest.mark.parametrize(
