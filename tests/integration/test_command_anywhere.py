@@ -177,8 +177,8 @@ async def test_ctrl_c_at_the_start_is_no_traceback(
     async with running(
         *argv, "--redis-url", "redis://127.0.0.1:1", env=environment, cwd=tmp_path
     ) as process:
-        # It has begun to read its settings: imports are under way.
-        await until(lambda: "contract" in Path(f"/proc/{process.pid}/maps").read_text() or True)
+        # Python itself is up, and our imports are under way.
+        await until(lambda: _libraries(process.pid) >= 1)
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PATIENCE):
             await process.wait()
