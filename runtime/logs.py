@@ -36,8 +36,10 @@ def _ascii(fields: dict[str, Any]) -> str:
         line = orjson.dumps(fields, default=str).decode()
     except TypeError:
         # An integer beyond 64 bits, or half a character in what somebody else has said.
-        return json.dumps(fields, default=str)
-    return line if line.isascii() else json.dumps(fields, default=str)
+        line = ""
+    if line and line.isascii():
+        return line
+    return json.dumps(fields, default=str, separators=(",", ":"))
 
 
 class _Readable(logging.Formatter):

@@ -101,7 +101,6 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 HOPELESS: dict[str, tuple[int, dict[str, Any]]] = {
     "an unknown model": (404, {"model": "Nobody", **says("hello")}),
-    "an empty answer": (502, {"model": "Empty", **says("hello")}),
     "a failure": (502, {"model": "Fail-internal-noretry", **says("hello")}),
     "too long": (400, {"model": "Fail-user_message_too_long", **says("hello")}),
     "a page": (502, {"model": "Garbage-html", **says("hello")}),

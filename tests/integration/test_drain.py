@@ -55,7 +55,7 @@ async def _leases(redis: Redis) -> Counter[str]:
 
 
 def _name(worker: Child) -> str:
-    found = re.search(r'"worker": "([^"]+)"', worker.output())
+    found = re.search(r'"worker":"([^"]+)"', worker.output())
     return found[1] if found else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from runtime.signals import ECHO
 from tests.support.deployment import Deployment, eventually
 
 BODY = {
@@ -26,6 +27,8 @@ async def test_a_worker_without_redis_can_be_stopped(deployment: Deployment) -> 
         await deployment.redis.child.stop(signal.SIGKILL)
         worker.send(signal.SIGTERM)
         await eventually(lambda: "draining" in worker.output(), "the drain")
+        # A second signal means "now" only when it is no echo of the first.
+        await asyncio.sleep(ECHO)
         status = await worker.stop()
         asking.cancel()
 

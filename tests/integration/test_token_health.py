@@ -9,8 +9,8 @@ import sys
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from contract import keys
 from tests.support.deployment import KEY, Deployment, eventually, spawn
+from tests.support.keys import keys
 
 
 async def test_check_tells_what_the_workers_hold_against_a_token(

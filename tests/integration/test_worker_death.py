@@ -78,7 +78,7 @@ async def _start(
 
 
 def _name(worker: Child) -> str:
-    found = re.search(r'"worker": "([^"]+)"', worker.output())
+    found = re.search(r'"worker":"([^"]+)"', worker.output())
     assert found
     return found[1]
 
@@ -112,7 +112,7 @@ async def test_the_answers_of_a_killed_worker_come_from_another_unless_they_had_
     assert [call.outcome for call in fleet.calls] == ["client_left"] * 4 + ["answered"] * 2
     assert [call.bot.casefold() for call in fleet.calls] == ["count"] * 2 + ["silent"] * 4
     log = fleet.gateway.child
-    await eventually(lambda: log.output().count('"attempts": 2') == 2, "the log")
+    await eventually(lambda: log.output().count('"attempts":2') == 2, "the log")
 
 
 async def test_a_request_that_kills_its_workers_is_given_up_with_an_error(
@@ -209,7 +209,7 @@ async def test_a_worker_that_was_frozen_cannot_add_a_byte_and_ends_its_call(livi
     assert after == before
     assert again.text == counted(5)
     assert frozen.process.returncode is None
-    await eventually(lambda: '"outcome": "stale"' in frozen.output(), "the end of the run")
+    await eventually(lambda: '"outcome":"stale"' in frozen.output(), "the end of the run")
 
 
 @survivors

@@ -218,7 +218,7 @@ class _Stage:
     async def _note_in_flight(self, victim: Child) -> None:
         # Frozen first, so that nothing begins or ends between the count and the kill.
         victim.send(signal.SIGSTOP)
-        name = re.search(r'"worker": "([^"]+)"', victim.output())
+        name = re.search(r'"worker":"([^"]+)"', victim.output())
         while name:
             try:
                 self.outcome.in_flight += await self._redis.scard(keys.owned(name[1]))
