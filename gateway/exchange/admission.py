@@ -27,6 +27,9 @@ UNKNOWN_WAIT = 5.0
 
 MIB = 1024 * 1024
 
+LEAST = 64 * MIB
+"""Bytes that requests may take in all, however small Redis's `maxmemory` is."""
+
 UNBOUNDED = 1024 * MIB
 """Bytes that a Redis without `maxmemory` is taken to have."""
 
@@ -112,8 +115,9 @@ def most_stored(config: GatewayConfig, maxmemory: int) -> tuple[int, int]:
     """Return the most bytes of requests that Redis may store: of one client, and of all.
 
     Each is stored until it is answered. `maxmemory` is Redis's setting, in bytes, 0 where it has
-    none.
+    none. A Redis that is smaller than any sense is not refused on its account: it says itself
+    that it is full, which passes, while a request beyond these bounds is told that it never fits.
     """
-    in_all = config.max_stored_total * MIB or (maxmemory or UNBOUNDED) // OF_REDIS
+    in_all = config.max_stored_total * MIB or max((maxmemory or UNBOUNDED) // OF_REDIS, LEAST)
     of_one = config.max_stored * MIB or in_all // OF_ALL
     return min(of_one, in_all), in_all

@@ -30,6 +30,7 @@ def fleet(tokens: TokenCounts, others: int = 0) -> Fleet:
     [
         pytest.param({}, 0, 128, 512, id="a Redis without a bound"),
         pytest.param({}, 2048, 256, 1024, id="half of Redis, and a quarter of that"),
+        pytest.param({}, 1, 16, 64, id="a Redis that is too small for anything"),
         pytest.param({"max_stored_total": 100}, 2048, 25, 100, id="all is set"),
         pytest.param({"max_stored": 7}, 2048, 7, 1024, id="one is set"),
         pytest.param({"max_stored": 9, "max_stored_total": 5}, 0, 5, 5, id="one beyond all"),
