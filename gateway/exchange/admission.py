@@ -27,7 +27,7 @@ UNKNOWN_WAIT = 5.0
 
 MIB = 1024 * 1024
 
-LEAST = 64 * MIB
+LEAST = MIB
 """Bytes that requests may take in all, however small Redis's `maxmemory` is."""
 
 UNBOUNDED = 1024 * MIB
