@@ -101,7 +101,7 @@ class Held(Row):
             answer.check(self.load)
         each = {p: (open_now[p] - before[p]) / self.count / 1024 for p in before}
         parts = {f"{part} KB": kib for part, kib in each.items()} if len(each) > 1 else {}
-        return {"memory KB a stream": sum(each.values()), **parts, "dropped": 0.0}
+        return {"memory KB a stream": sum(each.values()), **parts}
 
 
 ROWS: tuple[Row, ...] = (
