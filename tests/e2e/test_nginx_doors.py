@@ -122,10 +122,13 @@ async def test_who_sends_too_much_at_once_hinders_nobody_else(shared: House, edg
         greedy = [await sender(stack, edge, "127.0.0.4") for _ in range(BODIES_OF_ONE + 1)]
         for each in greedy:
             await each.say(head(KEY, MIB) + bytes(MIB - 1))
-        # Whichever of them came last has been refused; all end now.
-        for each in greedy:
-            await each.say(b"a")
-        statuses = [await each.status() for each in greedy]
+        answers = [asyncio.create_task(each.status()) for each in greedy]
+        # Whichever of them came last is refused; only then do the others end.
+        await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        for each, answer in zip(greedy, answers, strict=True):
+            if not answer.done():
+                await each.say(b"a")
+        statuses = [await answer for answer in answers]
         other = await asked(edge, KEY, "127.0.0.5")
 
     assert statuses.count(429) == 1
