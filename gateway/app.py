@@ -83,6 +83,7 @@ class App:
         services = Services(config, hub, self._fleet, self._models, Backpressure(config.port))
         self._exchanges = Exchanges(services, self._metrics.count)
         self._metrics.active.set_function(lambda: self._exchanges.active)
+        self._metrics.incomplete_bodies.set_function(lambda: self._uploads.total)
         self._routes = self._all_routes()
 
     @property

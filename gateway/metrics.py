@@ -54,6 +54,11 @@ class Metrics:
         self.active = Gauge(
             "poe2gpt_active_requests", "Accepted requests not yet answered.", registry=registry
         )
+        self.incomplete_bodies = Gauge(
+            "poe2gpt_incomplete_body_bytes",
+            "Bytes in memory of request bodies that are still arriving.",
+            registry=registry,
+        )
         self._waiting = Gauge(
             "poe2gpt_queue_depth", "Jobs that wait, in all of Redis.", registry=registry
         )

@@ -51,6 +51,11 @@ class Uploads:
     def __repr__(self) -> str:
         return f"Uploads({self._total} bytes of {len(self._sizes)} addresses)"
 
+    @property
+    def total(self) -> int:
+        """The bytes of all unfinished bodies."""
+        return self._total
+
     @contextmanager
     def upload(self, address: str) -> Iterator[Upload]:
         """Inside the block a body arrives from `address`; after it, its bytes do not count."""
