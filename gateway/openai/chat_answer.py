@@ -13,10 +13,8 @@ from gateway.dialect import Head
 from gateway.openai.chat_request import ChatAsk
 from gateway.openai.usage import usage_of
 from gateway.render.collected import CollectedChoice
+from gateway.render.ordered import THINK, THOUGHT
 from gateway.render.usage import UsageMeter
-
-THINK, THOUGHT = "<think>\n", "\n</think>\n\n"
-"""How most clients expect thoughts within a text."""
 
 
 class ChatCollector:

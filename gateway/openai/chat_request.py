@@ -13,12 +13,12 @@ import msgspec
 from contract.messages import Format, Message, Options, ToolCall
 from gateway.dialect import Ask
 from gateway.openai import fields
-from gateway.openai.content import ContentReader
 from gateway.openai.tools import tools_of
 from gateway.problems import invalid_request, invalid_value, missing, quoted, unsupported_value
-from gateway.render.body import bounded, decode, whole
+from gateway.render.body import decode, whole
 from gateway.render.json_schemas import SchemaReader
-from gateway.render.parameters import model_name, reasoning_effort, token_limit
+from gateway.render.openai_content import ContentReader
+from gateway.render.parameters import call_arguments, model_name, reasoning_effort, token_limit
 from gateway.render.value_count import refuse_too_many_arguments
 
 _MAX_MESSAGES = 10_000
@@ -29,6 +29,7 @@ MAX_STOP = 4_096
 MAX_BIASES = 2_048
 """Tokens in `logit_bias`."""
 
+_PARTS = "text, image_url, input_audio and file"
 _Role = Literal["system", "user", "assistant", "tool"]
 _ROLES: dict[str, _Role] = {
     "system": "system",
@@ -182,7 +183,7 @@ def _messages(asked: fields.Chat) -> tuple[Message, ...]:
             f"Invalid 'messages': expected 1 to {_MAX_MESSAGES}, but got {len(asked.messages)}.",
             "messages",
         )
-    reader = ContentReader()
+    reader = ContentReader(_PARTS)
     messages = tuple(_message(m, f"messages[{i}]", reader) for i, m in enumerate(asked.messages))
     refuse_too_many_arguments(call.arguments for m in messages for call in m.tool_calls)
     return messages
@@ -209,7 +210,8 @@ def _tool_calls(message: fields.ChatMessage, path: str) -> tuple[ToolCall, ...]:
         if call is not None
     ]
     if legacy := message.function_call:
-        arguments = _arguments(legacy, path.replace("tool_calls", "function_call"))
+        place = path.replace("tool_calls", "function_call")
+        arguments = call_arguments(legacy.arguments, f"{place}.arguments")
         calls.append(ToolCall("", legacy.name, arguments))
     return tuple(calls)
 
@@ -219,11 +221,5 @@ def _tool_call(call: fields.Call, path: str) -> ToolCall:
         return ToolCall(call.id or "", call.custom.name, call.custom.input or "")
     if call.function is None:
         raise missing(f"{path}.function")
-    arguments = _arguments(call.function, f"{path}.function")
+    arguments = call_arguments(call.function.arguments, f"{path}.function.arguments")
     return ToolCall(call.id or "", call.function.name, arguments)
-
-
-def _arguments(called: fields.Called, path: str) -> str:
-    if called.arguments is None or isinstance(called.arguments, str):
-        return called.arguments or ""
-    return msgspec.json.encode(bounded(called.arguments, f"{path}.arguments")).decode()

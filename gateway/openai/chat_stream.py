@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from contract.config import ReasoningMode
-from contract.messages import (
-    Event,
-    Failed,
-    File,
-    Finished,
-    Reasoning,
-    Refusal,
-    Replaced,
-    Text,
-    ToolCallDelta,
-)
+from contract.messages import Event, Failed, Finished
 from gateway.dialect import Frame, Head
 from gateway.openai import errors
-from gateway.openai.chat_answer import THINK, THOUGHT, finish_reason, id_of
+from gateway.openai.chat_answer import finish_reason, id_of
 from gateway.openai.chat_request import ChatAsk
 from gateway.openai.chunks import Chunks, with_usage
 from gateway.openai.usage import usage_of
 from gateway.problems import Problem
-from gateway.render.answer_text import AnswerText
-from gateway.render.tool_calls import ToolCalls
+from gateway.render.ordered import OrderedAnswer
+from gateway.render.tool_calls import Call
 from gateway.render.usage import UsageMeter
 
 DONE = "[DONE]"
@@ -115,16 +104,10 @@ class ChatChoice:
 
     def __init__(self, head: Head, number: int, *, legacy_calls: bool) -> None:
         self._chunks = Chunks(f"chatcmpl-{head.job}", head.created, head.model, number)
-        self._reasoning: ReasoningMode = head.reasoning
-        self._text = AnswerText()
+        self._answer = OrderedAnswer(head.reasoning, id_of(head.job, number))
         self._legacy_calls = legacy_calls
-        self._calls = ToolCalls(id_of(head.job, number))
         self._out: list[str] = []
         self._begun = False
-        self._thinks = False
-        # Text of one kind that follows text of the same kind goes into the same chunk.
-        self._run: list[str] = []
-        self._run_kind: Callable[[str], list[str]] = self._chunks.content
 
     def begin(self) -> list[str]:
         """Tell the role ahead of everything else."""
@@ -133,9 +116,7 @@ class ChatChoice:
 
     def feed(self, events: Sequence[Event]) -> list[str]:
         """Return the chunks that the events of one record add."""
-        for event in events:
-            self._render(event)
-        self._end_run()
+        self._answer.feed(events, self)
         out, self._out = self._out, []
         return out
 
@@ -143,55 +124,33 @@ class ChatChoice:
         """Return the chunk with the token counts."""
         return self._chunks.usage(fields)
 
-    def _render(self, event: Event) -> None:
-        match event:
-            case Text():
-                self._say(self._text.append(event.text))
-            case Reasoning():
-                self._think(event.text)
-            case Replaced():
-                self._say(self._text.replace(event.text))
-            case ToolCallDelta():
-                self._call(event)
-            case Refusal():
-                self._end_text()
-                self._emit(*self._chunks.refusal(event.text))
-            case File():
-                self._text.add(event)
-            case Finished():
-                self._finish(event)
-            case Failed():
-                self._end_text()
+    def text(self, text: str) -> None:
+        self._emit(*self._chunks.content(text))
 
-    def _say(self, text: str) -> None:
-        if text and self._thinks:
-            self._end_thought()
-        self._extend_run(self._chunks.content, text)
+    def thought(self, text: str) -> None:
+        self._emit(*self._chunks.reasoning(text))
 
-    def _think(self, text: str) -> None:
-        if self._reasoning == "separate":
-            self._extend_run(self._chunks.reasoning, text)
-        elif self._reasoning == "inline":
-            self._extend_run(self._chunks.content, text if self._thinks else THINK + text)
-            self._thinks = True
+    def refusal(self, text: str) -> None:
+        self._emit(*self._chunks.refusal(text))
 
-    def _end_thought(self) -> None:
-        self._thinks = False
-        self._extend_run(self._chunks.content, THOUGHT)
+    def call(self, call: Call) -> None:
+        if not self._legacy_calls:
+            self._emit(self._chunks.call(call.index, call.id, call.name))
+        elif self._has_room_for(call):
+            self._emit(self._chunks.function(call.name))
 
-    def _extend_run(self, kind: Callable[[str], list[str]], text: str) -> None:
-        if not text:
-            return
-        if kind != self._run_kind:
-            self._end_run()
-            self._run_kind = kind
-        self._run.append(text)
+    def arguments(self, call: Call, text: str) -> None:
+        if not self._legacy_calls:
+            self._emit(*self._chunks.arguments(call.index, text))
+        elif self._has_room_for(call):
+            self._emit(*self._chunks.function_arguments(text))
 
-    def _end_run(self) -> None:
-        if self._run:
-            text = "".join(self._run)
-            self._run.clear()
-            self._emit(*self._run_kind(text))
+    def finish(self, finished: Finished) -> None:
+        calls = self._answer.calls
+        for call in calls.without_arguments():
+            self.arguments(call, "{}")
+        reason = finish_reason(finished, len(calls) > 0, legacy_calls=self._legacy_calls)
+        self._emit(self._chunks.finish(reason))
 
     def _emit(self, *chunks: str) -> None:
         if not self._begun:
@@ -199,35 +158,7 @@ class ChatChoice:
             self._out.append(self._chunks.role())
         self._out.extend(chunks)
 
-    def _call(self, delta: ToolCallDelta) -> None:
-        self._end_run()
-        call, is_new = self._calls.take(delta)
-        if self._legacy_calls and call.index:
-            return  # a legacy answer has room for one call
-        if is_new:
-            self._emit(
-                self._chunks.function(call.name)
-                if self._legacy_calls
-                else self._chunks.call(call.index, call.id, call.name)
-            )
-        if delta.arguments:
-            self._emit(*self._arguments(call.index, delta.arguments))
-
-    def _arguments(self, index: int, fragment: str) -> list[str]:
-        if self._legacy_calls:
-            return self._chunks.function_arguments(fragment)
-        return self._chunks.arguments(index, fragment)
-
-    def _finish(self, finished: Finished) -> None:
-        self._end_text()
-        for call in self._calls.without_arguments():
-            if not (self._legacy_calls and call.index):
-                self._emit(*self._arguments(call.index, "{}"))
-        reason = finish_reason(finished, len(self._calls) > 0, legacy_calls=self._legacy_calls)
-        self._emit(self._chunks.finish(reason))
-
-    def _end_text(self) -> None:
-        if self._thinks:
-            self._end_thought()
-        self._say(self._text.close())
-        self._end_run()
+    @staticmethod
+    def _has_room_for(call: Call) -> bool:
+        """Return whether an answer in the form of 2023, which has one call, shows this one."""
+        return call.index == 0

@@ -13,60 +13,19 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from gateway.render.openai_fields import AnyObject, Content, Probability, Temperature, Whole
+
 MAX_CHOICES = 8
 """Answers to one request. Each is a query of its own upstream, and paid for."""
 
-Temperature = Annotated[float, Meta(ge=0, le=2)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 Choices = Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | Annotated[float, Meta(ge=1, le=MAX_CHOICES)]
-Whole = int | float
-"""A whole number: many languages have no other numbers than floats, and write 1.0."""
 Ignored = float
 """A number that is ignored."""
 
 
-class AnyObject(msgspec.Struct, frozen=True):
-    """An object whose fields are ignored."""
-
-
 class Named(msgspec.Struct, frozen=True):
     name: str
-
-
-class ImageUrl(msgspec.Struct, frozen=True):
-    url: str
-    detail: str | None = None
-
-
-class Audio(msgspec.Struct, frozen=True):
-    data: str
-    format: str
-
-
-class File(msgspec.Struct, frozen=True):
-    """Beside OpenAI's three fields, `file_url` of its Responses API."""
-
-    filename: str | None = None
-    file_data: str | None = None
-    file_url: str | None = None
-    file_id: str | None = None
-
-
-class Part(msgspec.Struct, frozen=True):
-    """A part of any type. The Responses API's have flat what chat completions put in objects."""
-
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: ImageUrl | str | None = None
-    input_audio: Audio | None = None
-    file: File | None = None
-    detail: str | None = None
-    filename: str | None = None
-    file_data: str | None = None
-    file_url: str | None = None
-    file_id: str | None = None
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -88,7 +47,7 @@ class Call(msgspec.Struct, frozen=True):
 
 class ChatMessage(msgspec.Struct, frozen=True):
     role: str
-    content: str | list[Part | None] | None = None
+    content: Content = None
     name: str | None = None
     tool_calls: list[Call | None] | None = None
     function_call: Called | None = None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from contract.messages import EFFORTS
 from gateway.problems import invalid_value, missing, quoted
-from gateway.render.body import whole
+from gateway.render.body import bounded, whole
 
 _MAX_MODEL = 256
 """Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
@@ -34,3 +38,13 @@ def reasoning_effort(effort: str | None, path: str) -> str:
     if effort is not None and effort not in EFFORTS:
         raise invalid_value(path, f"{quoted(effort)} is not one of {', '.join(EFFORTS)}")
     return effort or ""
+
+
+def call_arguments(arguments: str | dict[str, Any] | None, path: str) -> str:
+    """Return the arguments of a tool call as JSON; some clients send the object itself.
+
+    Raises Problem that names the path, for one that cannot be passed on.
+    """
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return msgspec.json.encode(bounded(arguments, path)).decode()

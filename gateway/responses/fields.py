@@ -6,49 +6,11 @@ this gateway can honour is typed loosely or not at all, and ignored.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
-Temperature = Annotated[float, Meta(ge=0, le=2)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
-Whole = int | float
-"""A whole number: many languages have no other numbers than floats, and write 1.0."""
-
-
-class AnyObject(msgspec.Struct, frozen=True):
-    """An object of which nobody looks at a field."""
-
-
-class ImageUrl(msgspec.Struct, frozen=True):
-    """An image as chat completions have it."""
-
-    url: str
-    detail: str | None = None
-
-
-class Audio(msgspec.Struct, frozen=True):
-    data: str
-    format: str
-
-
-class Part(msgspec.Struct, frozen=True):
-    """A part of a message, of any type."""
-
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: ImageUrl | str | None = None
-    detail: str | None = None
-    input_audio: Audio | None = None
-    filename: str | None = None
-    file_data: str | None = None
-    file_url: str | None = None
-    file_id: str | None = None
-
-
-Content = str | list[Part | None] | None
+from gateway.render.openai_fields import AnyObject, Content, Probability, Temperature, Whole
 
 
 class Item(msgspec.Struct, frozen=True):

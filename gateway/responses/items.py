@@ -9,10 +9,10 @@ import msgspec
 
 from contract.messages import Message, ToolCall
 from gateway.problems import invalid_request, invalid_value, missing, quoted
-from gateway.render.body import bounded
+from gateway.render.openai_content import ContentReader
+from gateway.render.parameters import call_arguments
 from gateway.render.value_count import refuse_too_many_arguments
 from gateway.responses import fields
-from gateway.responses.content import ContentReader
 from gateway.responses.tools import INPUT, Toolbox
 
 MAX_ITEMS = 10_000
@@ -27,6 +27,8 @@ _ROLES: dict[str, _Role] = {
 _OF_NO_USE = frozenset({"reasoning", "web_search_call", "file_search_call", "mcp_list_tools"})
 """Items that tell how an answer came about: no model is told its own thoughts, and what a search
 found stands in the message behind it."""
+
+_PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
 
 
 def conversation(asked: fields.CreateResponse, box: Toolbox) -> tuple[Message, ...]:
@@ -50,7 +52,7 @@ class _ItemReader:
     def __init__(self, box: Toolbox) -> None:
         self.messages: list[Message] = []
         self._box = box
-        self._contents = ContentReader()
+        self._contents = ContentReader(_PARTS)
 
     def read(self, items: str | list[fields.Item] | tuple[()], path: str, role: str) -> None:
         """Take a text of this role, or items."""
@@ -108,6 +110,4 @@ class _ItemReader:
 def _arguments(item: fields.Item, path: str) -> str:
     if item.type == "custom_tool_call":
         return json.dumps({INPUT: item.input or ""}, ensure_ascii=False)
-    if item.arguments is None or isinstance(item.arguments, str):
-        return item.arguments or ""
-    return msgspec.json.encode(bounded(item.arguments, f"{path}.arguments")).decode()
+    return call_arguments(item.arguments, f"{path}.arguments")

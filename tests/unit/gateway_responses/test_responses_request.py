@@ -52,6 +52,7 @@ def test_messages_of_all_roles_keep_their_text_and_their_files() -> None:
                 {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
                 {"type": "input_file", "filename": "a.pdf", "file_data": "AAAA"},
                 {"type": "input_file", "file_url": "https://poe.test/b.pdf"},
+                {"type": "file", "file": {"filename": "c.txt", "file_data": "AAAA"}},
             ],
         },
         {"role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]},
@@ -69,7 +70,7 @@ def test_messages_of_all_roles_keep_their_text_and_their_files() -> None:
     ]
     assert found[2].content[0] == TextPart("see")
     assert found[2].media[0] == MediaPart("image", PNG, "image/png", detail="low")
-    assert [part.kind for part in found[2].media] == ["image", "audio", "file", "file"]
+    assert [part.kind for part in found[2].media] == ["image", "audio", *["file"] * 3]
 
 
 def test_a_turn_with_tools_is_one_message_of_the_models_and_one_for_each_result() -> None:

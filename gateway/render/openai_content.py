@@ -1,22 +1,25 @@
-"""The contents of messages: text, and images, recordings and files by their URL."""
+"""The contents of messages in OpenAI's two APIs: text, images, recordings and files.
+
+Either API's parts are read wherever the other's are expected, since clients mix them up.
+"""
 
 from __future__ import annotations
 
 from contract.messages import MediaPart, Part, TextPart
-from gateway.openai import fields
 from gateway.problems import invalid_request, missing, quoted
+from gateway.render import openai_fields as fields
 from gateway.render.content import MediaCount, audio, file, holds_thoughts, image, no_stored_files
 
 
 class ContentReader:
     """Reads the contents of one request, all of which share a bound."""
 
-    def __init__(self) -> None:
+    def __init__(self, supported: str) -> None:
+        """`supported` names the API's own types of parts, for the error about another."""
+        self._supported = supported
         self._media = MediaCount()
 
-    def read(
-        self, content: str | list[fields.Part | None] | None, path: str
-    ) -> str | tuple[Part, ...]:
+    def read(self, content: fields.Content, path: str) -> str | tuple[Part, ...]:
         """Return text as a string, and anything else as parts. Raises Problem.
 
         Thoughts are left out, as `reasoning_content` is: no model is told its own.
@@ -46,8 +49,7 @@ class ContentReader:
                 media = _file(part, path)
             case _:
                 raise invalid_request(
-                    f"'{path}' is of type {quoted(part.type)}; supported are text, image_url,"
-                    " input_audio and file.",
+                    f"'{path}' is of type {quoted(part.type)}; supported are {self._supported}.",
                     path,
                     "unsupported_content",
                 )
