@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.auth import authenticate, digest_of, key_of
 from gateway.config import AccessToken, GatewayConfig
-from gateway.dialect import Dialect, Endpoint, Page
+from gateway.dialect import Dialect, Endpoint, Inquiry, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
 from gateway.exchange.backpressure import Backpressure
 from gateway.exchange.exchanges import Exchanges
@@ -113,8 +113,9 @@ class App:
     async def __rsgi__(self, scope: Any, protocol: HTTPProtocol) -> None:
         """Answer one request."""
         request = Request(scope, protocol, self._uploads, self._trusted)
-        dialect = self._routes.dialect_of(route_of(request.path))
+        dialect = self._routes.dialect_of(route_of(request.path), request.header)
         request.exposed = dialect.exposed
+        request.headers += dialect.headers(request.id)
         try:
             await self._answer(request)
         except Problem as problem:
@@ -137,6 +138,8 @@ class App:
         for dialect in DIALECTS:
             for endpoint in dialect.endpoints:
                 routes.add("POST", endpoint.path, self._answering(dialect, endpoint), dialect)
+            for inquiry in dialect.inquiries:
+                routes.add("POST", inquiry.path, self._telling(inquiry), dialect)
             for page in dialect.pages:
                 routes.add("GET", page.path, self._showing(page), dialect)
         return routes
@@ -147,7 +150,7 @@ class App:
             self._protect(request)
         if request.method == "OPTIONS":
             return request.preflight()
-        route, rest = self._routes.find(path)
+        route, rest = self._routes.find(path, request.header)
         if route is None:
             raise unknown_path(request.method, request.path)
         method = "GET" if request.method == "HEAD" else request.method
@@ -200,11 +203,17 @@ class App:
 
         return answer
 
+    def _telling(self, inquiry: Inquiry[Any]) -> _Handler:
+        async def tell(request: Request, _: str) -> None:
+            client = self.authenticated(request)
+            await self._exchanges.tell(inquiry, request, client)
+
+        return tell
+
     def _showing(self, page: Page) -> _Handler:
         async def show(request: Request, rest: str) -> None:
-            client = self.authenticated(request)
-            render = page.rendering(request.query)
-            request.respond(200, render(self._models, client.models, rest))
+            allowed = () if page.is_open else self.authenticated(request).models
+            request.respond(200, page.render(self._models, allowed, rest, request.query))
 
         return show
 
@@ -213,7 +222,7 @@ class App:
             self.authenticated(request)
         except Problem as problem:
             # nginx passes on no other status; by Retry-After it knows a 429.
-            reply = DIALECTS[0].error(problem)
+            reply = DIALECTS[0].error(problem, request.id)
             return request.respond(401, reply.body, headers=reply.headers)
         return request.respond(204)
 
@@ -268,5 +277,5 @@ class App:
 
 
 def _refuse(request: Request, dialect: Dialect, problem: Problem) -> None:
-    reply = dialect.error(problem)
+    reply = dialect.error(problem, request.id)
     request.respond(reply.status, reply.body, headers=reply.headers)

@@ -9,10 +9,9 @@ words every `Problem`. `app.py` lists the dialects; nothing else knows which the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -58,6 +57,8 @@ class Head:
     """Estimates the conversation, for when the upstream counts nothing and the client is told."""
     choices: int = 1
     reasoning: ReasoningMode = "separate"
+    request: str = ""
+    """The id of the request, for errors within its stream."""
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
@@ -132,8 +133,8 @@ A = TypeVar("A", bound=Ask)
 
 
 @dataclass(frozen=True)
-class Endpoint(Generic[A]):
-    """A path at which answers are asked for with POST."""
+class Posted(Generic[A]):
+    """A path to which requests are sent with POST."""
 
     name: str
     """Tells its requests from those of other endpoints with the same Idempotency-Key."""
@@ -142,13 +143,27 @@ class Endpoint(Generic[A]):
     ask: type[A]
     parse: Callable[[bytes], A]
     """Raises Problem. A function of a module: a large body is parsed in a child process."""
+
+
+@dataclass(frozen=True)
+class Endpoint(Posted[A]):
+    """A path at which answers are asked for."""
+
     encoder: Callable[[Head, A], Encoder] | None
     """None: no answer is streamed, and `parse` refuses who asks for one."""
     collector: Callable[[Head, A], Collector]
 
 
-Render = Callable[[ModelTable, tuple[str, ...], str], bytes]
-"""Takes the models, those that the client may use (none: all), and the rest of the path."""
+@dataclass(frozen=True)
+class Inquiry(Posted[A]):
+    """A path at which a request is answered from its body alone, without an upstream."""
+
+    reply: Callable[[A], Reply]
+
+
+Render = Callable[[ModelTable, tuple[str, ...], str, str], bytes]
+"""Takes the models, those that the client may use (none: all), the rest of the path, and the
+query. Raises Problem."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +175,8 @@ class Page:
 
     path: str
     render: Render
-    variants: Mapping[str, Render] = field(default_factory=dict)
-    """What renders it for a query that has this parameter."""
-
-    def rendering(self, query: str) -> Render:
-        """Return what renders the page for this query."""
-        asked = parse_qs(query, keep_blank_values=True) if self.variants else {}
-        return next((self.variants[name] for name in asked if name in self.variants), self.render)
+    is_open: bool = False
+    """Whether it is shown to clients without a key, too."""
 
 
 class Dialect(Protocol):
@@ -176,7 +186,23 @@ class Dialect(Protocol):
     def name(self) -> str: ...
 
     @property
+    def mark(self) -> str:
+        """The request header by which its clients are known; empty: there is none.
+
+        It decides at paths that several dialects serve, or none.
+        """
+        ...
+
+    @property
+    def longest_silence(self) -> float:
+        """The seconds for which its streams may be silent, whatever the setting says."""
+        ...
+
+    @property
     def endpoints(self) -> tuple[Endpoint[Any], ...]: ...
+
+    @property
+    def inquiries(self) -> tuple[Inquiry[Any], ...]: ...
 
     @property
     def pages(self) -> tuple[Page, ...]: ...
@@ -186,7 +212,11 @@ class Dialect(Protocol):
         """The names of its headers that a web page may read."""
         ...
 
-    def error(self, problem: Problem) -> Reply:
+    def headers(self, request_id: str) -> Headers:
+        """Return headers of every response, beside those of all dialects."""
+        ...
+
+    def error(self, problem: Problem, request_id: str) -> Reply:
         """Give a problem its status, headers and body, before the first byte of an answer."""
         ...
 

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from gateway.dialect import Ask, Endpoint
+from gateway.dialect import Ask, Posted
 from gateway.exchange.blobs import Blobs, detached
 from gateway.problems import Problem, fields_of, invalid_request
 from gateway.render.usage import estimate_prompt
@@ -52,7 +52,7 @@ class Bodies:
         )
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def parse(self, endpoint: Endpoint[A], body: bytes, client: str) -> tuple[A, Blobs]:
+    async def parse(self, endpoint: Posted[A], body: bytes, client: str) -> tuple[A, Blobs]:
         """Return what a body asks for, and the content of its attachments, which the messages name.
 
         Raises Problem that names the offending field.
@@ -89,7 +89,7 @@ def prompt_tokens(ask: Ask) -> int:
     return ask.prompt_tokens or estimate_prompt(ask.messages, ask.options.tools)
 
 
-def framed(endpoint: Endpoint[Any], body: bytes) -> tuple[bytes, ...]:
+def framed(endpoint: Posted[Any], body: bytes) -> tuple[bytes, ...]:
     """Return what `parse_apart` takes, in pieces: who parses, then the body."""
     parse = endpoint.parse
     return f"{parse.__module__}:{parse.__name__}:{endpoint.name}\n".encode(), body
@@ -120,7 +120,7 @@ def parse_apart(data: bytes) -> bytes:
     return _PARSED + _encode((ask, blobs))
 
 
-def unframed(endpoint: Endpoint[A], answer: bytes) -> tuple[A, Blobs]:
+def unframed(endpoint: Posted[A], answer: bytes) -> tuple[A, Blobs]:
     """Return what `parse_apart` has parsed. Raises the Problem that it has met."""
     if answer.startswith(_REFUSED):
         raise invalid_request(**msgspec.msgpack.decode(answer[1:]))

@@ -91,7 +91,7 @@ class Exchange:
             except Problem as problem:
                 # In here, so that the log line has the status.
                 if self._stream is None:
-                    reply = self._dialect.error(problem)
+                    reply = self._dialect.error(problem, self._request.id)
                     self._request.respond(reply.status, reply.body, headers=reply.headers)
 
     def tick(self, now: float, hopeless: Failed | None) -> None:
@@ -106,9 +106,14 @@ class Exchange:
         if self._stream is None or self._answer.end is not None:
             return
         self._stream.drop_if_stalled(now)
-        pause = self._services.config.keep_alive if self._answer.started else QUEUED_EVERY
-        if now - self._stream.silent_since() >= pause:
+        if now - self._stream.silent_since() >= self._longest_silence:
             self._stream.comment(self._keep_alive())
+
+    @property
+    def _longest_silence(self) -> float:
+        if not self._answer.started:
+            return QUEUED_EVERY
+        return min(self._services.config.keep_alive, self._dialect.longest_silence)
 
     def interrupt(self) -> None:
         """End the answer, because the process has to stop."""
@@ -264,6 +269,7 @@ class Exchange:
             prompt_tokens=partial(prompt_tokens, ask),
             choices=ask.choices,
             reasoning=model_settings(self._services.config.models, job.model, ask.model).reasoning,
+            request=self._request.id,
         )
 
     def _hold(self) -> float:

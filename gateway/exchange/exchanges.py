@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.config import AccessToken
-from gateway.dialect import Dialect, Endpoint
+from gateway.dialect import Ask, Dialect, Endpoint, Inquiry, Posted
 from gateway.exchange import admission
+from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import Bodies
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.outcome import Outcome
@@ -36,11 +37,7 @@ class Exchanges:
         self, dialect: Dialect, endpoint: Endpoint[Any], request: Request, client: AccessToken
     ) -> None:
         """Answer one request. Raises Problem before anything was sent."""
-        if encoding := request.header("content-encoding").replace("identity", ""):
-            raise unsupported_encoding(encoding)
-        body = await request.body(self._max_body)
-        ask, blobs = await self._bodies.parse(endpoint, body, client.client)
-        del body
+        ask, blobs = await self._parsed(endpoint, request, client)
         exchange = Exchange(
             self._services,
             dialect,
@@ -61,6 +58,12 @@ class Exchanges:
             outcome.log()
             self._on_end(outcome)
 
+    async def tell(self, inquiry: Inquiry[Any], request: Request, client: AccessToken) -> None:
+        """Answer a request from its body alone. Raises Problem."""
+        ask, _ = await self._parsed(inquiry, request, client)
+        reply = inquiry.reply(ask)
+        request.respond(reply.status, reply.body, headers=reply.headers)
+
     def tick(self) -> None:
         """Keep idle streams open, and end what is hopeless."""
         now, hopeless = time.monotonic(), admission.hopeless(self._services.fleet.last)
@@ -71,6 +74,14 @@ class Exchanges:
         """End every answer that is still under way: the process has to stop."""
         for exchange in list(self._exchanges):
             exchange.interrupt()
+
+    async def _parsed(
+        self, posted: Posted[Any], request: Request, client: AccessToken
+    ) -> tuple[Ask, Blobs]:
+        if encoding := request.header("content-encoding").replace("identity", ""):
+            raise unsupported_encoding(encoding)
+        body = await request.body(self._max_body)
+        return await self._bodies.parse(posted, body, client.client)
 
     async def close(self) -> None:
         """End the child processes."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.dialect import Ask, Endpoint, Frame, Headers, Page, RateLimit, Reply
+import math
+from typing import Any
+
+from gateway.dialect import Ask, Endpoint, Frame, Headers, Inquiry, Page, RateLimit, Reply
 from gateway.openai import errors, models
 from gateway.openai.chat_answer import ChatCollector
 from gateway.openai.chat_request import ChatAsk, parse_chat
@@ -22,6 +25,8 @@ class OpenAI:
     """The dialect of OpenAI's API."""
 
     name = "openai"
+    mark = ""
+    longest_silence = math.inf
     endpoints = (
         Endpoint(
             "chat.completions",
@@ -49,12 +54,17 @@ class OpenAI:
         ),
     )
     pages = (
-        Page("/models", models.listing, {"client_version": models.for_codex}),
+        Page("/models", models.listing),
         Page("/models/", models.one),
     )
+    inquiries: tuple[Inquiry[Any], ...] = ()
     exposed = openai_http.EXPOSED
 
-    def error(self, problem: Problem) -> Reply:
+    def headers(self, request_id: str) -> Headers:  # noqa: ARG002
+        """Return no headers: OpenAI's are those of all dialects."""
+        return []
+
+    def error(self, problem: Problem, request_id: str) -> Reply:  # noqa: ARG002
         """Give a problem its status, headers and body."""
         return errors.reply(problem)
 

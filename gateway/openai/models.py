@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -10,8 +11,11 @@ from contract.messages import Model
 from gateway.models import Entry, ModelTable
 
 
-def listing(models: ModelTable, allowed: tuple[str, ...], _: str = "") -> bytes:
+def listing(models: ModelTable, allowed: tuple[str, ...], _: str = "", query: str = "") -> bytes:
     """Render the models that a client may use.
+
+    Codex, which tells its version in the query, wants `models` beside OpenAI's `data`, and gets it
+    empty: an entry there has to bring the model's instructions, which replace Codex's own.
 
     Each list is rendered once: user interfaces ask for it all the time, and there are no more
     lists than access tokens.
@@ -20,18 +24,13 @@ def listing(models: ModelTable, allowed: tuple[str, ...], _: str = "") -> bytes:
     if key not in models.rendered:
         data = [_fields(entry) for entry in models.entries(allowed)]
         models.rendered[key] = _json({"object": "list", "data": data})
-    return models.rendered[key]
+    rendered = models.rendered[key]
+    if "client_version" in parse_qs(query, keep_blank_values=True):
+        return rendered[:-1] + b',"models":[]}'
+    return rendered
 
 
-def for_codex(models: ModelTable, allowed: tuple[str, ...], _: str = "") -> bytes:
-    """Render the list as Codex wants it: with `models` beside OpenAI's `data`, and empty.
-
-    An entry there has to bring the model's instructions, which replace those of Codex's own.
-    """
-    return listing(models, allowed)[:-1] + b',"models":[]}'
-
-
-def one(models: ModelTable, allowed: tuple[str, ...], name: str) -> bytes:
+def one(models: ModelTable, allowed: tuple[str, ...], name: str, _: str = "") -> bytes:
     """Render one model of the list. Raises Problem if it is not there."""
     return _json(_fields(models.entry(name, allowed)))
 

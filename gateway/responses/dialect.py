@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.dialect import Endpoint, Frame, Headers, Page, RateLimit, Reply
+import math
+from typing import Any
+
+from gateway.dialect import Endpoint, Frame, Headers, Inquiry, Page, RateLimit, Reply
 from gateway.problems import Problem
 from gateway.render import openai_errors, openai_http
 from gateway.responses.answer import ResponseCollector
@@ -15,6 +18,8 @@ class Responses:
     """The dialect of OpenAI's Responses API."""
 
     name = "responses"
+    mark = ""
+    longest_silence = math.inf
     endpoints = (
         Endpoint(
             "responses",
@@ -26,9 +31,14 @@ class Responses:
         ),
     )
     pages: tuple[Page, ...] = ()
+    inquiries: tuple[Inquiry[Any], ...] = ()
     exposed = openai_http.EXPOSED
 
-    def error(self, problem: Problem) -> Reply:
+    def headers(self, request_id: str) -> Headers:  # noqa: ARG002
+        """Return no headers: OpenAI's are those of all dialects."""
+        return []
+
+    def error(self, problem: Problem, request_id: str) -> Reply:  # noqa: ARG002
         """Give a problem its status, headers and body."""
         return openai_errors.reply(worded(problem))
 

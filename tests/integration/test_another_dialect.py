@@ -151,6 +151,46 @@ async def test_what_goes_wrong_on_the_way_is_worded_by_the_dialect_of_the_path(
     assert (answer.status_code, answer.json()["oops"]) == told
 
 
+async def test_where_both_dialects_serve_a_path_or_none_does_the_mark_decides(
+    shared: House,
+) -> None:
+    mark = {"toy-version": "1"}
+    async with shared.gateway.http() as http:
+        theirs = await http.get("/v1/models")
+        ours = await http.get("/v1/models", headers=mark)
+        nowhere = await http.get("/v1/nowhere", headers=mark)
+
+    assert theirs.json()["object"] == "list"
+    assert ours.json() == []
+    assert nowhere.json()["oops"] == "unknown_path"
+    assert nowhere.json()["request"] == nowhere.headers["toy-request"]
+    assert nowhere.headers["toy-request"] == nowhere.headers["x-request-id"]
+    assert "toy-request" not in theirs.headers
+
+
+async def test_an_inquiry_is_answered_from_its_body_alone_and_only_with_a_key(
+    shared: House,
+) -> None:
+    async with shared.gateway.http() as http, shared.gateway.http(key=None) as stranger:
+        small = await http.post(SAY + "/count", json={"words": "hello"})
+        large = await http.post(SAY + "/count", json={"words": "x" * 100_000})
+        refused = await stranger.post(SAY + "/count", json={"words": "hello"})
+
+    assert (small.json(), large.json()) == ({"letters": 5}, {"letters": 100_000})
+    assert refused.status_code == 498
+
+
+async def test_an_open_page_is_shown_without_a_key(shared: House) -> None:
+    async with shared.gateway.http(key=None) as stranger:
+        page = await stranger.get("/hello?you")
+        head = await stranger.head("/hello")
+        closed = await stranger.get(SAY + "/to")
+
+    assert page.json() == {"hello": "you"}
+    assert (head.status_code, head.content) == (200, b"")
+    assert closed.status_code == 498
+
+
 async def test_the_other_dialect_is_as_it_was(shared: House) -> None:
     async with shared.gateway.http() as http, answering_all(shared.worker, words):
         answer = await http.post(CHAT, json=asking())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from contract.messages import Event, Finished, Message, Replaced, Text
-from gateway.dialect import Ask, Endpoint, Frame, Head, Headers, Page, RateLimit, Reply
+from gateway.dialect import Ask, Endpoint, Frame, Head, Headers, Inquiry, Page, RateLimit, Reply
 from gateway.models import ModelTable
 from gateway.problems import Kind, Problem, missing
 
@@ -20,6 +21,19 @@ class ToyAsk(Ask, frozen=True):
     """What a client says, and whether it wants to be shouted at."""
 
     shout: bool = False
+
+
+class ToyCount(Ask, frozen=True):
+    """What a client wants counted."""
+
+
+def parse_count(body: bytes) -> ToyCount:
+    said = msgspec.json.decode(body)
+    return ToyCount(model="", messages=(Message("user", said["words"]),))
+
+
+def count(ask: ToyCount) -> Reply:
+    return Reply(200, json.dumps({"letters": len(ask.messages[0].text)}).encode())
 
 
 def parse(body: bytes) -> ToyAsk:
@@ -73,20 +87,31 @@ class ToyCollector:
         return json.dumps({"voices": voices}).encode()
 
 
-def names(models: ModelTable, allowed: tuple[str, ...], _: str) -> bytes:
+def names(models: ModelTable, allowed: tuple[str, ...], _: str, __: str) -> bytes:
     return json.dumps([entry.id for entry in models.entries(allowed)]).encode()
+
+
+def hello(models: ModelTable, allowed: tuple[str, ...], _: str, query: str) -> bytes:
+    return json.dumps({"hello": query}).encode()
 
 
 class Toy:
     """The dialect."""
 
     name = "toy"
+    mark = "toy-version"
+    longest_silence = math.inf
     endpoints = (Endpoint("say", "/say", ToyAsk, parse, ToyEncoder, ToyCollector),)
-    pages = (Page("/say/to", names),)
+    pages = (Page("/say/to", names), Page("/models", names), Page("/hello", hello, is_open=True))
+    inquiries = (Inquiry("count", "/say/count", ToyCount, parse_count, count),)
     exposed = ("toy-asks-left",)
 
-    def error(self, problem: Problem) -> Reply:
-        body = json.dumps({"oops": problem.kind, "words": problem.message, "at": problem.param})
+    def headers(self, request_id: str) -> Headers:
+        return [("toy-request", request_id)]
+
+    def error(self, problem: Problem, request_id: str) -> Reply:
+        told = {"words": problem.message, "at": problem.param, "request": request_id}
+        body = json.dumps({"oops": problem.kind} | told)
         headers = [("toy-wait", f"{problem.retry_after:g}")] if problem.retry_after else []
         return Reply(_STATUSES.get(problem.kind, 400), body.encode(), headers)
 

@@ -59,7 +59,7 @@ def test_a_models_path_names_the_model(path: str, model: str | None) -> None:
     routes.add("GET", "/models", "list")
     routes.add("GET", "/models/", "one")
 
-    route, rest = routes.find(route_of(path))
+    route, rest = routes.find(route_of(path), lambda _: "")
 
     assert (rest or None) == model
     assert model is None or (route is not None and route.handlers == {"GET": "one"})
