@@ -99,6 +99,22 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
     completion_tokens: int
 
 
+class Verbatim(msgspec.Struct, frozen=True, array_like=True, tag="verbatim"):
+    """An event of an upstream that speaks the client's own dialect, as it came.
+
+    These are then the whole answer, in order, and any other output beside them only sums it up:
+    `Usage` for the log, `Finished` for its end. An `error` of the upstream is never one of these,
+    but a `Failed`.
+    """
+
+    name: str
+    """As in its `event:` line."""
+    data: str
+    """One JSON document, on one line."""
+    holds: Literal["", "text", "thought", "call"] = ""
+    """What of the answer it adds to; empty: to none of these."""
+
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
@@ -132,6 +148,7 @@ Event = (
     | Usage
     | Finished
     | Failed
+    | Verbatim
 )
 
 
@@ -255,6 +272,19 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
         return tuple(tool for tool in self.tools if self.tool_name in ("", tool.name))
 
 
+class Native(msgspec.Struct, frozen=True, array_like=True):
+    """A request in its client's own words, for an upstream that speaks the same dialect."""
+
+    path: str
+    """Where the upstream speaks it, as a model's `endpoints` list it: `/v1/messages`."""
+    body: tuple[bytes, ...]
+    """The JSON as the client sent it, in pieces, of which there is one more than of blobs."""
+    blobs: tuple[str, ...] = ()
+    """The digests of those blobs whose base64 stands between the pieces, in order."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of the request that are meant for the upstream, their names in lower case."""
+
+
 class Job(msgspec.Struct, frozen=True, array_like=True, weakref=True):
     """One request for one answer."""
 
@@ -271,6 +301,9 @@ class Job(msgspec.Struct, frozen=True, array_like=True, weakref=True):
     """Whether the client reads along."""
     usage: bool = False
     """Unused. The version before reads a bool here, so no other field may take the place yet."""
+    native: Native | None = None
+    """The same request, untranslated, where an upstream may understand it. It has the client's
+    name of the model."""
 
 
 class TokenCounts(msgspec.Struct, frozen=True, array_like=True):

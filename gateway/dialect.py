@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from contract.config import ReasoningMode
-from contract.messages import Event, Message, Model, Options
+from contract.messages import Event, Message, Model, Native, Options
 from gateway.models import ModelTable
 from gateway.problems import Problem
 
@@ -38,6 +38,8 @@ class Ask(msgspec.Struct, frozen=True):
     """The estimate for the conversation; 0: not made yet."""
     digest: str = ""
     """The same for all requests that ask for the same; empty: not computed yet."""
+    native: Native | None = None
+    """The body as it came, where Poe speaks the dialect as well: one piece of valid JSON."""
 
     def options_for(self, model: Model | None) -> Options:  # noqa: ARG002
         """Return the options as they go to this model: None is one that no catalogue lists."""
@@ -152,6 +154,8 @@ class Endpoint(Posted[A]):
     encoder: Callable[[Head, A], Encoder] | None
     """None: no answer is streamed, and `parse` refuses who asks for one."""
     collector: Callable[[Head, A], Collector]
+    forwards: tuple[str, ...] = ()
+    """The request headers that go to Poe, where it speaks the dialect. Names in lower case."""
 
 
 @dataclass(frozen=True)

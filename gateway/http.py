@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -130,6 +130,14 @@ class Request:
         if value is None and name in self._headers.keys():  # noqa: SIM118  # it is no mapping
             raise invalid_request(f"The header {name} must be ASCII.", name)
         return value
+
+    def ascii_headers(self, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Return those of these headers that are there; values of one name are joined by commas.
+
+        What is not ASCII is left out: Granian passes on no such value.
+        """
+        found = ((name, ", ".join(self._headers.get_all(name))) for name in names)
+        return tuple((name, value) for name, value in found if value)
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body, of at most `limit` bytes. Raises Problem."""

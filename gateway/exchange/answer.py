@@ -19,6 +19,7 @@ from contract.messages import (
     Replaced,
     Started,
     Text,
+    Verbatim,
     is_output,
 )
 
@@ -135,7 +136,7 @@ class Answer:
     def _note(self, choice: int, event: Event) -> None:
         if isinstance(event, Started):
             self.started = event
-        if self.first_text_at is None and isinstance(event, Text | Replaced | Reasoning):
+        if self.first_text_at is None and _is_text(event):
             self.first_text_at = time.monotonic()
         if isinstance(event, Finished | Failed):
             self._unfinished.discard(choice)
@@ -143,6 +144,12 @@ class Answer:
                 self.end = event
         if is_output(event):
             self._decided.set()
+
+
+def _is_text(event: Event) -> bool:
+    if isinstance(event, Verbatim):
+        return event.holds in ("text", "thought")
+    return isinstance(event, Text | Replaced | Reasoning)
 
 
 def _for_one_who_is_here(record: Record) -> Record:

@@ -17,6 +17,7 @@ import msgspec
 
 from gateway.dialect import Ask, Posted
 from gateway.exchange.blobs import Blobs, detached
+from gateway.exchange.native import canonical, without_blobs
 from gateway.problems import Problem, fields_of, invalid_request
 from gateway.render.usage import estimate_prompt
 from runtime.offload import Offload, TooCostly
@@ -79,9 +80,11 @@ class Bodies:
 
 def digest_of(endpoint: str, ask: Ask) -> str:
     """Return what is the same for all requests that ask for the same, streamed or not."""
-    return sha256(
-        _canonical((endpoint, ask.model, ask.messages, ask.options, ask.choices))
-    ).hexdigest()
+    asked: tuple[Any, ...] = (endpoint, ask.model, ask.messages, ask.options, ask.choices)
+    if ask.native is not None:
+        # Poe may get what no translation has.
+        asked += (canonical(ask.native),)
+    return sha256(_canonical(asked)).hexdigest()
 
 
 def prompt_tokens(ask: Ask) -> int:
@@ -97,7 +100,8 @@ def framed(endpoint: Posted[Any], body: bytes) -> tuple[bytes, ...]:
 
 def _detached(ask: A) -> tuple[A, Blobs]:
     messages, blobs = detached(ask.messages)
-    return msgspec.structs.replace(ask, messages=messages), blobs
+    native = ask.native and without_blobs(ask.native, ask.messages, messages)
+    return msgspec.structs.replace(ask, messages=messages, native=native), blobs
 
 
 def parse_apart(data: bytes) -> bytes:

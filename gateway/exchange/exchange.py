@@ -65,7 +65,7 @@ class Exchange:
         self._answer = Answer(ask.choices)
         self._submission = Submission(
             services,
-            endpoint.name,
+            endpoint,
             request=request,
             client=client,
             ask=ask,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from secrets import token_hex
+from typing import Any
 
 import msgspec
 
 from contract import keys
 from contract.calls.gateway import NO_BLOBS, Admission, Rejection, Resumable, Ticket
-from contract.messages import Job, Options
+from contract.config import model_settings
+from contract.messages import Job, Model, Native, Options
 from gateway.config import AccessToken
-from gateway.dialect import Ask, RateLimit
+from gateway.dialect import Ask, Endpoint, RateLimit
 from gateway.exchange import admission
 from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import digest_of
 from gateway.exchange.idempotency import Attachment, attach, name_of
+from gateway.exchange.native import is_wanted
 from gateway.exchange.services import Services
 from gateway.http import Request
 from gateway.problems import Kind, Problem, problem_of, too_large_to_store
@@ -28,14 +31,14 @@ from store.faults import RedisFault
 class Submission:
     """One request on its way through the queue.
 
-    `endpoint` is the name of the endpoint that was asked; `blobs` has the content that the messages
-    name. `tell_limit` hears how often the client may ask, if that is limited.
+    `endpoint` is the one that was asked; `blobs` has the content that the messages name.
+    `tell_limit` hears how often the client may ask, if that is limited.
     """
 
     def __init__(
         self,
         services: Services,
-        endpoint: str,
+        endpoint: Endpoint[Any],
         *,
         request: Request,
         client: AccessToken,
@@ -53,8 +56,10 @@ class Submission:
         self._blobs = blobs
         self._tell_limit = tell_limit
         model = services.models.resolve(ask.model, client.models)
-        options = ask.options_for(services.models.listed(model))
-        self.jobs = _numbered(_first_job(ask, client.client, model, options), ask.choices)
+        listed = services.models.listed(model)
+        options = ask.options_for(listed)
+        native = self._native(request, model, listed)
+        self.jobs = _numbered(_first_job(ask, client.client, model, options, native), ask.choices)
         """One for each choice."""
         longest, asked = config.queue_timeout, request.plain_header("x-queue-timeout")
         self.patience = admission.patience(longest, asked)
@@ -87,7 +92,7 @@ class Submission:
         self._attachment = found = await attach(
             self._services.hub.jobs,
             self.name,
-            self._ask.digest or digest_of(self._endpoint, self._ask),
+            self._ask.digest or digest_of(self._endpoint.name, self._ask),
             self.jobs[0],
             may_begin=self._refusal is None,
             grace=self._services.config.resume_grace,
@@ -148,6 +153,15 @@ class Submission:
         """Return the seconds until a worker begins with it, if they can be estimated."""
         return self._services.fleet.wait(self.position())
 
+    def _native(self, request: Request, model: str, listed: Model | None) -> Native | None:
+        """Return the request as it came, if a worker may send it so."""
+        native, models = self._ask.native, self._services.config.models
+        setting = model_settings(models, model, self._ask.model)
+        if native is None or not is_wanted(native, listed, setting):
+            return None
+        headers = request.ascii_headers(self._endpoint.forwards)
+        return msgspec.structs.replace(native, headers=headers)
+
     def _reason_to_refuse(self) -> Problem | None:
         if failed := admission.hopeless(self._services.fleet.last):
             return problem_of(failed)
@@ -173,7 +187,7 @@ class Submission:
             self._tell_limit(RateLimit(self._client.rate_limit, left, reset))
 
 
-def _first_job(ask: Ask, client: str, model: str, options: Options) -> Job:
+def _first_job(ask: Ask, client: str, model: str, options: Options, native: Native | None) -> Job:
     return Job(
         id=token_hex(12),
         client=client,
@@ -182,6 +196,7 @@ def _first_job(ask: Ask, client: str, model: str, options: Options) -> Job:
         options=options,
         created=time.time(),
         stream=ask.stream,
+        native=native,
     )
 
 

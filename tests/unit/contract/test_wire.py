@@ -22,6 +22,7 @@ from contract.messages import (
     MediaPart,
     Message,
     Model,
+    Native,
     Options,
     Reasoning,
     Record,
@@ -35,6 +36,7 @@ from contract.messages import (
     ToolCall,
     ToolCallDelta,
     Usage,
+    Verbatim,
     WorkerReport,
     is_output,
     is_terminal,
@@ -61,6 +63,11 @@ EVENTS = [
         id="File",
     ),
     pytest.param(Usage(10, 300), b"\x93\xa5usage\x0a\xcd\x01\x2c", id="Usage"),
+    pytest.param(
+        Verbatim("ping", '{"a":"añ"}', "text"),
+        b'\x94\xa8verbatim\xa4ping\xab{"a":"a\xc3\xb1"}\xa4text',
+        id="Verbatim",
+    ),
     pytest.param(Finished("length"), b"\x92\xa8finished\xa6length", id="Finished"),
     pytest.param(
         Failed(FailureKind.RATE_LIMITED, "wait", 1.5, True),
@@ -113,7 +120,7 @@ MESSAGES = [
             Options(0.5, ("end",), {"50256": -100.0}),
             1000.0,
         ),
-        b"\x98\xa2j1\xa6client\xa6GPT-4o"
+        b"\x99\xa2j1\xa6client\xa6GPT-4o"
         b"\x93"
         b"\x95\xa6system\xa2be\xa0\x90\xa0"
         b"\x95\xa9assistant\xa0\xa0\x91\x93\xa1c\xa1f\xa2{}\xa0"
@@ -121,8 +128,14 @@ MESSAGES = [
         b"\x9c\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\x91\xa3end"
         b"\x81\xa550256\xcb\xc0\x59\x00\x00\x00\x00\x00\x00"
         b"\xc0\xc0\xa0\x90\xa0\xa0\xc0\xc0\x80"
-        b"\xcb\x40\x8f\x40\x00\x00\x00\x00\x00\xc2\xc2",
+        b"\xcb\x40\x8f\x40\x00\x00\x00\x00\x00\xc2\xc2\xc0",
         id="Job",
+    ),
+    pytest.param(
+        Native("/v1/messages", (b'{"a":"', b'"}'), ("5d",), (("anthropic-beta", "b"),)),
+        b'\x94\xac/v1/messages\x92\xc4\x06{"a":"\xc4\x02"}\x91\xa25d'
+        b"\x91\x92\xaeanthropic-beta\xa1b",
+        id="Native",
     ),
     pytest.param(
         WorkerReport("w1", "1.2", TokenCounts(1, 2, 3, 4, 5), 6, 0.5, 7, 8),
@@ -174,6 +187,8 @@ def test_what_a_newer_peer_adds_is_ignored(message: Any, data: bytes) -> None:
             ["started", "w1", 1, "Bot"], Started("w1", 1, "Bot", token="", waited=0.0), id="Started"
         ),
         pytest.param(["tool", 3], ToolCallDelta(3, "", "", ""), id="ToolCallDelta"),
+        pytest.param(["verbatim", "n", "{}"], Verbatim("n", "{}", ""), id="Verbatim"),
+        pytest.param(["/v1/x", []], Native("/v1/x", (), (), ()), id="Native"),
         pytest.param(["file", "u", "n", "t"], File("u", "n", "t", ""), id="File"),
         pytest.param(["finished"], Finished("stop"), id="Finished"),
         pytest.param(
