@@ -31,6 +31,10 @@ class Keys:
         self.blobs = prefix + "blobs"
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
+        self.key_ids = prefix + "key-ids"
+        self.key_names = prefix + "key-names"
+        self.keys_made = prefix + "keys-made"
+        """When the first key was made; it stays when the last one is removed."""
         self.catalogue = prefix + "catalogue"
         self.catalogue_version = prefix + "catalogue:version"
         """Changes with the catalogue, for those who look whether there is a new one."""
@@ -94,6 +98,17 @@ class Keys:
 
     def missed(self, worker: str) -> str:
         return f"{self.prefix}missed:{worker}"
+
+    def stored_key(self, key: str) -> str:
+        """An access token that was made at run time, by its id."""
+        return f"{self.prefix}key:{key}"
+
+    def key_secrets(self, key: str) -> str:
+        return f"{self.prefix}key-secrets:{key}"
+
+    def key_digest(self, digest: str) -> str:
+        """Whose a secret is, by its SHA-256 in hex."""
+        return f"{self.prefix}key-digest:{digest}"
 
     def lease(self, batch: str) -> str:
         return f"{self.prefix}lease:{batch}"
