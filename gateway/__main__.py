@@ -68,8 +68,11 @@ def _where(config: GatewayConfig) -> tuple[str, ...]:
 
 
 async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
-    if not config.access_tokens:
-        _log.warning("no access tokens are configured: anyone who can connect can spend points")
+    if not config.needs_key:
+        _log.warning(
+            "no access tokens are configured: unless keys were made with `poe2gpt keys`, anyone who"
+            " can connect can spend points"
+        )
     app = App(config, Hub(config.redis_url, f"g-{token_hex(6)}", Keys(config.key_prefix)), VERSION)
     servers = [_server(app, address, config.port) for address in where]
     stopping = asyncio.Event()

@@ -12,30 +12,30 @@ from typing import Any
 
 import msgspec
 
-from gateway.auth import authenticate, digest_of, key_of
-from gateway.config import AccessToken, GatewayConfig
+from gateway.access import Access
+from gateway.config import GatewayConfig
 from gateway.dialect import Dialect, Endpoint, Inquiry, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
 from gateway.exchange.backpressure import Backpressure
 from gateway.exchange.exchanges import Exchanges
 from gateway.exchange.services import Services
-from gateway.guesses import Guesses
 from gateway.http import HTTPProtocol, Request
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.models import ModelTable
 from gateway.openai.dialect import OPENAI
 from gateway.problems import (
+    Kind,
     Problem,
     foreign_host,
     foreign_origin,
     internal_error,
     method_not_allowed,
-    too_many_wrong_keys,
     unknown_path,
 )
 from gateway.queue.fleet import Fleet, FleetView
 from gateway.queue.hub import Hub
 from gateway.queue.server import within
+from gateway.queue.stored_keys import StoredKeys
 from gateway.responses.dialect import RESPONSES
 from gateway.routes import Routes, route_of
 from gateway.uploads import Uploads
@@ -74,12 +74,12 @@ class App:
         self._hub = hub
         self._version = version
         self._draining = False
-        self._guesses = Guesses()
         self._trusted = tuple(ipaddress.ip_network(each) for each in config.trusted_proxies)
         self._uploads = Uploads(config.max_body * 1024 * 1024)
         self._fleet = FleetView()
         self._models = ModelTable(config.bot, config.any_bot, None, int(time.time()))
         self._metrics = Metrics(hub.gateway)
+        self._access = Access(config, StoredKeys(hub.server), self._metrics.refuse_key)
         services = Services(config, hub, self._fleet, self._models, Backpressure(config.port))
         self._exchanges = Exchanges(services, self._metrics.count)
         self._metrics.active.set_function(lambda: self._exchanges.active)
@@ -146,7 +146,7 @@ class App:
 
     async def _answer(self, request: Request) -> None:
         path = route_of(request.path)
-        if not self._config.access_tokens and path not in PROBES:
+        if not self._config.needs_key and path not in PROBES:
             self._protect(request)
         if request.method == "OPTIONS":
             return request.preflight()
@@ -167,63 +167,36 @@ class App:
         if refused_origin(request.header("origin"), host, allowed):
             raise foreign_origin()
 
-    def authenticated(self, request: Request) -> AccessToken:
-        """Return who asks. Raises Problem, also for an address that guesses."""
-        key = key_of(
-            request.header("authorization"), request.header("x-api-key"), request.header("api-key")
-        )
-        tokens = self._config.access_tokens
-        if not tokens or not key:
-            # A request without a key is not a guess.
-            return authenticate(key, tokens, time.time())
-        return self._guessed(request.address, key)
-
-    def _guessed(self, address: str, key: str) -> AccessToken:
-        now, digest = time.monotonic(), digest_of(key)
-        if wait := self._guesses.wait(address, digest, now):
-            self._tell(address, "throttled", self._guesses.throttled(address, now))
-            raise too_many_wrong_keys(wait)
-        try:
-            client = authenticate(key, self._config.access_tokens, time.time())
-        except Problem:
-            self._tell(address, "wrong", self._guesses.wrong(address, now))
-            raise
-        self._guesses.accepted(address, digest)
-        return client
-
-    def _tell(self, address: str, verdict: str, count: int) -> None:
-        self._metrics.refused_keys.labels(verdict).inc()
-        if count:
-            _log.warning("wrong keys", extra={"address": address, "count": count})
-
     def _answering(self, dialect: Dialect, endpoint: Endpoint[Any]) -> _Handler:
         async def answer(request: Request, _: str) -> None:
-            client = self.authenticated(request)
+            client = await self._access.client(request)
             await self._exchanges.answer(dialect, endpoint, request, client)
 
         return answer
 
     def _telling(self, inquiry: Inquiry[Any]) -> _Handler:
         async def tell(request: Request, _: str) -> None:
-            client = self.authenticated(request)
+            client = await self._access.client(request)
             await self._exchanges.tell(inquiry, request, client)
 
         return tell
 
     def _showing(self, page: Page) -> _Handler:
         async def show(request: Request, rest: str) -> None:
-            allowed = () if page.is_open else self.authenticated(request).models
+            allowed = () if page.is_open else (await self._access.client(request)).models
             request.respond(200, page.render(self._models, allowed, rest, request.query))
 
         return show
 
     async def _check_key(self, request: Request, _: str) -> None:
         try:
-            self.authenticated(request)
+            await self._access.client(request)
         except Problem as problem:
-            # nginx passes on no other status; by Retry-After it knows a 429.
             reply = DIALECTS[0].error(problem, request.id)
-            return request.respond(401, reply.body, headers=reply.headers)
+            # nginx passes on no refusal but a 401; by Retry-After it knows a 429. Any other status
+            # leaves the decision to the request itself.
+            status = reply.status if problem.kind is Kind.UNAVAILABLE else 401
+            return request.respond(status, reply.body, headers=reply.headers)
         return request.respond(204)
 
     async def _welcome(self, request: Request, _: str) -> None:

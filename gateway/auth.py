@@ -6,28 +6,48 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from contract.stored_keys import StoredKey
 from gateway.config import AccessToken
 from gateway.problems import invalid_api_key
 
 OPEN = AccessToken(digest=b"", client="open", name="open")
-"""Every client, where no access token is configured."""
+"""Every client, where none needs a key."""
 
 
-def authenticate(key: str, tokens: Sequence[AccessToken], now: float) -> AccessToken:
-    """Return whose key this is; `now` is Unix time in seconds. Raises Problem.
+def listed(digest: bytes, tokens: Sequence[AccessToken]) -> AccessToken | None:
+    """Return which of the configured tokens has this digest.
 
     All digests are compared, each in constant time, so the time taken reveals nothing of any key.
     """
-    if not tokens:
-        return OPEN
-    digest = digest_of(key)
     found: AccessToken | None = None
     for token in tokens:
         if hmac.compare_digest(digest, token.digest):
             found = token
-    if found is None or (found.expires is not None and found.expires <= now):
-        raise invalid_api_key()
     return found
+
+
+def holder(digest: bytes, key: StoredKey) -> AccessToken | None:
+    """Return the client that holds a stored key, whose secret has this digest; None: disabled."""
+    if key.disabled:
+        return None
+    return AccessToken(
+        digest=digest,
+        client=key.id,
+        name=key.name,
+        group=key.group,
+        weight=key.weight,
+        max_concurrent=key.max_concurrent,
+        rate_limit=key.rate_limit,
+        models=key.models,
+        expires=key.expires.timestamp() if key.expires else None,
+    )
+
+
+def admitted(token: AccessToken | None, now: float) -> AccessToken:
+    """Return a token that is valid at `now`, in seconds of Unix time. Raises Problem for others."""
+    if token is None or (token.expires is not None and token.expires <= now):
+        raise invalid_api_key()
+    return token
 
 
 def digest_of(key: str) -> bytes:

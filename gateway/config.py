@@ -33,6 +33,8 @@ class AccessToken(msgspec.Struct, frozen=True):
     client: str
     """The key's fingerprint, which names the client in Redis and in the worker."""
     name: str
+    group: str = ""
+    """The team that the client belongs to. Empty: none."""
     weight: float = 1.0
     """The client's share of the starts when others wait too, beside their weights."""
     max_concurrent: int | None = None
@@ -54,7 +56,9 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     key_prefix: config.KeyPrefix = PREFIX
     """What the names of all keys and channels in Redis begin with."""
     access_tokens: tuple[AccessToken, ...] = ()
-    """Empty: everyone may ask."""
+    """Beside these there are stored keys. Empty: without any of them, everyone may ask."""
+    require_key: bool = False
+    """Whether nobody may ask without a key, even if `access_tokens` is empty."""
     fingerprint_key: str = ""
     """The key of the fingerprints that name clients in Redis. Empty: anyone can compute them."""
     allowed_hosts: tuple[str, ...] = ()
@@ -87,6 +91,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     keep_alive: Annotated[float, Meta(ge=1, le=300)] = 10.0
     """The longest silence in a stream before a comment breaks it."""
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a key is needed whatever is in Redis."""
+        return bool(self.access_tokens) or self.require_key
 
     @property
     def any_bot(self) -> bool:
@@ -125,7 +134,8 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
     if "host" in settings.values:
         _check_host(read.host, settings)
     tokens, warnings = _access_tokens(settings, key)
-    if not tokens and "host" not in settings.values:
+    closed = bool(tokens) or read.require_key
+    if not closed and "host" not in settings.values:
         warnings.append(
             f"no access token is configured, so only this machine can connect ({read.host}); "
             "set accessTokens (-sk), or host (--host 0.0.0.0) to serve everyone without one"
@@ -138,7 +148,7 @@ def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
         allowed_hosts=tuple(host.lower() for host in read.allowed_hosts),
         trusted_proxies=_networks(settings, read.trusted_proxies),
         models=settings.tables_of(ModelSettings, "models"),
-        host=settings.values.get("host", "0.0.0.0" if tokens else read.host),  # noqa: S104
+        host=settings.values.get("host", "0.0.0.0" if closed else read.host),  # noqa: S104
         redis_url=address.checked(url, where),
     ), warnings
 

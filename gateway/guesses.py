@@ -65,9 +65,13 @@ class Guesses:
         """Remember that the key works from this address."""
         _keep(self._accepted, (_network(address), digest), None)
 
-    def wrong(self, address: str, now: float) -> int:
-        """Count a wrong key. Returns how many to log, 0 where a line was written just now."""
+    def wrong(self, address: str, now: float, digest: bytes = b"") -> int:
+        """Count a wrong key, and forget that it ever worked from there.
+
+        Returns how many to log, 0 where a line was written just now.
+        """
         network = _network(address)
+        self._accepted.pop((network, digest), None)
         bucket = self._buckets.get(network) or _Bucket(0.0, now)
         bucket.wrong, bucket.at = _left(bucket, now) + 1, now
         _keep(self._buckets, network, bucket)

@@ -88,6 +88,10 @@ class Metrics:
         info = Gauge("poe2gpt_gateway", "This process.", ["gateway"], registry=registry)
         info.labels(gateway).set(1)
 
+    def refuse_key(self, verdict: str) -> None:
+        """Count a key that was refused."""
+        self.refused_keys.labels(verdict).inc()
+
     def count(self, outcome: Outcome) -> None:
         """Count one request that has ended."""
         self.outcomes.labels(outcome.outcome).inc()

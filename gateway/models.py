@@ -11,6 +11,8 @@ from gateway.problems import Problem, model_not_found
 
 _MAX_QUOTED = 256
 """Characters of a name that an error repeats, or that is compared with others."""
+_WILDCARD = "*"
+"""Stands for any text in the name of a model that a client may use."""
 _OWNER = "poe"
 """Owns the aliases whose bot is in no catalogue."""
 
@@ -61,7 +63,8 @@ class ModelTable:
     def resolve(self, name: str, allowed: tuple[str, ...] = ()) -> str:
         """Return what the upstream calls the model.
 
-        `allowed` are the names that the client may use; if there are none, it may use all.
+        `allowed` are the names that the client may use, in which `*` stands for any text; if there
+        are none, it may use all.
         Raises Problem for any other, and for one that is not an alias if only those may be used.
         """
         self._check(name, allowed)
@@ -109,19 +112,38 @@ class ModelTable:
         return folded if folded in self._entries or model is None else model.id.casefold()
 
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
-        if allowed and self._key(name) not in map(self._key, allowed):
+        if allowed and not self._is_allowed(name, allowed):
             message = f"The model '{name[:_MAX_QUOTED]}' is not available to this API key."
             raise model_not_found(message)
+
+    def _is_allowed(self, name: str, allowed: tuple[str, ...]) -> bool:
+        key, names = self._key(name), self._names(name)
+        return any(
+            any(_matches(each, one) for each in names)
+            if _WILDCARD in one
+            else key == self._key(one)
+            for one in allowed
+        )
+
+    def _names(self, name: str) -> set[str]:
+        """Return the names of a model, this one among them, in one case."""
+        folded = name.casefold()
+        model = self._catalogue.get(folded) if self._allow_any else None
+        if folded in self._aliases or model is None:
+            return {folded}
+        return {folded, model.id.casefold(), (model.display_name or model.id).casefold()}
 
     def _permitted(self, allowed: tuple[str, ...]) -> dict[str, Entry]:
         if not allowed:
             return self._entries
-        names = {self._key(name): name for name in allowed}
-        permitted = {key: entry for key, entry in self._entries.items() if key in names}
+        permitted = {
+            key: entry for key, entry in self._entries.items() if self._is_allowed(key, allowed)
+        }
         if self._allow_any:
             # What the operator names exists, though it may be in no catalogue.
-            for key, name in names.items():
-                permitted.setdefault(key, self._entry(name, None))
+            for name in allowed:
+                if _WILDCARD not in name:
+                    permitted.setdefault(self._key(name), self._entry(name, None))
         return permitted
 
     def _alias(self, alias: str) -> Entry:
@@ -130,3 +152,17 @@ class ModelTable:
     def _entry(self, name: str, model: Model | None) -> Entry:
         created = model.created if model and model.created > 0 else self._created
         return Entry(name, created, model.owned_by if model else _OWNER, model)
+
+
+def _matches(folded: str, pattern: str) -> bool:
+    """Return whether a name in one case is one that the pattern stands for."""
+    first, *middle, last = pattern.casefold().split(_WILDCARD)
+    if not folded.startswith(first) or not folded.endswith(last):
+        return False
+    at, end = len(first), len(folded) - len(last)
+    for part in middle:
+        at = folded.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return at <= end

@@ -129,6 +129,7 @@ class Exchange:
             request=self._request.id,
             job=job.id,
             client=self._client.name,
+            group=self._client.group or None,
             model=self._ask.model,
             bot=job.model,
             token=started.token if started else None,

@@ -15,6 +15,8 @@ class Outcome:
     request: str
     job: str
     client: str
+    group: str | None
+    """The team of the client, if it has one."""
     model: str
     """As the client wrote it."""
     bot: str

@@ -29,7 +29,7 @@ from contract.messages import (
     Record,
     is_terminal,
 )
-from gateway.auth import authenticate, key_of
+from gateway.auth import admitted, digest_of, key_of, listed
 from gateway.config import access_token, gateway_config
 from gateway.openai.chat_request import parse_chat
 from gateway.openai.errors import body as error_body
@@ -163,7 +163,7 @@ def key(data: bytes) -> None:
     headers = data.decode("utf-8", "surrogateescape").split("\n")
     given = key_of(headers[0], *headers[1:])
     try:
-        found = authenticate(given, [token], 0.0)
+        found = admitted(listed(digest_of(given), [token]), 0.0)
     except Problem as error:
         assert status_of(error) == 401
         _assert_proper(error)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+from typing import Any
+
 import msgspec
 import pytest
 
-from gateway.auth import OPEN, authenticate, key_of
+from contract.stored_keys import StoredKey
+from gateway.auth import admitted, digest_of, holder, key_of, listed
 from gateway.config import AccessToken, access_token
 from gateway.problems import Problem
 from tests.support.openai_answers import code_of, status_of
@@ -17,6 +21,10 @@ CARL = msgspec.structs.replace(access_token("sk-carl", "Carl"), expires=NOW + 0.
 TOKENS = (ANNE, BERT, CARL)
 
 
+def authenticate(key: str) -> AccessToken:
+    return admitted(listed(digest_of(key), TOKENS), NOW)
+
+
 @pytest.mark.parametrize(
     ("key", "who"),
     [
@@ -25,7 +33,7 @@ TOKENS = (ANNE, BERT, CARL)
     ],
 )
 def test_a_key_tells_whose_it_is(key: str, who: AccessToken) -> None:
-    assert authenticate(key, TOKENS, NOW) is who
+    assert authenticate(key) is who
 
 
 @pytest.mark.parametrize(
@@ -45,15 +53,43 @@ def test_a_key_tells_whose_it_is(key: str, who: AccessToken) -> None:
 )
 def test_any_other_key_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(Problem) as refused:
-        authenticate(key, TOKENS, NOW)
+        authenticate(key)
 
     assert (status_of(refused.value), code_of(refused.value)) == (401, "invalid_api_key")
     assert not key.strip() or key not in refused.value.message
 
 
-@pytest.mark.parametrize("key", ["", "anything", "sk-anne"])
-def test_without_access_tokens_everyone_is_the_same_client(key: str) -> None:
-    assert authenticate(key, (), NOW) is OPEN
+def stored(**terms: Any) -> StoredKey:
+    made = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
+    return StoredKey(**{"id": "a" * 16, "name": "Dora", "created": made, **terms})
+
+
+def test_the_holder_of_a_stored_key_is_a_client_like_any_other() -> None:
+    ends = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
+    key = stored(
+        group="lab", weight=2.0, max_concurrent=3, rate_limit=4, models=("gpt-*",), expires=ends
+    )
+
+    client = holder(b"digest", key)
+
+    assert client == AccessToken(
+        digest=b"digest",
+        client="a" * 16,
+        name="Dora",
+        group="lab",
+        weight=2.0,
+        max_concurrent=3,
+        rate_limit=4,
+        models=("gpt-*",),
+        expires=NOW,
+    )
+    assert admitted(client, NOW - 0.1) is client
+    with pytest.raises(Problem):
+        admitted(client, NOW)
+
+
+def test_a_disabled_key_is_nobodys() -> None:
+    assert holder(b"digest", stored(disabled=True)) is None
 
 
 @pytest.mark.parametrize(

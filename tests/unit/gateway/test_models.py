@@ -129,6 +129,10 @@ def ids(listing: bytes) -> list[str]:
         pytest.param(("FAST",), ["Fast"], id="an alias"),
         pytest.param(("Fal/Flux", "fast"), ["Fast", "fal/flux"], id="aliases first"),
         pytest.param(("Muse-Spark-1.1",), ["muse-spark-1-1"], id="by its display name"),
+        pytest.param(("F*",), ["Fast", "fal/flux"], id="all that begin so"),
+        pytest.param(("*",), ["gpt-4o", "Fast", "muse-spark-1-1", "fal/flux"], id="all, in a word"),
+        pytest.param(("Muse-*.1",), ["muse-spark-1-1"], id="a part of its display name"),
+        pytest.param(("g*o", "x"), ["gpt-4o", "x"], id="a part, and a name"),
         pytest.param(("My-Own-Bot", "fast"), ["Fast", "My-Own-Bot"], id="in no catalogue"),
     ],
 )
@@ -153,6 +157,33 @@ def test_a_client_that_may_use_some_models_gets_no_other(name: str) -> None:
         with pytest.raises(Problem, match="not available to this API key") as caught:
             refused(name, allowed)
         assert (status_of(caught.value), code_of(caught.value)) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "others"),
+    [
+        ("claude-*", ["claude-", "Claude-Opus"], ["claude", "my-claude-", "x"]),
+        ("*-mini", ["-mini", "GPT-4o-MINI"], ["mini", "gpt-mini-2"]),
+        ("a*a", ["aa", "aba"], ["a", "ab"]),
+        ("a*b*c", ["abc", "a.b.c", "abbc"], ["ac", "acb", "abcd"]),
+        ("[a]?*", ["[a]?", "[a]?b"], ["ab", "a"]),
+    ],
+)
+def test_a_star_in_the_name_of_a_model_stands_for_any_text(
+    pattern: str, names: list[str], others: list[str]
+) -> None:
+    models = table(catalogue=None)
+
+    for name in names:
+        models.resolve(name, (pattern,))
+    for name in others:
+        with pytest.raises(Problem):
+            models.resolve(name, (pattern,))
+
+
+def test_a_pattern_does_not_reach_an_alias_by_the_name_of_its_bot() -> None:
+    with pytest.raises(Problem):
+        table().resolve("Fast", ("some-*",))
 
 
 def test_what_a_client_may_use_opens_no_closed_table() -> None:
