@@ -16,7 +16,8 @@ from worker.poe.upstream import Upstream
 from worker.upstreams import UPSTREAMS
 
 _UNSUPPORTED = re.compile(
-    r"extra inputs are not permitted|\b(?:not|n't) support|\bunsupported\b|\bnot available\b",
+    r"extra inputs are not permitted|\b(?:not|n't) support|\bunsupported\b|\bnot available\b"
+    r"|does not match any of the expected tags",
     re.IGNORECASE,
 )
 
@@ -28,11 +29,11 @@ def route(
 
     `tried` has the names of the upstreams that have refused the job.
     """
-    if setting.protocol != "auto":
+    if setting.protocol != "auto" and UPSTREAMS[setting.protocol].serves(job):
         return UPSTREAMS[setting.protocol]
     default, *others = UPSTREAMS.values()
     best = next((each for each in others if each.suits(job, model, setting)), default)
-    return best if best.name not in tried else _other(best, job, model) or best
+    return best if best.name not in tried else _other(best, job, model, setting) or best
 
 
 def emulates_tools(
@@ -45,7 +46,7 @@ def emulates_tools(
     """
     if setting.tool_emulation and upstream.emulates_tools:
         return bool(job.options.tools) and (model is None or "tools" not in model.features)
-    if setting.protocol == "auto" and lacks_tools(job, model):
+    if setting.protocol != upstream.name and lacks_tools(job, model):
         message = _NO_TOOLS.format(job.model)
         raise Fault(FaultKind.BAD_REQUEST, message, sent=False, param="tools")
     return False
@@ -59,14 +60,19 @@ def fallback(
     The upstream itself must be the reason for the refusal, and the other one must be able to say
     all that the job asks.
     """
-    if setting.protocol != "auto" or not fault.sent or not _blames(upstream, fault):
+    is_set = setting.protocol == upstream.name
+    if is_set or not fault.sent or not _blames(upstream, fault):
         return None
-    return _other(upstream, job, model)
+    return _other(upstream, job, model, setting)
 
 
-def _other(upstream: Upstream, job: Job, model: Model | None) -> Upstream | None:
-    others = (each for each in UPSTREAMS.values() if each is not upstream)
-    return next((each for each in others if each.carries(job, model)), None)
+def _other(
+    upstream: Upstream, job: Job, model: Model | None, setting: ModelSettings
+) -> Upstream | None:
+    """Return another that can say all of the job, one that suits it if there is such a one."""
+    others = [each for each in UPSTREAMS.values() if each is not upstream]
+    able = [each for each in others if each.carries(job, model)]
+    return next((each for each in able if each.suits(job, model, setting)), next(iter(able), None))
 
 
 def _blames(upstream: Upstream, fault: Fault) -> bool:
