@@ -72,9 +72,9 @@ class ConfigError(Exception):
     """What an operator has to change, and where. Holds no secret."""
 
 
-UpstreamName = Literal["bot", "messages", "openai"]
-"""The upstreams of a worker, each a folder there. Of those that suit a job the earliest is asked,
-but the first only where no other one does."""
+UpstreamName = Literal["bot", "responses", "openai"]
+"""The upstreams of a worker, each a folder there. The first is asked where no other one suits, of
+those the first that suits; what that one refuses is tried from the end."""
 
 
 ReasoningMode = Literal["separate", "inline", "drop"]

@@ -97,6 +97,10 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int | None = None
+    """Those of the prompt that the upstream had cached. None: it does not say."""
+    reasoning_tokens: int | None = None
+    """Those of the completion that are thoughts. None: it does not say."""
 
 
 class Verbatim(msgspec.Struct, frozen=True, array_like=True, tag="verbatim"):
@@ -263,6 +267,8 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     format: Format | None = None
     extra: dict[str, Any] = {}
     """Fields of the request that OpenAI does not know: parameters of the model's own."""
+    summary: str = ""
+    """How the model is to sum up its thoughts, in OpenAI's words: `auto`, `concise`, `detailed`."""
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:

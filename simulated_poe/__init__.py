@@ -1,4 +1,4 @@
-"""A simulated Poe for tests: both of its interfaces, its limits, its failures and its quirks.
+"""A simulated Poe for tests: its three interfaces, its limits, its failures and its quirks.
 
     async with SimulatedPoe(Settings(enforce=True, rate_limit=10)) as poe:
         ...  # talk to poe.url
@@ -10,7 +10,8 @@ where Poe's behaviour is unknown, there is a setting (see `settings`).
 Keys. `sim-` and anything is a valid key with an account of its own; `sim-bad…` is refused (401),
 `sim-broke…` has no points (402), `sim-limited…` is always over its limit (429, Retry-After: 2).
 
-Routes. POST /bot/{bot}, POST /v1/chat/completions, GET /v1/models, GET /usage/current_balance,
+Routes. POST /bot/{bot}, POST /v1/chat/completions, POST /v1/responses,
+GET /v1/models, GET /usage/current_balance,
 POST /poe_api/file_upload_3RD_PARTY_POST; and for tests GET and DELETE /_simulated/record, and
 PATCH /_simulated/catalogue with {"status": of GET /v1/models, "models": [more of them, as
 {"display_name": …, "plays": "count", "tools": true, "parameters": […]}]}.
@@ -22,6 +23,12 @@ with valid values; content parts of the types text, image_url, file and input_au
 stripped); a `tool_choice` among the tools. Some models refuse `temperature` (o4-mini,
 GPT-5.4-Pro), OpenAI's models refuse `max_tokens` below 16. Words are counted as tokens:
 `max_tokens` words end an answer with the finish reason `length`; `stop` ends it too.
+
+/v1/responses accepts only the fields of Poe's page, ignores `instructions`, and fails with a
+`previous_response_id`. OpenAI's models refuse a strict schema beyond OpenAI's subset, and JSON
+without a schema if the input lacks the word. Where `text.format` asks for JSON, models answer as
+Json does, unless the setting `formats` is "ignored". Thoughts are told, as a summary, only to who
+asks for one.
 
 Uploads need the bare key (else 403 and HTML) and fail if the file's name says so: fail-500 and
 other statuses, fail-html, fail-empty (no URL). `record.uploads` lists all of them.

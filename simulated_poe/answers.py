@@ -13,7 +13,7 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from simulated_poe import chat, failures
+from simulated_poe import chat, failures, response_events, responses
 from simulated_poe.accounts import Holder, holder_of
 from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import IMAGE_URL
@@ -49,6 +49,11 @@ class Answers:
         self._settings = settings
         self._catalogue = catalogue
         self._record = record
+        self._steps_of = {
+            "bot": self._bot_steps,
+            "chat": self._chat_steps,
+            "responses": self._responses_steps,
+        }
         self.stopping = False
 
     async def bot(self, request: web.Request) -> web.StreamResponse:
@@ -59,8 +64,12 @@ class Answers:
         """POST /v1/chat/completions."""
         return await self._answer(request, "chat")
 
+    async def responses(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/responses."""
+        return await self._answer(request, "responses")
+
     async def _answer(
-        self, request: web.Request, kind: Literal["bot", "chat"]
+        self, request: web.Request, kind: Literal["bot", "chat", "responses"]
     ) -> web.StreamResponse:
         name, now = request.match_info.get("bot", ""), time.monotonic()
         call = self._record.open(bearer(request), kind, name, now, time.time())
@@ -80,9 +89,7 @@ class Answers:
             # Before any await: limits count from the arrival of the head.
             holder = self._admit(call)
             body = await _json(request)
-            steps = (
-                self._bot_steps(call, body) if call.kind == "bot" else self._chat_steps(call, body)
-            )
+            steps = self._steps_of[call.kind](call, body)
         except Refused as refused:
             return self._refusal(call, refused)
         except Malformed as malformed:
@@ -139,6 +146,18 @@ class Answers:
         ask, who = self._asked(call, ask, who)
         form = chat.form_of(body, self._head(call, ask), self._settings)
         return chat.render(self._steps(ask, who, stop), form)
+
+    def _responses_steps(self, call: Call, body: Any) -> Iterator[Played]:
+        call.bot = chat.model_of(body)
+        who = self._catalogue.who_answers(call.bot)
+        if who is None or who.bot.private:
+            raise Refused(404)
+        ask, wanted = responses.from_request(body, who.model, self._settings)
+        ask, who = self._asked(call, ask, who)
+        if ask.wants_json and self._settings.formats == "kept":
+            who = who.with_json()
+        head = msgspec.structs.replace(self._head(call, ask), id=f"resp_{uuid.uuid4().hex}")
+        return response_events.render(self._steps(ask, who, ()), head, wanted, self._settings)
 
     def _asked(self, call: Call, ask: Ask, who: Answerer) -> tuple[Ask, Answerer]:
         call.conversation = ask.conversation

@@ -46,6 +46,10 @@ class Ask(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     thoughts_apart: bool = False
     """Whether thoughts are sent separately from the answer."""
+    wants_json: bool = False
+    """Whether a field of the request says that the answer must be JSON."""
+    schema: dict[str, Any] | None = None
+    """What it must then match, if that field has a schema."""
 
     @property
     def prompt_tokens(self) -> int:

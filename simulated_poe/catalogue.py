@@ -177,6 +177,10 @@ _SIMULATED = tuple(
 _ID_OF = {"muse-spark-1.1": "muse-spark-1-1"}
 
 
+_MODELS = ("Echo", "Count", "Long", "Reason", "Think")
+"""Bots that behave like models without special traits."""
+
+
 class Answerer(msgspec.Struct, frozen=True):
     """Who answers under a name."""
 
@@ -190,6 +194,12 @@ class Answerer(msgspec.Struct, frozen=True):
         if not self.model.tools or self.bot.tools or self.bot.exact or self.variant == "notools":
             return self
         return Answerer(BOTS["tool"], "", self.model)
+
+    def with_json(self) -> Answerer:
+        """Return who answers a request that has a field for JSON; special bots do themselves."""
+        if self.bot.name not in _MODELS:
+            return self
+        return Answerer(BOTS["json"], "", self.model)
 
 
 class Catalogue:

@@ -68,7 +68,7 @@ def from_request(body: Any, model: Model, settings: Settings) -> Ask:
         _check_fields(body, declared, settings)
     _check_values(body, model)
     given = _list(body, "messages")
-    messages = [_message(message) for message in given]
+    messages = [message_of(message) for message in given]
     wishes = tools.of_chat(body, given, settings.tool_rounds)
     texts = [content for role, content in messages if role == "user"]
     stop = body.get("stop") or []
@@ -153,7 +153,8 @@ def _list(body: dict[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _message(message: Any) -> tuple[str, str]:
+def message_of(message: Any) -> tuple[str, str]:
+    """Return the role and the text of a chat message. Raises Malformed."""
     role = _ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
     if role is None:
         raise Malformed(f"A message's role must be one of {', '.join(_ROLES)}")
@@ -179,7 +180,7 @@ def render(steps: Iterable[Step], form: Form) -> Iterator[Played]:
     return _stream(steps, form) if form.stream else _whole(steps, form)
 
 
-class _Answer:
+class AnswerText:
     """The text of an answer so far, and how much of it has been sent."""
 
     def __init__(self) -> None:
@@ -219,7 +220,7 @@ class _Answer:
 
 
 def _whole(steps: Iterable[Step], form: Form) -> Iterator[Played]:
-    answer, thoughts = _Answer(), ""
+    answer, thoughts = AnswerText(), ""
     calls: list[dict[str, Any]] = []
     reason = "stop"
     for step in steps:
@@ -255,7 +256,7 @@ def _whole(steps: Iterable[Step], form: Form) -> Iterator[Played]:
 
 
 def _stream(steps: Iterable[Step], form: Form) -> Iterator[Played]:
-    answer = _Answer()
+    answer = AnswerText()
     sent: list[str] = []
     begun, reason = False, "stop"
     for step in steps:

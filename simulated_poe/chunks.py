@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-_FRAGMENT = 7
+FRAGMENT = 7
 """Characters of a tool call's arguments in one chunk."""
 
 
@@ -56,8 +56,8 @@ def call_deltas(
     """
     function = {"name": name, "arguments": ""}
     yield _delta({"index": index, "id": identifier, "type": "function", "function": function})
-    for start in range(0, len(arguments), _FRAGMENT):
-        fragment = arguments[start : start + _FRAGMENT]
+    for start in range(0, len(arguments), FRAGMENT):
+        fragment = arguments[start : start + FRAGMENT]
         if nulls:
             later = {"name": None, "arguments": fragment}
             yield _delta({"index": index, "id": None, "type": None, "function": later})

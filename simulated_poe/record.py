@@ -29,7 +29,7 @@ class Call:
 
     number: int
     key: str = field(repr=False)
-    kind: Literal["bot", "chat"]
+    kind: Literal["bot", "chat", "responses"]
     bot: str
     started: float
     started_at: float
@@ -104,7 +104,7 @@ class Record:
         self._asked: Counter[tuple[str, str]] = Counter()
 
     def open(
-        self, key: str, kind: Literal["bot", "chat"], bot: str, now: float, wall: float
+        self, key: str, kind: Literal["bot", "chat", "responses"], bot: str, now: float, wall: float
     ) -> Call:
         """Record the arrival of a request."""
         self._number += 1

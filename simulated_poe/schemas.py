@@ -94,6 +94,25 @@ def _merged(parts: list[Any]) -> Any:
     return parts[0]
 
 
+def beyond_strict(schema: Any, path: str = "()") -> str | None:
+    """Return why OpenAI's strict mode refuses a schema; None if it takes it."""
+    if not isinstance(schema, dict):
+        return f"In context={path}, a schema must be an object"
+    if "properties" in schema or schema.get("type") == "object":
+        if schema.get("additionalProperties") is not False:
+            said = "'additionalProperties' is required to be supplied and to be false"
+            return f"In context={path}, {said}"
+        if set(schema.get("required") or ()) != set(schema.get("properties") or ()):
+            said = "'required' is required to be an array including every key in properties"
+            return f"In context={path}, {said}"
+    if refused := {"allOf", "oneOf", "not", "patternProperties"} & schema.keys():
+        return f"In context={path}, {', '.join(sorted(refused))} is not permitted"
+    inner = [*(schema.get("properties") or {}).values(), *(schema.get("$defs") or {}).values()]
+    inner += [schema["items"]] if "items" in schema else []
+    inner += schema.get("anyOf") or []
+    return next(filter(None, (beyond_strict(each, f"{path}…") for each in inner)), None)
+
+
 def mismatch(value: Any, schema: dict[str, Any]) -> str | None:
     """Return why a value does not match a catalogue's (flat) schema; None if it does."""
     known = schema.get("enum")

@@ -73,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the chunks of /v1/chat/completions have `choices[].index`."""
     comments: bool = False
     """Whether /v1/chat/completions sends comments between chunks."""
+    formats: Literal["kept", "ignored"] = "kept"
+    """Whether models keep to the `text.format` of /v1/responses."""
     tool_rounds: Literal["checked", "any"] = "checked"
     """Whether /v1/chat/completions refuses calls without results and results without calls."""
     text_after_results: Literal["text", "json"] = "text"

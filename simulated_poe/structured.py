@@ -8,7 +8,7 @@ import orjson
 
 from simulated_poe.ask import Ask
 from simulated_poe.schemas import instance, schema_in
-from simulated_poe.steps import DONE, META, Step, pieces
+from simulated_poe.steps import DONE, META, Sleep, Step, pieces
 
 VARIANTS = "fenced|broken|wrong|never"
 _BROKEN = '{"unfinished": '
@@ -18,7 +18,9 @@ _WRONG = '{"nobody_asked_for": true}'
 def json_object(ask: Ask) -> Iterator[Step]:
     """Answer with the smallest object that matches the schema in the instructions."""
     yield META
-    yield from pieces(_answer(ask))
+    for piece in pieces(_answer(ask)):
+        yield piece
+        yield Sleep(ask.every())
     yield DONE
 
 
@@ -35,6 +37,8 @@ def _answer(ask: Ask) -> str:
 
 
 def _object(ask: Ask) -> object:
+    if ask.schema is not None:
+        return instance(ask.schema)
     # The roles may have been flattened into one user message.
     for role in ("system", "user"):
         for each, text in ask.messages:

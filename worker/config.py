@@ -64,11 +64,18 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
     proxy: str | None = None
     simulate_roles: Literal[0, 1, 2] = 0
+    use_responses: bool = True
+    """Whether models are asked over Poe's Responses API where it carries more."""
     models: dict[str, ModelSettings] = {}
     """By the upstream's names for them, folded to one case."""
     lease_life: Annotated[float, Meta(ge=1, le=300)] = 6.0
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 2
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
+
+    @property
+    def unused_upstreams(self) -> frozenset[str]:
+        """The upstreams that are asked only where a model's settings say so."""
+        return frozenset() if self.use_responses else frozenset({"responses"})
 
     def __repr__(self) -> str:
         # The URLs of Redis and of the proxy may hold passwords.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -22,12 +23,10 @@ from worker.checker import Checker
 from worker.config import PoeToken
 from worker.delivery import Delivery
 from worker.emitter import Emitter, Outbox
-from worker.learned import Learned
 from worker.models import Models
 from worker.poe.client import NotSent
-from worker.poe.faults import Fault, FaultKind, Reach
+from worker.poe.faults import Fault, Reach
 from worker.poe.parameters import thinks
-from worker.poe.raw_json import Path
 from worker.policy.history import History
 from worker.policy.retry import CORRECTED, Step, decide, runs_again
 from worker.policy.route import emulates_tools, fallback, route
@@ -40,9 +39,6 @@ _log = logging.getLogger("worker.run")
 
 FAULT_PAUSE = 0.5
 """Seconds before a job is requeued again, after Redis has failed."""
-
-MOST_LESSONS = 8
-"""Calls of one run that may be refused for what the next one leaves out."""
 
 LONGEST_PAUSE = 1.0
 """Seconds for which a requeued job may be out of everybody's reach until a token of ours is
@@ -68,8 +64,8 @@ class Worker(Protocol):
     checker: Checker
     emitter: Emitter
     models: Models
-    learned: Learned
     simulate_roles: Literal[0, 1, 2]
+    unused_upstreams: Collection[str]
 
     def setting(self, name: str, model: Model | None) -> ModelSettings:
         """What is configured for a model, by any of the upstream's names for it."""
@@ -100,16 +96,15 @@ class JobRun:
         self._history = History(dispatched.tried, dispatched.failures, keyed=dispatched.keyed)
         self._model = worker.models.find(job.model)
         self._setting = worker.setting(job.model, self._model)
-        self._upstream = route(job, self._model, self._setting, self._history.tried)
+        self._upstream = route(
+            job, self._model, self._setting, self._history.tried, unused=worker.unused_upstreams
+        )
         self._outbox = Outbox(worker.emitter, job.id, dispatched.epoch, self._on_stop)
         self._delivery = Delivery(self._outbox, self._state, worker.checker)
         self._token: PoeToken | None = None
         self._attempt = dispatched.attempt - 1
         self._reach = Reach.UNSENT
         """How far the present call has come."""
-        self._without: frozenset[Path] = frozenset()
-        """What the present call leaves out, because the model refuses it."""
-        self._lessons = 0
 
     def stop(self, reason: Stop) -> None:
         """Stop the run, as soon as it can be."""
@@ -248,38 +243,35 @@ class JobRun:
             upstream=self._upstream,
             model=self._model,
             simulate_roles=self._worker.simulate_roles,
-            without=self._without,
         )
 
     async def _prepared(self, token: PoeToken) -> Job:
         """Word the job for the next call, and make ready for the answer."""
         try:
             self._reach = Reach.UNSENT
-            self._without = self._worker.learned.refused(self._upstream.name, self._job.model)
             emulate = emulates_tools(self._job, self._upstream, self._model, self._setting)
-            self._delivery.begin(
-                self._shaping(emulate_tools=emulate), is_last_try=self._history.is_corrected
+            options = self._upstream.unkept(self._job.options)
+            shaping = Shaping(
+                options,
+                emulate_tools=emulate,
+                thinks=thinks(self._model),
+                streams_json=self._upstream.has_formats and self._job.stream,
             )
-            if self._upstream.is_native:
-                return self._job
-            job = await self._instructed(emulate_tools=emulate)
+            self._delivery.begin(shaping, is_last_try=self._history.is_corrected)
             mismatch = self._delivery.mismatch
+            # A model that has not kept to the field may keep to words.
+            has_field = self._upstream.has_formats and mismatch is None
+            job = await self._instructed(emulate_tools=emulate, has_format_field=has_field)
             return correction(job, mismatch) if mismatch else job
         except BaseException:
             self._worker.pool.cancel(token)
             raise
 
-    def _shaping(self, *, emulate_tools: bool) -> Shaping:
-        if self._upstream.is_native:
-            return Shaping.none()
-        options = self._upstream.unkept(self._job.options)
-        return Shaping(options, emulate_tools=emulate_tools, thinks=thinks(self._model))
-
-    async def _instructed(self, *, emulate_tools: bool) -> Job:
+    async def _instructed(self, *, emulate_tools: bool, has_format_field: bool) -> Job:
         if emulate_tools:
             # It writes all calls of the past anew, of which there may be very many.
             return await asyncio.to_thread(instructed, self._job, emulate_tools=True)
-        return instructed(self._job, emulate_tools=False)
+        return instructed(self._job, emulate_tools=False, has_format_field=has_format_field)
 
     def _on_start(self) -> None:
         self._attempt += 1
@@ -303,7 +295,7 @@ class JobRun:
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
         self._history.note_cost(fault)
-        if self._learns(fault) or self._changes_upstream(fault):
+        if self._changes_upstream(fault):
             await self._settle()
             return self._untried_token()
         self._history.note_fault(fault, token.id)
@@ -320,22 +312,12 @@ class JobRun:
             raise fault
         return self._untried_token()
 
-    def _learns(self, fault: Fault) -> bool:
-        """Note what the model has refused; return whether to ask again without it."""
-        if fault.kind is not FaultKind.BAD_REQUEST or fault.reach is not Reach.REFUSED:
-            return False
-        refused = self._upstream.refused(self._job, fault.message) - self._without
-        self._lessons += bool(refused)
-        if not refused or self._lessons > MOST_LESSONS:
-            return False
-        self._worker.learned.note(self._upstream.name, self._job.model, refused)
-        return True
-
     def _changes_upstream(self, fault: Fault) -> bool:
         """Change to another upstream if that may help; return whether it may."""
-        if fault.reach is Reach.BEGUN or not self._history.may_change_upstream:
+        if fault.reach is Reach.BEGUN:
             return False
-        other = fallback(self._upstream, fault, self._job, self._model, self._setting)
+        tried = self._history.tried
+        other = fallback(self._upstream, fault, self._job, self._model, self._setting, tried=tried)
         if other is None:
             return False
         self._history.note(self._upstream.name)

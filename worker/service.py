@@ -7,7 +7,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from secrets import token_hex
 
 from contract.calls.worker import Dispatched
@@ -22,7 +22,6 @@ from worker.config import PoeToken, WorkerConfig
 from worker.emitter import Emitter
 from worker.heartbeat import Heartbeat
 from worker.intake import Intake
-from worker.learned import Learned
 from worker.models import Models
 from worker.poe.client import PoeClient
 from worker.policy.leases import Leases
@@ -54,12 +53,12 @@ class Service:
         self.name = queue.worker
         self.queue = queue
         self.simulate_roles = config.simulate_roles
+        self.unused_upstreams: Collection[str] = config.unused_upstreams
         self.pool = TokenPool(config.tokens)
         self.leases = Leases((t.account for t in config.tokens), life=config.lease_life)
         self.checker = Checker()
         self.emitter = Emitter(queue.jobs.append)
         self.models = Models(queue.catalogue, poe)
-        self.learned = Learned()
         self._config = config
         self._version = version
         self._runs: dict[str, JobRun] = {}

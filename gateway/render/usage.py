@@ -93,6 +93,17 @@ def total(meters: Sequence[UsageMeter]) -> Total:
     )
 
 
+def cached(meters: Sequence[UsageMeter]) -> int | None:
+    """Return how many tokens of the prompt were cached. None: the upstream does not say."""
+    return meters[0].usage.cached_tokens
+
+
+def reasoned(meters: Sequence[UsageMeter]) -> int | None:
+    """Return how many tokens all thoughts took. None: the upstream does not say it of all."""
+    counts = [meter.usage.reasoning_tokens for meter in meters]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
 def estimate_prompt(messages: Iterable[Message], tools: Iterable[Tool] = ()) -> int:
     """Estimate how many tokens a conversation is, its framing, files and tools included."""
     counter = TokenCounter()

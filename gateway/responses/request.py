@@ -17,6 +17,8 @@ from gateway.responses import fields
 from gateway.responses.items import conversation
 from gateway.responses.tools import Toolbox, chosen, toolbox_of
 
+_SUMMARIES = ("auto", "concise", "detailed")
+
 WEB_SEARCH = "web_search"
 """The parameter by which models of Poe's search the web."""
 
@@ -84,19 +86,25 @@ def _options(asked: fields.CreateResponse, extra: dict[str, Any], box: Toolbox) 
         extra = {"verbosity": asked.text.verbosity} | extra
     if box.searches and asked.tool_choice != "none":
         extra = {WEB_SEARCH: True} | extra
-    effort = asked.reasoning.effort if asked.reasoning else None
+    reasoning = asked.reasoning or fields.Reasoning()
     return Options(
         temperature=asked.temperature,
         top_p=asked.top_p,
         max_tokens=token_limit(asked.max_output_tokens, "max_output_tokens"),
-        reasoning_effort=reasoning_effort(effort, "reasoning.effort"),
+        reasoning_effort=reasoning_effort(reasoning.effort, "reasoning.effort"),
         tools=tools,
         tool_choice=choice,
         tool_name=name,
         parallel_tool_calls=asked.parallel_tool_calls if tools else None,
         format=_format(asked.text.format if asked.text else None),
         extra=extra,
+        summary=_summary(reasoning.summary or reasoning.generate_summary),
     )
+
+
+def _summary(asked: str | None) -> str:
+    """Return the kind of summary; empty: none, and so for a kind that is not known yet."""
+    return asked if asked in _SUMMARIES else ""
 
 
 def _format(asked: fields.TextFormat | None) -> Format | None:

@@ -10,7 +10,7 @@ from contract.token_estimate import TokenCounter
 from gateway.dialect import Head
 from gateway.problems import Kind, Problem
 from gateway.render import openai_errors
-from gateway.render.usage import UsageMeter, total
+from gateway.render.usage import UsageMeter, cached, reasoned, total
 from gateway.responses.errors import worded
 from gateway.responses.events import compact
 from gateway.responses.request import ResponsesAsk
@@ -44,14 +44,20 @@ class Usage:
     def shown(self) -> dict[str, Any]:
         """Return OpenAI's usage object, with `estimated` where the upstream has not counted.
 
-        Upstreams count thoughts in, but not by themselves: that count is always an estimate.
+        Most upstreams count thoughts in, but not by themselves: that count is then an estimate.
         """
         prompt, completion, is_estimated = total([self._meter])
+        thoughts = reasoned([self._meter])
+        if thoughts is None:
+            thoughts = self._thoughts.tokens
         fields: dict[str, Any] = {
             "input_tokens": prompt,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {
+                "cached_tokens": cached([self._meter]) or 0,
+                "cache_write_tokens": 0,
+            },
             "output_tokens": completion,
-            "output_tokens_details": {"reasoning_tokens": min(self._thoughts.tokens, completion)},
+            "output_tokens_details": {"reasoning_tokens": min(thoughts, completion)},
             "total_tokens": prompt + completion,
         }
         return fields | ({"estimated": True} if is_estimated else {})

@@ -63,6 +63,7 @@ async def working(
     timeout: float = 180.0,
     answer_timeout: float = 3600.0,
     lease_life: float = LEASE_LIFE,
+    use_responses: bool = True,
 ) -> AsyncIterator[Service]:
     """Run a worker in this process; after the block it has drained.
 
@@ -76,6 +77,7 @@ async def working(
         lease_life=lease_life,
         connect_timeout=5.0,
         drain_timeout=10.0,
+        use_responses=use_responses,
     )
     async with (
         Queue(redis_url, name, lease_life=lease_life, max_attempts=2) as queue,

@@ -22,6 +22,8 @@ class ArgumentScanner:
         self._escapes = False
         self.is_overrun = False
         """Something follows behind the end."""
+        self.beyond = ""
+        """What of the part that was taken last lies behind the end."""
 
     @property
     def is_open(self) -> bool:
@@ -42,7 +44,8 @@ class ArgumentScanner:
             if mark is None:
                 return
             at = self._pass(mark, len(text))
-        self.is_overrun = self.is_overrun or bool(text[at:].strip())
+        self.beyond = text[at:]
+        self.is_overrun = self.is_overrun or bool(self.beyond.strip())
 
     def _pass(self, mark: re.Match[str], size: int) -> int:
         """Take one mark; return where to look for the next."""

@@ -24,15 +24,13 @@ LONGEST_MESSAGE = 500
 """Characters of Poe's text that are passed on: enough to name a field, not to fill a log."""
 
 # Sources: the error types of fastapi_poe, the tables of creator.poe.com/api-reference/errors
-# and of its OpenAI-compatible API, and Anthropic's error types. The set is open.
+# and of its OpenAI-compatible API. The set is open.
 _CODES = {
     "user_message_too_long": _K.TOO_LONG,
     "insufficient_fund": _K.NO_POINTS,
     "user_caused_error": _K.BAD_REQUEST,
     "privacy_authorization_error": _K.NOT_ENTITLED,
     "subscription_required": _K.NOT_ENTITLED,
-    "permission_error": _K.NOT_ENTITLED,
-    "billing_error": _K.NO_POINTS,
     "invalid_api_key": _K.BAD_KEY,
     "authentication_error": _K.BAD_KEY,
     "insufficient_credits": _K.NO_POINTS,
@@ -50,6 +48,18 @@ _CODES = {
     "invalid_request_error": _K.BAD_REQUEST,
     "invalid_parameter": _K.BAD_REQUEST,
     "missing_parameter": _K.BAD_REQUEST,
+    # OpenAI's, of a response that has failed.
+    "invalid_prompt": _K.BAD_REQUEST,
+    "image_content_policy_violation": _K.CONTENT_REFUSED,
+    **dict.fromkeys(
+        (
+            *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url"),
+            *("image_too_large", "image_too_small", "image_parse_error", "invalid_image_mode"),
+            *("image_file_too_large", "unsupported_image_media_type", "empty_image_file"),
+            *("failed_to_download_image", "image_file_not_found"),
+        ),
+        _K.BAD_REQUEST,
+    ),
 }
 
 # Texts seen in the field. "Internal server error" says nothing, so it is not here.

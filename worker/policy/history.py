@@ -43,11 +43,6 @@ class History:
         """Whether the model has been asked for another form of its answer."""
         return CORRECTED in self.tried
 
-    @property
-    def may_change_upstream(self) -> bool:
-        """Whether no upstream has refused the job yet."""
-        return self.tried.isdisjoint(UPSTREAMS)
-
     def note(self, mark: str) -> None:
         """Note an upstream that has refused the job, or something that it may have once."""
         self.tried.add(mark)

@@ -16,24 +16,30 @@ from worker.poe.upstream import Upstream
 from worker.upstreams import UPSTREAMS
 
 _UNSUPPORTED = re.compile(
-    r"extra inputs are not permitted|\b(?:not|n't) support|\bunsupported\b|\bnot available\b"
-    r"|does not match any of the expected tags",
+    r"extra inputs are not permitted|\b(?:not|n't) support|\bunsupported\b|\bnot available\b",
     re.IGNORECASE,
 )
 
 
 def route(
-    job: Job, model: Model | None, setting: ModelSettings, tried: Collection[str] = ()
+    job: Job,
+    model: Model | None,
+    setting: ModelSettings,
+    tried: Collection[str] = (),
+    *,
+    unused: Collection[str] = (),
 ) -> Upstream:
     """Choose the upstream; `model` is the catalogue's entry, if it has one.
 
-    `tried` has the names of the upstreams that have refused the job.
+    `tried` has the names of the upstreams that have refused the job, `unused` of those that are
+    asked only where a model's settings say so.
     """
-    if setting.protocol != "auto" and UPSTREAMS[setting.protocol].serves(job):
+    if setting.protocol != "auto":
         return UPSTREAMS[setting.protocol]
     default, *others = UPSTREAMS.values()
-    best = next((each for each in others if each.suits(job, model, setting)), default)
-    return best if best.name not in tried else _other(best, job, model, setting) or best
+    used = (each for each in others if each.name not in unused)
+    best = next((each for each in used if each.suits(job, model, setting)), default)
+    return best if best.name not in tried else _other(best, job, model, tried) or best
 
 
 def emulates_tools(
@@ -46,33 +52,38 @@ def emulates_tools(
     """
     if setting.tool_emulation and upstream.emulates_tools:
         return bool(job.options.tools) and (model is None or "tools" not in model.features)
-    if setting.protocol != upstream.name and lacks_tools(job, model):
+    if setting.protocol == "auto" and lacks_tools(job, model):
         message = _NO_TOOLS.format(job.model)
         raise Fault(FaultKind.BAD_REQUEST, message, sent=False, param="tools")
     return False
 
 
 def fallback(
-    upstream: Upstream, fault: Fault, job: Job, model: Model | None, setting: ModelSettings
+    upstream: Upstream,
+    fault: Fault,
+    job: Job,
+    model: Model | None,
+    setting: ModelSettings,
+    *,
+    tried: Collection[str] = (),
 ) -> Upstream | None:
     """Return the upstream that may answer what this one has refused, if any.
 
     The upstream itself must be the reason for the refusal, and the other one must be able to say
-    all that the job asks.
+    all that the job asks. `tried` has those that have refused the job before.
     """
-    is_set = setting.protocol == upstream.name
-    if is_set or not fault.sent or not _blames(upstream, fault):
+    if setting.protocol != "auto" or not fault.sent or not _blames(upstream, fault):
         return None
-    return _other(upstream, job, model, setting)
+    return _other(upstream, job, model, tried)
 
 
 def _other(
-    upstream: Upstream, job: Job, model: Model | None, setting: ModelSettings
+    upstream: Upstream, job: Job, model: Model | None, tried: Collection[str]
 ) -> Upstream | None:
-    """Return another that can say all of the job, one that suits it if there is such a one."""
-    others = [each for each in UPSTREAMS.values() if each is not upstream]
-    able = [each for each in others if each.carries(job, model)]
-    return next((each for each in able if each.suits(job, model, setting)), next(iter(able), None))
+    # From the end: the interface that takes most of what a client can say is there.
+    passed = {*tried, upstream.name}
+    others = (each for each in reversed(UPSTREAMS.values()) if each.name not in passed)
+    return next((each for each in others if each.carries(job, model)), None)
 
 
 def _blames(upstream: Upstream, fault: Fault) -> bool:

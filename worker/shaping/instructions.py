@@ -50,12 +50,14 @@ _FORMAT = """\
 _SCHEMA = "It must match this JSON schema:"
 
 
-def instructed(job: Job, *, emulate_tools: bool) -> Job:
+def instructed(job: Job, *, emulate_tools: bool, has_format_field: bool = False) -> Job:
     """Return the job as it is to be sent.
 
     Thoughts are stripped off past answers. Where the answer must be JSON the system text says so,
-    and with `emulate_tools` it describes the tools: then the sent job has none, and past calls and
-    results are text. `Shaping` needs the options of the job as it was before.
+    unless the upstream has a field for that (`has_format_field`); without a schema it says so even
+    then, since OpenAI's JSON mode wants the word. With `emulate_tools` it describes the tools: then
+    the sent job has none, and past calls and results are text. `Shaping` needs the options of the
+    job as it was before.
     """
     messages: Iterable[Message] = filter(None, map(_without_thoughts, job.messages))
     options = job.options
@@ -66,8 +68,9 @@ def instructed(job: Job, *, emulate_tools: bool) -> Job:
         )
     tools = job.options.callable_tools if emulate_tools else ()
     words = [_describe_tools(tools, job.options)] if tools else []
-    if job.options.format is not None:
-        words.append(_describe_format(job.options.format, bool(tools or options.tools)))
+    wanted = job.options.format
+    if wanted is not None and not (has_format_field and wanted.schema is not None):
+        words.append(_describe_format(wanted, bool(tools or options.tools)))
     return msgspec.structs.replace(
         job, messages=_told(tuple(messages), "\n\n".join(words)), options=options
     )

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol
 
-from contract.messages import Event, Finished, Options, Text, Verbatim, is_terminal
+from contract.messages import Event, Finished, Options, Text, is_terminal
 from worker.shaping.checks import Ask, Check, Verdict, judge
 from worker.shaping.emulation import ToolEmulation, new_call_id
 from worker.shaping.limits import StopSequences, TokenLimit
 from worker.shaping.mismatch import Mismatch
 from worker.shaping.reasoning import ThoughtSplitter
+from worker.shaping.streamed_json import JsonStream
 from worker.shaping.strict import StrictCalls
 from worker.shaping.structured import JsonAnswer
 
@@ -40,8 +41,9 @@ class Shaping:
 
     `options` are the client's own, limits that the upstream keeps left out: its `max_tokens` is
     enforced here if it is not None. `thinks` tells whether a bare `Thinking...` is
-    taken for what it seems. A Mismatch comes before anything of the answer was returned if the
-    answer must be JSON or a tool must be called; otherwise text may have been.
+    taken for what it seems. `streams_json`: an object is sent as it comes, and checked at its end.
+    A Mismatch comes before anything of the answer was returned if a tool must be called, or the
+    answer must be JSON and is not streamed; otherwise text may have been.
     """
 
     def __init__(
@@ -50,13 +52,13 @@ class Shaping:
         *,
         emulate_tools: bool,
         thinks: bool,
+        streams_json: bool = False,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         self._over = False
         # Who must answer in JSON writes of thinking only to think.
-        thoughts = ThoughtSplitter(thinks=thinks or options.format is not None)
-        self._thoughts: ThoughtSplitter | None = thoughts
-        self._stages: list[Stage] = [thoughts]
+        self._thoughts = ThoughtSplitter(thinks=thinks or options.format is not None)
+        self._stages: list[Stage] = [self._thoughts]
         if emulate_tools:
             self._stages.append(ToolEmulation(options, new_id))
         elif any(tool.strict for tool in options.tools):
@@ -66,14 +68,7 @@ class Shaping:
         if options.max_tokens is not None:
             self._stages.append(TokenLimit(options.max_tokens))
         if options.format is not None:
-            self._stages.append(JsonAnswer(options.format))
-
-    @classmethod
-    def none(cls) -> Shaping:
-        """Return what leaves an answer as it is."""
-        shaping = cls(Options(), emulate_tools=False, thinks=False)
-        shaping._thoughts, shaping._stages = None, []
-        return shaping
+            self._stages.append((JsonStream if streams_json else JsonAnswer)(options.format))
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """Shape the events, and make all checks here and now; otherwise as `shape`."""
@@ -113,11 +108,9 @@ class Shaping:
 
     def passes(self, events: Sequence[Event]) -> bool:
         """Return whether the client gets these events as they are, with nothing to be noted."""
-        if self._over or len(self._stages) > 1:
+        if self._over or len(self._stages) > 1 or not self._thoughts.is_settled:
             return False
-        if self._thoughts is not None and not self._thoughts.is_settled:
-            return False
-        return all(type(event) is Text or type(event) is Verbatim for event in events)
+        return all(type(event) is Text for event in events)
 
     def flush(self) -> list[Event]:
         """Return what was held back, for an attempt that fails after output."""

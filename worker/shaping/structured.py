@@ -8,17 +8,22 @@ object though no schema was given is sent in the end: whoever parses it sees wha
 
 from __future__ import annotations
 
-from contract.messages import Event, Finished, Format, Replaced, Text, ToolCallDelta
+from contract.messages import Event, Finished, Format, Refusal, Replaced, Text, ToolCallDelta
 from worker.shaping.checks import Ask, IsObject, Verdict
 from worker.shaping.mismatch import Mismatch
+
+
+def is_excused(event: Event) -> bool:
+    """Return whether no object is due in an answer with this event."""
+    return isinstance(event, ToolCallDelta | Refusal)
 
 
 class JsonAnswer:
     """The stage that lets only the object through.
 
     An answer that was cut (`Finished` says `length` or `content_filter`) is sent as it is, and so
-    is one that calls tools: its last word is still to come. Asks at `Finished`, and may then raise
-    Mismatch.
+    is one that calls tools, whose last word is still to come, and one that is a refusal. Asks at
+    `Finished`, and may then raise Mismatch.
     """
 
     def __init__(self, wanted: Format) -> None:
@@ -33,7 +38,7 @@ class JsonAnswer:
             case Replaced(text):
                 self._text = [text]
             case Finished(reason):
-                if reason == "stop" and not self._has_calls():
+                if reason == "stop" and not any(map(is_excused, self._beside)):
                     return self._asking("".join(self._text), event)
                 return [*self.flush(), event]
             case _:
@@ -46,9 +51,6 @@ class JsonAnswer:
         events = [*self._beside, Text(text)] if text else self._beside
         self._text, self._beside = [], []
         return events
-
-    def _has_calls(self) -> bool:
-        return any(isinstance(event, ToolCallDelta) for event in self._beside)
 
     def _asking(self, answer: str, end: Finished) -> Ask:
         def then(verdict: Verdict) -> list[Event]:

@@ -62,7 +62,12 @@ EVENTS = [
         b"\x95\xa4file\xabhttps://x/y\xa5y.png\xa9image/png\xa3ref",
         id="File",
     ),
-    pytest.param(Usage(10, 300), b"\x93\xa5usage\x0a\xcd\x01\x2c", id="Usage"),
+    pytest.param(Usage(10, 300), b"\x95\xa5usage\x0a\xcd\x01\x2c\xc0\xc0", id="Usage"),
+    pytest.param(
+        Usage(10, 300, 8, 200),
+        b"\x95\xa5usage\x0a\xcd\x01\x2c\x08\xcc\xc8",
+        id="Usage with details",
+    ),
     pytest.param(
         Verbatim("ping", '{"a":"añ"}', "text"),
         b'\x94\xa8verbatim\xa4ping\xab{"a":"a\xc3\xb1"}\xa4text',
@@ -84,13 +89,13 @@ EVENTS = [
 OPTIONS = [
     pytest.param(
         Options(tools=(Tool("f", "", {"type": "object"}, True),), tool_choice="auto"),
-        b"\x9c\xc0\x90\xc0\xc0\xc0\xa0\x91\x94\xa1f\xa0\x81\xa4type\xa6object\xc3"
-        b"\xa4auto\xa0\xc0\xc0\x80",
+        b"\x9d\xc0\x90\xc0\xc0\xc0\xa0\x91\x94\xa1f\xa0\x81\xa4type\xa6object\xc3"
+        b"\xa4auto\xa0\xc0\xc0\x80\xa0",
         id="Options with tools",
     ),
     pytest.param(
         Options(max_tokens=9, format=Format("n", {}), extra={"a": 1}),
-        b"\x9c\xc0\x90\xc0\xc0\x09\xa0\x90\xa0\xa0\xc0\x92\xa1n\x80\x81\xa1a\x01",
+        b"\x9d\xc0\x90\xc0\xc0\x09\xa0\x90\xa0\xa0\xc0\x92\xa1n\x80\x81\xa1a\x01\xa0",
         id="Options with a format",
     ),
 ]
@@ -125,9 +130,9 @@ MESSAGES = [
         b"\x95\xa6system\xa2be\xa0\x90\xa0"
         b"\x95\xa9assistant\xa0\xa0\x91\x93\xa1c\xa1f\xa2{}\xa0"
         b"\x95\xa4tool\xa242\xa1f\x90\xa1c"
-        b"\x9c\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\x91\xa3end"
+        b"\x9d\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\x91\xa3end"
         b"\x81\xa550256\xcb\xc0\x59\x00\x00\x00\x00\x00\x00"
-        b"\xc0\xc0\xa0\x90\xa0\xa0\xc0\xc0\x80"
+        b"\xc0\xc0\xa0\x90\xa0\xa0\xc0\xc0\x80\xa0"
         b"\xcb\x40\x8f\x40\x00\x00\x00\x00\x00\xc2\xc2\xc0",
         id="Job",
     ),
@@ -196,6 +201,7 @@ def test_what_a_newer_peer_adds_is_ignored(message: Any, data: bytes) -> None:
         ),
         pytest.param(["user", "hi"], Message("user", "hi", "", (), ""), id="Message"),
         pytest.param([], Options(None, (), None), id="Options"),
+        pytest.param(["usage", 1, 2], Usage(1, 2, None, None), id="Usage"),
         pytest.param(["j", "c", "m", []], Job("j", "c", "m", (), Options(), 0.0), id="Job"),
         pytest.param([], TokenCounts(0, 0, 0, 0, 0), id="TokenCounts"),
         pytest.param(

@@ -13,7 +13,6 @@ def test_what_a_job_has_tried_is_told_apart_by_what_it_is() -> None:
     history = History({"token-1", "token-2", "openai", RETRIED}, 2, keyed=True)
 
     assert history.past == Past(2, tokens_tried=2, had=frozenset({RETRIED}), keyed=True)
-    assert not history.may_change_upstream
     assert not history.is_corrected
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from contract.config import ModelSettings
-from contract.messages import Job, MediaPart, Message, Model, Native, Options, TextPart, Tool
+from contract.messages import Format, Job, MediaPart, Message, Model, Options, TextPart, Tool
 from worker.poe.faults import Fault, FaultKind
 from worker.policy.route import emulates_tools, fallback, route
 from worker.upstreams import UPSTREAMS
@@ -18,29 +17,27 @@ PLAIN = Options()
 TOOLS = Options(tools=(Tool("look"),))
 REQUIRED = Options(tools=(Tool("look"),), tool_choice="required")
 
+JSON = Options(format=Format("x", {"type": "object"}))
+STRICT_TOOL = Options(tools=(Tool("look", strict=True),))
+SUMMARY = Options(summary="auto")
+
 UNKNOWN = None
 LISTED = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT, features=("tools",))
 TOOLLESS = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT)
 UNLISTED = Model("m", 0, "", output_modalities=("text",), features=("tools",))
 PAINTER = Model("m", 0, "", output_modalities=("text", "image"), endpoints=CHAT)
 
-SPEAKS_ALL = Model(
-    "m", 0, "", output_modalities=("text",), endpoints=("/v1/messages", *CHAT), features=("tools",)
-)
-SPEAKS_ONE = Model("m", 0, "", output_modalities=("text",), endpoints=("/v1/messages",))
+ONLY_CHAT = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT[1:], features=("tools",))
+THINKER = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT, reasons=True)
 
 AUTO, BOT, OPENAI = (ModelSettings(protocol=p) for p in ("auto", "bot", "openai"))
-MESSAGES = ModelSettings(protocol="messages")
+RESPONSES = ModelSettings(protocol="responses")
 EMULATED = ModelSettings(tool_emulation=True)
 
 
 def job(options: Options = PLAIN, *media: MediaPart, stream: bool = False) -> Job:
     content: Any = (TextPart("Hi"), *media) if media else "Hi"
     return Job("j", "c", "m", (Message("user", content),), options, stream=stream)
-
-
-def native(options: Options = PLAIN, path: str = "/v1/messages") -> Job:
-    return msgspec.structs.replace(job(options), native=Native(path, (b"{}",)))
 
 
 def media(kind: Any, url: str) -> MediaPart:
@@ -82,24 +79,68 @@ def media(kind: Any, url: str) -> MediaPart:
             "openai",
             id="an image by its address",
         ),
+        pytest.param(job(JSON), LISTED, AUTO, "responses", id="JSON"),
+        pytest.param(job(Options(format=Format())), LISTED, AUTO, "responses", id="any object"),
+        pytest.param(job(JSON, stream=True), LISTED, AUTO, "responses", id="JSON, streamed"),
+        pytest.param(job(JSON), ONLY_CHAT, AUTO, "openai", id="JSON where it is not listed"),
+        pytest.param(job(JSON), UNLISTED, AUTO, "bot", id="JSON where nothing is listed"),
+        pytest.param(job(JSON), UNKNOWN, AUTO, "bot", id="JSON of an unknown model"),
+        pytest.param(job(JSON, stream=True), PAINTER, AUTO, "bot", id="JSON of a painter"),
+        pytest.param(job(JSON), LISTED, OPENAI, "openai", id="JSON where it is configured"),
+        pytest.param(
+            job(JSON, media("image", "https://x/a.png")), LISTED, AUTO, "responses", id="an image"
+        ),
+        pytest.param(
+            job(JSON, media("file", "data:application/pdf;base64,aa")),
+            LISTED,
+            AUTO,
+            "openai",
+            id="JSON about a file",
+        ),
+        pytest.param(
+            job(JSON, media("file", "https://x/a.pdf")),
+            LISTED,
+            AUTO,
+            "bot",
+            id="JSON about a file by its address",
+        ),
+        pytest.param(job(STRICT_TOOL), LISTED, AUTO, "responses", id="a strict tool"),
+        pytest.param(
+            job(Options(tools=(Tool("look", strict=True),), tool_choice="none")),
+            LISTED,
+            AUTO,
+            "openai",
+            id="a strict tool that is not to be called",
+        ),
+        pytest.param(job(STRICT_TOOL), TOOLLESS, EMULATED, "bot", id="a strict one, emulated"),
+        pytest.param(job(SUMMARY), THINKER, AUTO, "responses", id="a summary of thoughts"),
+        pytest.param(job(SUMMARY), LISTED, AUTO, "openai", id="a summary of none"),
+        pytest.param(job(), LISTED, RESPONSES, "responses", id="the Responses API, configured"),
         pytest.param(job(), LISTED, BOT, "bot", id="the bot protocol by configuration"),
         pytest.param(job(), UNKNOWN, OPENAI, "openai", id="the other by configuration"),
-        pytest.param(native(), SPEAKS_ALL, AUTO, "messages", id="Anthropic's dialect"),
-        pytest.param(native(), LISTED, AUTO, "openai", id="a model that does not speak it"),
-        pytest.param(native(), UNKNOWN, AUTO, "bot", id="an unknown model"),
-        pytest.param(native(path="/v1/x"), SPEAKS_ALL, AUTO, "openai", id="another dialect"),
-        pytest.param(job(), SPEAKS_ALL, AUTO, "openai", id="OpenAI's dialect"),
-        pytest.param(job(), SPEAKS_ONE, AUTO, "bot", id="neither of its own"),
-        pytest.param(native(), SPEAKS_ALL, OPENAI, "openai", id="translated by configuration"),
-        pytest.param(native(), UNKNOWN, MESSAGES, "messages", id="native by configuration"),
-        pytest.param(job(), LISTED, MESSAGES, "openai", id="what cannot be native"),
-        pytest.param(native(TOOLS), TOOLLESS, EMULATED, "bot", id="native tools to be emulated"),
     ],
 )
 def test_a_job_goes_to_the_interface_that_suits_it(
     asked: Job, model: Model | None, setting: ModelSettings, upstream: str
 ) -> None:
     assert route(asked, model, setting).name == upstream
+
+
+@pytest.mark.parametrize(
+    ("tried", "unused", "upstream"),
+    [
+        pytest.param((), (), "responses", id="not tried yet"),
+        pytest.param(("responses",), (), "openai", id="refused"),
+        pytest.param(("responses", "openai"), (), "bot", id="refused twice"),
+        pytest.param(("openai",), (), "responses", id="refused by another"),
+        pytest.param((), ("responses",), "openai", id="off"),
+        pytest.param(("openai",), ("responses",), "bot", id="off, and refused"),
+    ],
+)
+def test_json_goes_on_to_the_next_interface(
+    tried: tuple[str, ...], unused: tuple[str, ...], upstream: str
+) -> None:
+    assert route(job(JSON), LISTED, AUTO, tried, unused=unused).name == upstream
 
 
 NOT_FOUND = Fault(FaultKind.MODEL_NOT_FOUND)
@@ -125,6 +166,18 @@ WRONG = Fault(FaultKind.BAD_REQUEST, "n must be 1")
         ),
         pytest.param("openai", NOT_FOUND, job(TOOLS), LISTED, AUTO, True, id="tools may be"),
         pytest.param("openai", NOT_FOUND, job(), LISTED, OPENAI, False, id="configured"),
+        pytest.param("responses", WRONG, job(JSON), LISTED, AUTO, True, id="wrong there"),
+        pytest.param("responses", NOT_FOUND, job(JSON), LISTED, AUTO, True, id="not there"),
+        pytest.param(
+            "responses",
+            Fault(FaultKind.TOO_LONG),
+            job(JSON),
+            LISTED,
+            AUTO,
+            False,
+            id="too long anywhere",
+        ),
+        pytest.param("responses", WRONG, job(JSON), LISTED, RESPONSES, False, id="and configured"),
         pytest.param("bot", NO_ACCESS, job(), UNLISTED, AUTO, True, id="a bot without API"),
         pytest.param("bot", NOT_FOUND, job(), UNKNOWN, AUTO, False, id="no such bot"),
         pytest.param("bot", NO_ACCESS, job(), UNLISTED, BOT, False, id="bot configured"),
@@ -162,30 +215,15 @@ def test_the_other_interface_is_tried_only_where_it_may_help(
     assert (other is not None) is over
 
 
-@pytest.mark.parametrize(
-    ("model", "setting", "other"),
-    [
-        pytest.param(SPEAKS_ALL, AUTO, "openai", id="one that suits"),
-        pytest.param(SPEAKS_ONE, AUTO, "bot", id="one that can"),
-        pytest.param(SPEAKS_ALL, MESSAGES, None, id="configured"),
-    ],
-)
-def test_what_one_interface_refuses_goes_to_the_one_that_suits_best(
-    model: Model, setting: ModelSettings, other: str | None
-) -> None:
-    refusing = UPSTREAMS["messages"]
+def test_each_interface_is_tried_once() -> None:
+    first = UPSTREAMS["responses"]
 
-    found = fallback(refusing, UNSUPPORTED, native(), model, setting)
-
-    assert (found.name if found else None) == other
-    if found is not None:
-        assert route(native(), model, setting, {"messages"}) is found
-
-
-def test_no_interface_is_tried_that_cannot_be_asked_for_the_job() -> None:
-    over = [fallback(each, NO_ACCESS, job(), SPEAKS_ALL, AUTO) for each in UPSTREAMS.values()]
-
-    assert UPSTREAMS["messages"] not in over
+    second = fallback(first, NOT_FOUND, job(JSON), LISTED, AUTO)
+    assert second is UPSTREAMS["openai"]
+    third = fallback(second, NOT_FOUND, job(JSON), LISTED, AUTO, tried=("responses",))
+    assert third is UPSTREAMS["bot"]
+    none = fallback(third, NO_ACCESS, job(JSON), LISTED, AUTO, tried=("responses", "openai"))
+    assert none is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Poe's Responses API, as the worker uses it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from contract.config import ModelSettings
+from contract.messages import Job, Model, Options
+from worker.poe.capabilities import lacks_tools, makes_media
+from worker.poe.faults import FaultKind
+from worker.poe.parameters import thinks
+from worker.poe.upstream import Ask, Request, Upstream
+from worker.responses.reader import ResponsesReader
+from worker.responses.request import LEAST_MAX_TOKENS, body_of, can_say
+
+PATH = "/v1/responses"
+
+
+def _request(ask: Ask) -> Request:
+    # As over Poe's other API: what is not text comes as a whole.
+    is_whole = makes_media(ask.model)
+    body = body_of(ask, stream=not is_whole)
+    return Request(PATH, msgspec.json.encode(body), is_whole=is_whole)
+
+
+def _unkept(options: Options) -> Options:
+    """Leave `max_tokens` to Poe, which counts the tokens itself, where Poe takes it as it is."""
+    if (options.max_tokens or 0) < LEAST_MAX_TOKENS:
+        return options
+    return msgspec.structs.replace(options, max_tokens=None)
+
+
+def _suits(job: Job, model: Model | None, setting: ModelSettings) -> bool:
+    """Return whether it carries more of the job than chat completions, and nothing less."""
+    if model is None or PATH not in model.endpoints or makes_media(model):
+        return False
+    if setting.tool_emulation and lacks_tools(job, model):
+        return False
+    return _gains(job, model) and can_say(job, model)
+
+
+def _gains(job: Job, model: Model) -> bool:
+    options = job.options
+    is_strict = any(tool.strict for tool in options.callable_tools)
+    tells = bool(options.summary) and thinks(model)
+    return options.format is not None or is_strict or tells
+
+
+UPSTREAM = Upstream(
+    name="responses",
+    request=_request,
+    reader=ResponsesReader,
+    takes_json=True,
+    has_formats=True,
+    unkept=_unkept,
+    suits=_suits,
+    # What it refuses as invalid may be the field that the other API does without.
+    refusals=frozenset({FaultKind.NO_API_ACCESS, FaultKind.MODEL_NOT_FOUND, FaultKind.BAD_REQUEST}),
+)
