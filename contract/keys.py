@@ -78,6 +78,18 @@ class Keys:
         """An idempotency key, by the name that `idempotency` gives it."""
         return f"{self.prefix}idem:{name}"
 
+    def tries(self, name: str) -> str:
+        """Equal requests that have no idempotency key and have not ended; see lib.lua."""
+        return f"{self.prefix}tries:{name}"
+
+    def ended(self, name: str) -> str:
+        """The one of them that ended last."""
+        return f"{self.prefix}ended:{name}"
+
+    def refused(self, name: str) -> str:
+        """How many of them were refused."""
+        return f"{self.prefix}refused:{name}"
+
     def served(self, gateway: str) -> str:
         return f"{self.prefix}served:{gateway}"
 
@@ -148,3 +160,8 @@ def first_choice(job: str) -> str:
 def idempotency(client: str, digest: str) -> str:
     """Return the name of a client's idempotency key, of which `digest` is made."""
     return f"{client}:{digest}"
+
+
+def of_tries(name: str) -> str:
+    """Return what a script takes for a request that is found by what it asks, not by a key."""
+    return f"tries {name}"

@@ -88,6 +88,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     """How long a request with an idempotency key runs on without its client."""
     resume_window: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
     """How long its answer can be had again after its end."""
+    resend_hold: Annotated[float, Meta(ge=0, le=300)] = 5.0
+    """How long a request without such a key runs on for its client to send it again.
+
+    Only clients that say when they do so are waited for. 0: none is, and none joins."""
     keep_alive: Annotated[float, Meta(ge=1, le=300)] = 10.0
     """The longest silence in a stream before a comment breaks it."""
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0

@@ -31,10 +31,10 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Resumable(msgspec.Struct, frozen=True):
-    """One reader of a job that may be resumed, because it has an idempotency key."""
+    """One reader of a job that may be resumed: it has an idempotency key, or may be sent again."""
 
     key: str
-    """The idempotency key's name in Redis."""
+    """What it is found by: the idempotency key's name in Redis, or what `keys.of_tries` returns."""
     reader: str
     """The request that reads, unique within its gateway."""
     grace: float
@@ -75,6 +75,32 @@ class Claim(Call[Claimed | Literal["unclaimed", "another body"]], frozen=True, k
         if not reply:
             return "another body"
         return Claimed(reply[0].decode(), int(reply[1])) if reply[0] else "unclaimed"
+
+
+class Resend(Call[Claimed | None], frozen=True, kw_only=True):
+    """Ask which answer a request without an idempotency key belongs to, if it was sent before.
+
+    Returns `job` where it belongs to none, and None if there is no `job` that it may begin.
+    """
+
+    script: ClassVar[str] = "resend"
+
+    name: str
+    """Common to all equal requests of the client."""
+    job: str
+    sent: Literal["", "session", "retry"]
+    """What says that it may have been sent before: its session, a count of retries, or nothing."""
+    choices: int
+    created: int
+    """Unix time in seconds."""
+    life: float = CLAIM_LIFE
+
+    def arguments(self) -> list[Word]:
+        life = milliseconds(self.life)
+        return [self.name, self.job, self.sent, self.choices, self.created, life]
+
+    def read(self, reply: Any) -> Claimed | None:
+        return Claimed(reply[0].decode(), int(reply[1])) if reply[0] else None
 
 
 class Ticket(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ local function take(client, entry, id, payload)
   redis.call('SADD', keys.owned(worker), id)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)
   taken[#taken + 1] = { payload, epoch, attempt, now - tonumber(at), tried or '', tonumber(failures) or 0,
-    idem and 1 or 0, id }
+    idem and is_given(idem) and 1 or 0, id }
   if room[model] then room[model] = room[model] - 1 end
 end
 

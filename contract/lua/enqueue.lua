@@ -16,16 +16,17 @@
 --       client, most waiting in all, life ms of an unfinished job, most unfinished jobs of the client
 --       ('' = any), most jobs of the client in any 60 s ('' = any), not after this instant ('' = any),
 --       choices, bytes of the payload and its blobs, most bytes stored for the client, most in all; if it
---       may be resumed (else four times ''): reader, ms of grace, ms for which its answer is kept, name of
---       its idempotency key; then pairs: SHA-256 of a blob, its content ('' = it is stored already)
+--       may be resumed (else four times ''): reader, ms of grace, ms for which its answer is kept, what it
+--       is found by; then pairs: SHA-256 of a blob, its content ('' = it is stored already)
 -- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client with a
 -- rate limit, how many requests it may still make, and ms until that is one more), {'full', waiting},
 -- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
 -- ask again}, or {'welcome', the blobs that are not stored} where the payload is empty, or a blob is not
 -- stored whose content is left out, and nothing else speaks against it.
+local MOST_TRIES = 64
 local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
-local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and keys.idem(ARGV[21])
+local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and named(ARGV[21])
 local blobs, missing = {}, {}
 for i = 22, #ARGV, 2 do
   blobs[ARGV[i]] = ARGV[i + 1]
@@ -33,7 +34,8 @@ for i = 22, #ARGV, 2 do
 end
 
 if now > (tonumber(ARGV[13]) or math.huge) then return { 'late' } end
-if idem and not leads_to(idem, first) then return { 'forgotten' } end
+local given = idem and is_given(idem)
+if given and not leads_to(idem, first) then return { 'forgotten' } end
 
 local limit, asked, asks = tonumber(ARGV[12]), keys.asked(client), 0
 if limit then
@@ -45,7 +47,7 @@ local function join(id)
   local job = keys.job(id)
   if redis.call('HGET', job, 'state') == 'done' or redis.call('HEXISTS', job, 'left ' .. reader) == 1 then return end
   redis.call('HSET', job, 'grace', ARGV[19], 'keep', ARGV[20], 'idem', idem)
-  redis.call('PEXPIRE', idem, ARGV[10])
+  keep(idem, tonumber(ARGV[10]))
   redis.call('ZREM', keys.abandoned, id)
   readers(id, gateway, reader)
 end
@@ -64,10 +66,20 @@ for number = 1, choices do
   local seq = tonumber(redis.call('HGET', keys.job(id), 'seq'))
   if seq then known = math.max(known, seq) else new[#new + 1] = id end
 end
-if #new == 0 then return ticket(known) end
+local function is_lost(id)
+  local job = keys.job(id)
+  return redis.call('HGET', job, 'state') ~= 'done' and redis.call('SISMEMBER', keys.readers(id), reader) == 0
+end
+if #new == 0 then
+  if idem and not leads_to(idem, first) and is_lost(first) then return { 'forgotten' } end
+  return ticket(known)
+end
 
 local function refuse(...)
-  if idem and known == 0 then redis.call('DEL', idem) end
+  if idem and known == 0 then
+    forget(idem, first)
+    if not given then count_refusal(name_in(idem)) end
+  end
   return { ... }
 end
 local function count(key, field) return tonumber(redis.call('HGET', key, field)) or 0 end
@@ -94,6 +106,11 @@ if redis.call('EXISTS', jobs) == 0 then
   redis.call('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
 end
 redis.call('HSET', tally, 'weight', ARGV[7])
+if idem and not given then
+  -- So many equal requests at once have lost sight of each other.
+  if redis.call('HLEN', idem) >= MOST_TRIES then redis.call('DEL', idem) end
+  redis.call('HSET', idem, first, now)
+end
 store_payload(first, new, choices, client, ARGV[5], ARGV[15], blobs, now + ARGV[10])
 local seq
 for _, id in ipairs(new) do

@@ -258,9 +258,51 @@ local function is_overdue(id, deadline, now)
   return true
 end
 
--- Whether an idempotency key still names this job: the first of its choices, whose name the others'
--- follow from. It has been forgotten, or is another answer's by now, where it does not.
-local function leads_to(idem, id) return redis.call('HGET', idem, 'job') == first_of(id) end
+-- What an answer that may be resumed is found by: an idempotency key, which its client has given it, or
+-- what was asked. Equal requests without a key share a name, `tries <client>:<hash>`. Under it, `tries`
+-- has each that has not ended, by its first choice, `ended` the one that ended last, and `refused`
+-- counts those that were told an error which cost nothing: who sends these again wants no other's answer.
+local REFUSED_LIFE = 120000
+local function named(name)
+  local asked = string.match(name, '^tries (.+)$')
+  return asked and keys.tries(asked) or keys.idem(name)
+end
+
+local function is_given(idem) return string.find(idem, keys.idem(''), 1, true) == 1 end
+local function name_in(tries) return string.sub(tries, #keys.tries('') + 1) end
+
+local function count_refusal(name)
+  redis.call('INCR', keys.refused(name))
+  redis.call('PEXPIRE', keys.refused(name), REFUSED_LIFE)
+end
+
+-- One that is kept for a client which left before its end gives way to no other.
+local function note_end(name, id, hold, is_read)
+  local ended = keys.ended(name)
+  if is_read and redis.call('HGET', ended, 'read') == '0' then return end
+  redis.call('HSET', ended, 'job', first_of(id), 'at', redis.call('HGET', keys.job(id), 'at'), 'read', is_read and 1 or 0)
+  redis.call('PEXPIRE', ended, hold)
+end
+
+-- Whether this is still what a job is found by: the first of its choices, whose name the others'
+-- follow from. It has been forgotten, or is another answer's by now, where it is not.
+local function leads_to(idem, id)
+  if is_given(idem) then return redis.call('HGET', idem, 'job') == first_of(id) end
+  return redis.call('HEXISTS', idem, first_of(id)) == 1
+end
+
+local function forget(idem, id)
+  if is_given(idem) then redis.call('DEL', idem) else redis.call('HDEL', idem, first_of(id)) end
+end
+
+-- A choice of a request without an idempotency key has ended.
+local function end_try(tries, id, hold, void, is_read)
+  if not void and redis.call('EXISTS', payload_key(id)) == 1 then return end -- other choices have not
+  if void then redis.call('HDEL', keys.job(id), 'keep') end
+  if redis.call('HDEL', tries, first_of(id)) == 0 then return end
+  if not void then note_end(name_in(tries), id, hold, is_read)
+  elseif is_read then count_refusal(name_in(tries)) end
+end
 
 -- Whether another choice of the same request may have cost something, by its `call`; `done`: one that
 -- has ended. Who comes back with their key must then not pay for it again.
@@ -323,10 +365,11 @@ local function finish(id, life, void)
     redis.call('HINCRBY', keys.client(client), 'running', -1)
   end
   for gateway in string.gmatch(gateways, '%S+') do redis.call('SREM', keys.served(gateway), id) end
+  local is_read = idem and redis.call('EXISTS', keys.readers(id)) == 1
   if idem then
     if void then redis.call('HDEL', key, 'call') end
-    local forget = void and not others_cost(id)
-    if leads_to(idem, id) then redis.call('PEXPIRE', idem, forget and 0 or keep) end
+    local anew = void and not others_cost(id)
+    if is_given(idem) and leads_to(idem, id) then redis.call('PEXPIRE', idem, anew and 0 or keep) end
     -- Those who read it now may be slow.
     life = math.max(life, keep)
     redis.call('DEL', keys.readers(id))
@@ -336,6 +379,7 @@ local function finish(id, life, void)
   take_over(keys.jobs(client), entry)
   redis.call('XDEL', keys.jobs(client), entry)
   drop_payload(id)
+  if idem and not is_given(idem) then end_try(idem, id, keep, void, is_read) end
   redis.call('HSET', key, 'state', 'done')
   redis.call('PEXPIRE', key, life)
   redis.call('PEXPIRE', keys.log(id), life)
@@ -367,7 +411,7 @@ local function cancel(id, life)
     finish(id, life, true)
     return 'dropped'
   end
-  if idem and leads_to(idem, id) and not others_cost(id, true) then redis.call('DEL', idem) end
+  if idem and leads_to(idem, id) and not others_cost(id, true) then forget(idem, id) end
   redis.call('HSET', keys.job(id), 'cancelled', 1)
   redis.call('PUBLISH', keys.control(owner), id)
   return 'told'
@@ -381,7 +425,7 @@ local function runs_again(id)
   local call, idem, tried = unpack(redis.call('HMGET', key, 'call', 'idem', 'tried'))
   if not call or call == '' then return true end
   local had = ',' .. (tried or '') .. ','
-  if call == 'answered' or idem or string.find(had, ',unheard,', 1, true) then return false end
+  if call == 'answered' or (idem and is_given(idem)) or string.find(had, ',unheard,', 1, true) then return false end
   redis.call('HSET', key, 'tried', (tried and tried ~= '') and tried .. ',unheard' or 'unheard')
   return true
 end

@@ -91,7 +91,7 @@ def rejected(rejection: Rejection, wait: float | None) -> Problem:
         case "heavy":
             return storage_full(retry_after(wait))
         case "forgotten":
-            return unavailable("The answer of this Idempotency-Key has just ended.", 1.0)
+            return unavailable("The answer to an equal request of yours has just ended.", 1.0)
         case _:
             # Only `limited` knows when the client may ask again, in milliseconds.
             seconds = rejection.number / 1000 if rejection.reason == "limited" else 0.0

@@ -78,7 +78,7 @@ class Exchange:
         self._is_withdrawn = False
 
     async def claim(self) -> None:
-        """Find the answer that this request has a name for, if it has one. Raises Problem."""
+        """Find the answer that this request belongs to, if another has begun it. Raises Problem."""
         await self._submission.claim()
 
     async def run(self) -> None:

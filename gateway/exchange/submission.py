@@ -20,6 +20,7 @@ from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import digest_of
 from gateway.exchange.idempotency import Attachment, attach, name_of
 from gateway.exchange.native import is_wanted
+from gateway.exchange.resends import attach_resent, sending_of
 from gateway.exchange.services import Services
 from gateway.http import Request
 from gateway.problems import Kind, Problem, problem_of, too_large_to_store
@@ -65,6 +66,8 @@ class Submission:
         self.patience = admission.patience(longest, asked)
         """Seconds for which it may wait."""
         self.name = name_of(request, client.client, ask.choices)
+        """What its client calls the answer."""
+        self._sending = sending_of(request)
         self._attachment: Attachment | None = None
         self._ticket: Ticket | None = None
         self._refusal = self._reason_to_refuse()
@@ -82,22 +85,12 @@ class Submission:
 
     @property
     def resumable(self) -> Resumable | None:
-        """This request as a reader of an answer that has a name."""
+        """This request as a reader of an answer that others may read, too."""
         return self._attachment.resumable if self._attachment else None
 
     async def claim(self) -> None:
-        """Find the answer that this request has a name for, if it has one. Raises Problem."""
-        if self.name is None:
-            return
-        self._attachment = found = await attach(
-            self._services.hub.jobs,
-            self.name,
-            self._ask.digest or digest_of(self._endpoint.name, self._ask),
-            self.jobs[0],
-            may_begin=self._refusal is None,
-            grace=self._services.config.resume_grace,
-            keep=self._services.config.resume_window,
-        )
+        """Find the answer that this request belongs to, if another has begun it. Raises Problem."""
+        self._attachment = found = await self._attach()
         if found is not None and not found.is_new:
             first = msgspec.structs.replace(
                 self.jobs[0], id=found.job, created=float(found.created)
@@ -161,6 +154,32 @@ class Submission:
             return None
         headers = request.ascii_headers(self._endpoint.forwards)
         return msgspec.structs.replace(native, headers=headers)
+
+    async def _attach(self) -> Attachment | None:
+        config, jobs, may_begin = self._services.config, self._services.hub.jobs, not self._refusal
+        if self.name is not None:
+            return await attach(
+                jobs,
+                self.name,
+                self._digest(),
+                self.jobs[0],
+                may_begin=may_begin,
+                grace=config.resume_grace,
+                keep=config.resume_window,
+            )
+        if self._sending is None or not config.resend_hold:
+            return None
+        return await attach_resent(
+            jobs,
+            self._sending,
+            self._digest(),
+            self.jobs,
+            may_begin=may_begin,
+            hold=config.resend_hold,
+        )
+
+    def _digest(self) -> str:
+        return self._ask.digest or digest_of(self._endpoint.name, self._ask)
 
     def _reason_to_refuse(self) -> Problem | None:
         if failed := admission.hopeless(self._services.fleet.last):

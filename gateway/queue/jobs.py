@@ -13,6 +13,7 @@ from contract.calls.gateway import (
     Claimed,
     Enqueue,
     Rejection,
+    Resend,
     Resumable,
     Ticket,
     Welcome,
@@ -54,6 +55,10 @@ class Jobs:
         if found == "another body":
             raise Mismatch
         return found if isinstance(found, Claimed) else None
+
+    async def find_resent(self, resend: Resend) -> Claimed | None:
+        """Return the job that answers a request which may have been sent before."""
+        return await self._server.run_soon(resend, NO_TIME)
 
     async def have(self, ids: Iterable[tuple[str, str]]) -> bool:
         """Return whether each job's log has a record of this id."""

@@ -21,6 +21,7 @@ from contract.calls.gateway import (
     Claim,
     Enqueue,
     GatewayHeartbeat,
+    Resend,
     Resumable,
     Withdraw,
 )
@@ -33,7 +34,7 @@ from contract.calls.worker import (
     Requeue,
     WorkerHeartbeat,
 )
-from contract.keys import idempotency
+from contract.keys import idempotency, of_tries
 from contract.messages import (
     Event,
     Failed,
@@ -110,6 +111,9 @@ CLAIM_LIFE = 60_000
 
 IDEM = idempotency("ann", "digest")
 
+TRIES = of_tries(IDEM)
+"""What equal requests without an idempotency key are found by."""
+
 R = TypeVar("R")
 
 _encode = msgspec.msgpack.encode
@@ -184,6 +188,7 @@ class Scripts:
         not_after: int | str = "",
         reader: str = "",
         grace: int = 60_000,
+        key: str = IDEM,
         model: str = "",
         choices: int = 1,
         payload: str | bytes | None = None,
@@ -194,7 +199,7 @@ class Scripts:
     ) -> list[Any]:
         """Enqueue a job, and return the reply with its first element as text.
 
-        With a reader, the job can be resumed under the idempotency key `IDEM`. The default payload
+        With a reader, the job can be resumed: it is found by `key`. The default payload
         begins like a job; the default `size` is that of the payload and the blobs.
         """
         payload = _encode([job, client, model]) if payload is None else payload
@@ -218,7 +223,7 @@ class Scripts:
             blobs=blobs,
             choices=choices,
             not_after=None if not_after == "" else _seconds(int(not_after)),
-            resumable=_resumable(reader, grace),
+            resumable=_resumable(reader, grace, key),
             life=_seconds(UNFINISHED_LIFE - wait),
         )
         reply = self.reply(call)
@@ -227,8 +232,15 @@ class Scripts:
     def heartbeat_of_gateway(self, gateway: str = "g1", life: int = 15_000) -> None:
         self.run(GatewayHeartbeat(gateway, _seconds(life)))
 
-    def withdraw(self, job: str, choices: int = 1, reader: str = "", gateway: str = "g1") -> int:
-        resumable = _resumable(reader)
+    def withdraw(
+        self,
+        job: str,
+        choices: int = 1,
+        reader: str = "",
+        gateway: str = "g1",
+        key: str = IDEM,
+    ) -> int:
+        resumable = _resumable(reader, key=key)
         call = Withdraw(job=job, choices=choices, gateway=gateway, resumable=resumable)
         return int(self.run(call))
 
@@ -249,14 +261,28 @@ class Scripts:
         reply = self.reply(claim)
         return reply[0].decode() if reply else None
 
+    def resend(
+        self, job: str, sent: Literal["", "session", "retry"] = "retry", choices: int = 1
+    ) -> str | None:
+        """Return the job of `TRIES` that a request which may have been sent before belongs to."""
+        call = Resend(name=IDEM, job=job, sent=sent, choices=choices, created=1_700_000_000)
+        found = self.run(call)
+        return found.job if found else None
+
     def cancel(self, job: str) -> str:
         return self.run(Cancel(job=job))
 
     def leave(
-        self, job: str, reader: str = "r1", *, gateway: str = "g1", at_once: bool = False
+        self,
+        job: str,
+        reader: str = "r1",
+        *,
+        gateway: str = "g1",
+        at_once: bool = False,
+        key: str = IDEM,
     ) -> str:
         """Remove a reader of a job that can be resumed."""
-        resumable = _resumable(reader)
+        resumable = _resumable(reader, key=key)
         return self.run(Cancel(job=job, gateway=gateway, resumable=resumable, at_once=at_once))
 
     def requeue(
@@ -454,8 +480,9 @@ class Scripts:
         return {key.decode() for key in self.redis.scan_iter() if self.redis.pttl(key) < 0}
 
 
-def _resumable(reader: str, grace: int = 60_000) -> Resumable | None:
-    return Resumable(IDEM, reader, _seconds(grace), _seconds(KEPT)) if reader else None
+def _resumable(reader: str, grace: int = 60_000, key: str = IDEM) -> Resumable | None:
+    kept = KEPT if key == IDEM else grace
+    return Resumable(key, reader, _seconds(grace), _seconds(kept)) if reader else None
 
 
 def started(given: Given, seq: int = 1) -> Record:
