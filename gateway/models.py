@@ -7,12 +7,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from contract.messages import Catalogue, Model
+from gateway import claude_names
 from gateway.problems import Problem, model_not_found
 
 _MAX_QUOTED = 256
 """Characters of a name that an error repeats, or that is compared with others."""
 _WILDCARD = "*"
-"""Stands for any text in the name of a model that a client may use."""
+"""Stands for any text in an alias, and in the name of a model that a client may use."""
 _OWNER = "poe"
 """Owns the aliases whose bot is in no catalogue."""
 
@@ -33,7 +34,9 @@ class ModelTable:
     """The names that clients may use. Upper and lower case are alike.
 
     `bot` maps aliases to upstream names; with `allow_any`, every other name goes to the upstream
-    too. Community bots are in no catalogue, so with `allow_any` a name that is not in it is
+    too. In an alias, `*` stands for any text; an exact one comes first, then the first that
+    matches. Names of Anthropic's, with dates and hyphens, stand for the alias or the model that
+    they mean. Community bots are in no catalogue, so with `allow_any` a name that is not in it is
     passed on as it is: the upstream knows best. `created` is the creation date of the aliases, in
     seconds of Unix time.
     """
@@ -54,9 +57,11 @@ class ModelTable:
         for model in models:
             if model.display_name:
                 self._catalogue.setdefault(model.display_name.casefold(), model)
-        self._entries = {alias.casefold(): self._alias(alias) for alias in self._bot}
+        named = [alias for alias in self._bot if _WILDCARD not in alias]
+        self._entries = {alias.casefold(): self._alias(alias) for alias in named}
         for model in models if self._allow_any else ():
             self._entries.setdefault(model.id.casefold(), self._entry(model.id, model))
+        self._claudes = [key for key in self._entries if key.startswith("claude-")]
         self.rendered: dict[Hashable, bytes] = {}
         """What dialects have rendered of this catalogue, under keys of their own."""
 
@@ -68,13 +73,14 @@ class ModelTable:
         Raises Problem for any other, and for one that is not an alias if only those may be used.
         """
         self._check(name, allowed)
-        folded = name.casefold()
-        if folded in self._aliases:
-            return self._aliases[folded]
+        key = self._key(name)
+        if key in self._aliases:
+            return self._aliases[key]
         if not self._allow_any:
             raise self.unknown(name)
-        model = self._catalogue.get(folded)
-        return model.id if model else name
+        if (model := self._catalogue.get(key)) is not None:
+            return model.id
+        return name if key == name.casefold() else key
 
     def listed(self, upstream: str) -> Model | None:
         """Return what the catalogue says of a model, by the name that `resolve` gave."""
@@ -92,7 +98,10 @@ class ModelTable:
     def entry(self, name: str, allowed: tuple[str, ...] = ()) -> Entry:
         """Return one of the models. Raises Problem if it is not among those."""
         self._check(name, allowed)
-        entry = self._permitted(allowed).get(self._key(name))
+        key = self._key(name)
+        if key in self._aliases and _WILDCARD in key:
+            return self._entry(name, self.listed(self._aliases[key]))
+        entry = self._permitted(allowed).get(key)
         if entry is None:
             raise self.unknown(name)
         return entry
@@ -106,10 +115,16 @@ class ModelTable:
         return model_not_found(f"The model '{name}' does not exist.{hint}")
 
     def _key(self, name: str) -> str:
-        """Return the key of a name's entry, be it its id or its display name."""
+        """Return what a name stands for: an alias, or a model's id, in one case; else the name."""
         folded = name.casefold()
-        model = self._catalogue.get(folded) if self._allow_any else None
-        return folded if folded in self._entries or model is None else model.id.casefold()
+        if folded in self._aliases:
+            return folded
+        patterns = (alias for alias in self._aliases if _WILDCARD in alias)
+        if (pattern := next((p for p in patterns if _matches(folded, p)), None)) is not None:
+            return pattern
+        if self._allow_any and (model := self._catalogue.get(folded)) is not None:
+            return model.id.casefold()
+        return claude_names.meant_by(folded, self._claudes) or folded
 
     def _check(self, name: str, allowed: tuple[str, ...]) -> None:
         if allowed and not self._is_allowed(name, allowed):
@@ -126,12 +141,14 @@ class ModelTable:
         )
 
     def _names(self, name: str) -> set[str]:
-        """Return the names of a model, this one among them, in one case."""
-        folded = name.casefold()
-        model = self._catalogue.get(folded) if self._allow_any else None
-        if folded in self._aliases or model is None:
-            return {folded}
-        return {folded, model.id.casefold(), (model.display_name or model.id).casefold()}
+        """Return the names by which a client may be allowed what this name stands for."""
+        key = self._key(name)
+        model = self._catalogue.get(key) if self._allow_any else None
+        if _WILDCARD in key:
+            return {name.casefold()}
+        if key in self._aliases or model is None:
+            return {key}
+        return {key, (model.display_name or model.id).casefold()}
 
     def _permitted(self, allowed: tuple[str, ...]) -> dict[str, Entry]:
         if not allowed:

@@ -214,3 +214,81 @@ def test_a_closed_table_hides_the_catalogue_one_by_one_too() -> None:
 )
 def test_the_context_length_is_told_if_known(upstream: str, length: int | None) -> None:
     assert table().context_length(upstream) == length
+
+
+CLAUDES = Catalogue(
+    0.0,
+    tuple(
+        Model(f"claude-{name}", 1, "Anthropic", f"Claude-{name.title()}")
+        for name in ("sonnet-4.5", "sonnet-4.6", "haiku-4.5")
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "upstream"),
+    [
+        pytest.param("Exact", "one", id="an exact name before a pattern"),
+        pytest.param("exactly", "two", id="the first pattern that matches"),
+        pytest.param("ex", "three", id="another pattern"),
+        pytest.param("claude-sonnet-4.6", "claude-sonnet-4.6", id="the catalogue"),
+        pytest.param("claude-sonnet-4-6-20260101", "claude-sonnet-4.6", id="Anthropic's name"),
+        pytest.param("Claude-Sonnet-4-5[1m]", "mine", id="Anthropic's name of an alias"),
+        pytest.param("claude-haiku-4.5", "fast", id="a pattern before the catalogue"),
+        pytest.param("claude-3-5-haiku-latest", "fast", id="a pattern before Anthropic's names"),
+        pytest.param("Claude-Sonnet-9-1[1m]", "claude-sonnet-9.1", id="one that is to come"),
+        pytest.param("Claude-Shannon-9-1", "Claude-Shannon-9-1", id="none of these"),
+    ],
+)
+def test_names_are_looked_for_in_an_order(name: str, upstream: str) -> None:
+    aliases = {
+        "exa*": "two",
+        "EX*": "three",
+        "exact": "one",
+        "claude-*haiku*": "fast",
+        "claude-sonnet-4.5": "mine",
+    }
+
+    assert ModelTable(aliases, True, CLAUDES, START).resolve(name) == upstream
+
+
+def test_a_closed_table_takes_patterns_and_anthropics_names_of_its_aliases() -> None:
+    aliases = {"claude-sonnet-4.5": "Claude-Sonnet-4.5", "gpt-*": "GPT-5.4"}
+    closed = ModelTable(aliases, False, CLAUDES, START)
+
+    assert closed.resolve("claude-sonnet-4-5-20250929") == "Claude-Sonnet-4.5"
+    assert closed.resolve("gpt-anything") == "GPT-5.4"
+    with pytest.raises(Problem):
+        closed.resolve("claude-haiku-4.5")
+
+
+def test_patterns_are_not_listed_but_what_they_stand_for_can_be_read() -> None:
+    models = ModelTable({"fast-*": "claude-haiku-4.5"}, True, CLAUDES, START)
+
+    assert "fast-*" not in ids(listing(models, ()))
+    assert json.loads(one(models, (), "fast-1"))["owned_by"] == "Anthropic"
+    assert json.loads(one(models, (), "claude-haiku-4-5"))["id"] == "claude-haiku-4.5"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "is_allowed"),
+    [
+        pytest.param("claude-sonnet-4-6", ("claude-sonnet-4.6",), True, id="what it means"),
+        pytest.param("claude-sonnet-4-6", ("claude-sonnet-4-6-20260101",), True, id="both mean it"),
+        pytest.param("claude-sonnet-4-6", ("claude-sonnet-*",), True, id="a pattern of it"),
+        pytest.param("claude-3-5-sonnet", ("claude-3*",), False, id="a pattern of the name only"),
+        pytest.param("claude-sonnet-4-6", ("claude-haiku-4.5",), False, id="another model"),
+        pytest.param("fast-1", ("fast-*",), True, id="an alias that is a pattern"),
+        pytest.param("fast-1", ("claude-haiku-4.5",), False, id="the bot of an alias"),
+    ],
+)
+def test_a_client_may_use_a_model_by_any_name_that_means_it(
+    name: str, allowed: tuple[str, ...], is_allowed: bool
+) -> None:
+    models = ModelTable({"fast-*": "claude-haiku-4.5"}, True, CLAUDES, START)
+
+    if is_allowed:
+        models.resolve(name, allowed)
+    else:
+        with pytest.raises(Problem):
+            models.resolve(name, allowed)
