@@ -126,6 +126,8 @@ class Finished(msgspec.Struct, frozen=True, array_like=True, tag="finished"):
     """The answer is complete."""
 
     reason: FinishReason = "stop"
+    stop: str = ""
+    """The stop sequence that has ended it; empty: none, or one that the upstream does not tell."""
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
@@ -269,6 +271,10 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     """Fields of the request that OpenAI does not know: parameters of the model's own."""
     summary: str = ""
     """How the model is to sum up its thoughts, in OpenAI's words: `auto`, `concise`, `detailed`."""
+    names_stop: bool = False
+    """Whether the client is told which stop sequence ends the answer: `Finished.stop`."""
+    thinking_budget: int | None = None
+    """Tokens that a model may think, for those that know a budget; others go by the effort."""
 
     @property
     def callable_tools(self) -> tuple[Tool, ...]:

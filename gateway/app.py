@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.access import Access
+from gateway.anthropic.dialect import ANTHROPIC
 from gateway.config import GatewayConfig
 from gateway.dialect import Dialect, Endpoint, Inquiry, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
@@ -44,7 +45,7 @@ from store.faults import RedisFault
 
 _log = logging.getLogger("gateway")
 
-DIALECTS: tuple[Dialect, ...] = (OPENAI, RESPONSES)
+DIALECTS: tuple[Dialect, ...] = (OPENAI, RESPONSES, ANTHROPIC)
 """The APIs that clients may speak. The first words what goes wrong where none is meant."""
 
 TICK = 1.0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-_CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completions."
 _NOT_OFFERED = {
-    "messages": f"Anthropic's Messages API is not offered here. {_CHAT_ONLY}",
     "embeddings": "Poe has no embeddings, so this server has none either.",
     "audio": "Audio routes are not offered here; audio bots answer at /v1/chat/completions.",
     "videos": "Video routes are not offered here; video bots answer at /v1/chat/completions.",
@@ -35,7 +33,14 @@ _NOT_OFFERED = {
 }
 """What to say of routes of other APIs that clients try on a server like this one."""
 
-_ENDPOINTS = ("chat/completions", "completions", "images/generations", "models", "responses")
+_ENDPOINTS = (
+    "chat/completions",
+    "completions",
+    "images/generations",
+    "messages",
+    "models",
+    "responses",
+)
 """What a client adds to its base URL, and people therefore copy into it."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import functools
 import re
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -42,10 +43,13 @@ _LONE_HALF = re.compile(
 _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
-def decode(body: bytes, kind: type[_T], api: str = "OpenAI") -> tuple[_T, dict[str, Any]]:
+def decode(
+    body: bytes, kind: type[_T], api: str = "OpenAI", bounds: Literal["refuse", "drop"] = "refuse"
+) -> tuple[_T, dict[str, Any]]:
     """Return the fields that `kind` has, and all others that are not null.
 
-    `api` is whose fields those of `kind` are, for the errors about the others.
+    `api` is whose fields those of `kind` are, for the errors about the others; `bounds` says what
+    becomes of others that are too many, too large or nested too deeply.
 
     Raises Problem that names the offending field, for whatever is not JSON in UTF-8 or not of the
     right types. The body's size is for the caller to bound.
@@ -54,18 +58,41 @@ def decode(body: bytes, kind: type[_T], api: str = "OpenAI") -> tuple[_T, dict[s
     body = utf8(body)
     try:
         try:
-            return _decoded(body, kind, api)
+            return _decoded(body, kind, api, bounds)
         except msgspec.DecodeError:
-            mended = _LONE_HALF.sub(rb"\1\\ufffd", body, count=MAX_HALVES)
-            if mended == body:
+            whole = mended(body)
+            if whole == body:
                 raise
-            return _decoded(mended, kind, api)
+            return _decoded(whole, kind, api, bounds)
     except msgspec.ValidationError as error:
         raise _wrongly_typed(str(error)) from error
     except RecursionError as error:
         raise invalid_request("The request's JSON is nested too deeply.") from error
     except msgspec.DecodeError as error:
         raise _not_json(_reason(body, error)) from error
+
+
+def decode_within(value: msgspec.Raw, kind: type[_T], path: str) -> _T:
+    """Return a value of a body that `decode` has read, which stands at this path.
+
+    Raises Problem that names the offending field.
+    """
+    try:
+        found: _T = _decoder(kind).decode(value)
+    except msgspec.ValidationError as error:
+        raise _wrongly_typed(str(error), path) from error
+    except RecursionError as error:
+        raise invalid_value(path, "it is nested too deeply") from error
+    except msgspec.DecodeError as error:
+        raise invalid_value(path, f"it is not JSON: {error}") from error
+    return found
+
+
+def mended(body: bytes) -> bytes:
+    """Return the body with U+FFFD for halves of surrogate pairs that are written as escapes."""
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return _LONE_HALF.sub(rb"\1\\ufffd", body, count=MAX_HALVES)
 
 
 def utf8(body: bytes) -> bytes:
@@ -115,8 +142,12 @@ def whole(value: float | None, path: str) -> int | None:
     return int(value)
 
 
-def _decoded(body: bytes, kind: type[_T], api: str) -> tuple[_T, dict[str, Any]]:
+def _decoded(
+    body: bytes, kind: type[_T], api: str, bounds: Literal["refuse", "drop"]
+) -> tuple[_T, dict[str, Any]]:
     fields = _FIELDS.decode(body)
+    if bounds == "drop":
+        return _decoder(kind).decode(body), _bounded_others(fields, kind)
     if "extra_body" in fields:
         fields = _merged(fields)
         body = msgspec.json.encode(fields)
@@ -188,16 +219,34 @@ def _others(fields: dict[str, msgspec.Raw], kind: type[msgspec.Struct], api: str
     return {name: bounded(msgspec.json.decode(value), name) for name, value in raw}
 
 
+def _bounded_others(fields: dict[str, msgspec.Raw], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return those of the other fields that are within the bounds."""
+    others: dict[str, Any] = {}
+    left = MAX_EXTRA_BYTES
+    for name, value in fields.items():
+        size = len(bytes(value))
+        if name in _known(kind) or value == _NULL or len(name) > MAX_NAME or size > left:
+            continue
+        with suppress(Problem, RecursionError):
+            others[name] = bounded(msgspec.json.decode(value), name)
+            left -= size
+        if len(others) == MAX_EXTRA:
+            break
+    return others
+
+
 def _within(outer: Any) -> list[Any]:
     """Return the arrays and objects directly within one."""
     values = outer.values() if isinstance(outer, dict) else outer
     return [value for value in values if isinstance(value, dict | list)]
 
 
-def _wrongly_typed(problem: str) -> Problem:
+def _wrongly_typed(problem: str, within: str = "") -> Problem:
     """Turn msgspec's error into ours: its place into a param, Python's types into JSON's."""
     place = _PLACE.search(problem)
-    param = place[1].replace("[...]", "") if place else None
+    param = place[1].replace("[...]", "") if place else ""
+    joint = "." if within and param and not param.startswith("[") else ""
+    param = f"{within}{joint}{param}" or None
     if field := re.match(r"Object missing required field `(\w+)`", problem):
         return missing(f"{param}.{field[1]}" if param else field[1])
     reason = _PLACE.sub("", problem)

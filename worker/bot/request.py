@@ -95,7 +95,8 @@ def query_of(ask: Ask) -> Query:
         conversation_id="",
         message_id="",
         temperature=options.temperature,
-        stop_sequences=options.stop,
+        # A bot does not tell which of them has ended the answer; the worker does, if it ends it.
+        stop_sequences=() if options.names_stop else options.stop,
         logit_bias=options.logit_bias or None,
         skip_system_prompt=_skip_system_prompt(options),
         tools=tools,

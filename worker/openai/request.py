@@ -49,7 +49,9 @@ def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
 
 def _standard(options: Options) -> dict[str, Any]:
     """Return the standard fields that Poe supports and the client has set."""
-    stop = [sequence for sequence in options.stop if sequence.strip()]
+    # Poe does not tell which sequence has ended the answer; the worker does, where it ends it.
+    sent = () if options.names_stop else options.stop
+    stop = [sequence for sequence in sent if sequence.strip()]
     fields: dict[str, Any] = {
         "temperature": options.temperature,
         "top_p": options.top_p,

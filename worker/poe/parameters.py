@@ -95,7 +95,7 @@ def _turned(options: Options, declared: dict[str, Schema]) -> dict[str, Any]:
     if level is not None:
         values[level] = _nearest(effort, declared[level])
     elif _BUDGET in declared:
-        values[_BUDGET] = _budget(effort, declared[_BUDGET], options.max_tokens)
+        values[_BUDGET] = _budget(options, declared[_BUDGET])
     if _SWITCH in declared:
         values[_SWITCH] = _switch(effort != "none", declared[_SWITCH])
     return {name: value for name, value in values.items() if value is not None}
@@ -120,14 +120,19 @@ def _is_effort(value: object) -> bool:
     return isinstance(value, str) and value.lower() in EFFORTS
 
 
-def _budget(effort: str, schema: Schema, max_tokens: int | None) -> int | None:
-    """Scale the effort into the bounds of the budget; thoughts count towards `max_tokens`."""
+def _budget(options: Options, schema: Schema) -> int | None:
+    """Return the budget that the client has set, within its bounds, or scale the effort into them.
+
+    Thoughts count towards `max_tokens`.
+    """
     least, most = _bound(schema, "minimum") or 0, _bound(schema, "maximum")
     if most is None:
         return None
-    if max_tokens is not None:
-        most = max(least, min(most, max_tokens))
-    return round(least + _SHARES[effort] * (most - least))
+    if options.max_tokens is not None:
+        most = max(least, min(most, options.max_tokens))
+    if options.thinking_budget is not None:
+        return round(min(max(least, options.thinking_budget), most))
+    return round(least + _SHARES[options.reasoning_effort] * (most - least))
 
 
 def _switch(on: bool, schema: Schema) -> Any:

@@ -22,33 +22,33 @@ class StopSequences:
     def take(self, event: Event) -> list[Event]:
         match event:
             case Text(text):
-                shown, ends = self._search(text)
+                shown, stop = self._search(text)
                 events: list[Event] = [Text(shown)] if shown else []
             case Replaced(text):
                 self._forget()
-                shown, ends = self._search(text)
+                shown, stop = self._search(text)
                 events = [Replaced(shown)]
             case Finished():
                 return [*self.flush(), event]
             case _:
                 return [event]
-        return [*events, Finished("stop")] if ends else events
+        return [*events, Finished("stop", stop)] if stop else events
 
     def flush(self) -> list[Event]:
         held = self._forget()
         return [Text(held)] if held else []
 
-    def _search(self, text: str) -> tuple[str, bool]:
-        """Return what more of the text may be shown, and whether the answer ends there."""
+    def _search(self, text: str) -> tuple[str, str]:
+        """Return what more of the text may be shown, and the sequence that ends it, if one does."""
         found = self._automaton.find(text)
         whole = self._held + text
         if found:
-            end = len(self._held) + found[0]
+            begin, end = (len(self._held) + at for at in found)
             self._forget()
-            return whole[:end], True
+            return whole[:begin], whole[begin:end]
         end = len(whole) - self._automaton.begun
         self._held = whole[end:]
-        return whole[:end], False
+        return whole[:end], ""
 
     def _forget(self) -> str:
         self._automaton.reset()

@@ -65,9 +65,6 @@ def test_a_models_path_names_the_model(path: str, model: str | None) -> None:
     assert model is None or (route is not None and route.handlers == {"GET": "one"})
 
 
-CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completions."
-
-
 @pytest.mark.parametrize(
     ("path", "advice"),
     [
@@ -78,8 +75,6 @@ CHAT_ONLY = "Set your client to chat completions, which are at /v1/chat/completi
             "The base URL has /v1 twice: your client adds it, or you did.",
             id="v1 twice",
         ),
-        pytest.param("/v1/messages", CHAT_ONLY, id="Anthropic's"),
-        pytest.param("/v1/messages/count_tokens", CHAT_ONLY, id="Anthropic's tokens"),
         pytest.param(
             "/v1/embeddings",
             "Poe has no embeddings, so this server has none either.",

@@ -65,6 +65,12 @@ def test_passes_the_options_on() -> None:
     assert sent["logit_bias"] == {"42": -100.0}
 
 
+def test_stop_sequences_of_which_the_client_is_told_are_left_to_the_worker() -> None:
+    options = Options(stop=("END",), names_stop=True)
+
+    assert "stop_sequences" not in body(Message("user", "Hi"), options=options)
+
+
 def test_real_roles_are_sent_under_poes_names() -> None:
     assert said(SYSTEM, USER, ASSISTANT, USER) == [
         ("system", "Be brief."),

@@ -61,6 +61,10 @@ def test_a_plain_question_is_asked_as_a_stream_with_token_counts() -> None:
     }
 
 
+def test_stop_sequences_of_which_the_client_is_told_are_left_to_the_worker() -> None:
+    assert "stop" not in body_for(job(options=Options(stop=("END",), names_stop=True)))
+
+
 def test_a_whole_answer_is_asked_for_without_a_streams_options() -> None:
     assert body_for(job(), stream=False) == {
         "model": "Bot",

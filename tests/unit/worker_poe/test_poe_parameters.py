@@ -63,6 +63,17 @@ def test_an_effort_becomes_its_share_of_a_budget(asked: str, tokens: int) -> Non
     assert effort(asked, thinking_budget=BUDGET) == {"thinking_budget": tokens}
 
 
+@pytest.mark.parametrize(("asked", "tokens"), [(5_000, 5_000), (1, 128), (99_999, 10_000)])
+def test_a_budget_that_the_client_sets_counts_for_more_than_the_effort(
+    asked: int, tokens: int
+) -> None:
+    options = Options(reasoning_effort="low", thinking_budget=asked)
+
+    sent = parameters_of(options, model(thinking_budget=BUDGET | {"minimum": 128}))
+
+    assert sent == {"thinking_budget": tokens}
+
+
 def test_a_budget_stays_within_its_bounds_and_below_the_longest_answer() -> None:
     assert effort("none", thinking_budget=BUDGET | {"minimum": 128}) == {"thinking_budget": 128}
     assert effort("max", thinking_budget=BUDGET) == {"thinking_budget": 10_000}

@@ -69,7 +69,7 @@ def test_no_more_waits_than_a_stop_sequence_less_one_character(text: str, stop: 
     shown = ""
     for place, letter in enumerate(text, 1):
         out = shaped.feed([Text(letter)])
-        if Finished("stop") in out:
+        if isinstance(out[-1] if out else None, Finished):
             break
         shown += "".join(e.text for e in out if isinstance(e, Text))
         assert place - len(shown) < max(map(len, stop))
@@ -99,10 +99,17 @@ def test_thoughts_and_tool_calls_are_not_searched_for_stop_sequences() -> None:
     assert shaping(Options(stop=("END",))).feed(events) == events
 
 
+def test_the_sequence_that_ends_an_answer_is_told_however_it_is_cut() -> None:
+    shaped = shaping(Options(stop=("STOP", "END", "D")))
+
+    assert shaped.feed([Text("a E"), Text("N")]) == [Text("a ")]
+    assert shaped.feed([Text("D b")]) == [Finished("stop", "END")]
+
+
 def test_nothing_follows_a_stop_sequence() -> None:
     shaped = shaping(Options(stop=("END",)))
 
-    assert shaped.feed([Text("a END b"), Finished()]) == [Text("a "), Finished("stop")]
+    assert shaped.feed([Text("a END b"), Finished()]) == [Text("a "), Finished("stop", "END")]
     assert shaped.feed([Text("c"), Finished()]) == []
     assert shaped.flush() == []
 

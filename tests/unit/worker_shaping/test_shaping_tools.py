@@ -348,7 +348,7 @@ def test_an_answer_that_is_over_before_its_call_is_no_mismatch_however_it_was_cu
 
     assert shaped.feed([Text("first END then"), WRONG, Finished()]) == [
         Text("first "),
-        Finished("stop"),
+        Finished("stop", "END"),
     ]
 
 
