@@ -72,7 +72,7 @@ class ConfigError(Exception):
     """What an operator has to change, and where. Holds no secret."""
 
 
-UpstreamName = Literal["bot", "responses", "openai"]
+UpstreamName = Literal["bot", "messages", "responses", "openai"]
 """The upstreams of a worker, each a folder there. The first is asked where no other one suits, of
 those the first that suits; what that one refuses is tried from the end."""
 

@@ -16,11 +16,12 @@ from store.faults import RedisFault
 from worker.background import Background
 from worker.balances import Balances
 from worker.config import PoeToken
-from worker.inlining import inlined
+from worker.inlining import inlined, restored
 from worker.poe.answer import Answer, Flow
 from worker.poe.attachments import Attachment
 from worker.poe.client import Gate, PoeClient
 from worker.poe.faults import Fault, FaultKind, Reach
+from worker.poe.raw_json import Path
 from worker.poe.upstream import Ask, Upstream
 from worker.policy.leases import Leases
 from worker.policy.token_penalties import needs_proof
@@ -102,6 +103,7 @@ class Calls:
         upstream: Upstream,
         model: Model | None,
         simulate_roles: Literal[0, 1, 2],
+        without: frozenset[Path] = frozenset(),
     ) -> None:
         """Call Poe for `job` with `token`, which the pool has acquired for it.
 
@@ -114,8 +116,8 @@ class Calls:
         needed = upstream.needs_uploads and any(message.media for message in job.messages)
         attachments = await self._attachments(job, token, began) if needed else {}
         if not upstream.needs_uploads:
-            job = await self._inlined(job, token)
-        ask = Ask(job, model, simulate_roles, attachments)
+            job = await self._with_content(job, token, native=upstream.is_native)
+        ask = Ask(job, model, simulate_roles, attachments, without)
         grant = f"{job.id}:{token_hex(4)}"
         call = _Call(job, epoch, token, grant, await self._granted(job, epoch, token, grant))
         update: TokenUpdate | None = None
@@ -182,9 +184,9 @@ class Calls:
         await self._take_again(token)
         return made
 
-    async def _inlined(self, job: Job, token: PoeToken) -> Job:
+    async def _with_content(self, job: Job, token: PoeToken, *, native: bool) -> Job:
         try:
-            return await inlined(job, self._blobs)
+            return await (restored if native else inlined)(job, self._blobs)
         except BaseException:
             self._pool.cancel(token)
             raise

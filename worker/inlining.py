@@ -1,4 +1,4 @@
-"""Attachments for an upstream that takes their content within the request, as `data:` URLs."""
+"""Attachments for an upstream that takes their content within the request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,30 @@ from contract.messages import Job, MediaPart, Message, Part
 from worker.poe.attachments import attachments_in, media_type_of
 from worker.poe.faults import Fault, FaultKind
 from worker.queue import Blobs
+
+
+async def restored(job: Job, blobs: Blobs) -> Job:
+    """Return the job with its native body as the client sent it, in one piece.
+
+    Raises Fault where the content of an attachment is gone, and RedisFault.
+    """
+    native = job.native
+    if native is None or not native.blobs:
+        return job
+    encoded = {digest: await _encoded(digest, blobs) for digest in dict.fromkeys(native.blobs)}
+    first, *rest = native.body
+    pieces = (encoded[at] + piece for at, piece in zip(native.blobs, rest, strict=True))
+    body = await asyncio.to_thread(lambda: first + b"".join(pieces))
+    native = msgspec.structs.replace(native, body=(body,), blobs=())
+    return msgspec.structs.replace(job, native=native)
+
+
+async def _encoded(digest: str, blobs: Blobs) -> bytes:
+    data = await blobs.fetch(digest)
+    if data is None:
+        message = "An attachment is no longer stored. Send the request again."
+        raise Fault(FaultKind.CONTENT_LOST, message, sent=False)
+    return await asyncio.to_thread(b64encode, data)
 
 
 async def inlined(job: Job, blobs: Blobs) -> Job:

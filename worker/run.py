@@ -23,10 +23,12 @@ from worker.checker import Checker
 from worker.config import PoeToken
 from worker.delivery import Delivery
 from worker.emitter import Emitter, Outbox
+from worker.learned import Learned
 from worker.models import Models
 from worker.poe.client import NotSent
-from worker.poe.faults import Fault, Reach
+from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.parameters import thinks
+from worker.poe.raw_json import Path
 from worker.policy.history import History
 from worker.policy.retry import CORRECTED, Step, decide, runs_again
 from worker.policy.route import emulates_tools, fallback, route
@@ -39,6 +41,9 @@ _log = logging.getLogger("worker.run")
 
 FAULT_PAUSE = 0.5
 """Seconds before a job is requeued again, after Redis has failed."""
+
+MOST_LESSONS = 8
+"""Calls of one run that may be refused for what the next one leaves out."""
 
 LONGEST_PAUSE = 1.0
 """Seconds for which a requeued job may be out of everybody's reach until a token of ours is
@@ -64,6 +69,7 @@ class Worker(Protocol):
     checker: Checker
     emitter: Emitter
     models: Models
+    learned: Learned
     simulate_roles: Literal[0, 1, 2]
     unused_upstreams: Collection[str]
 
@@ -105,6 +111,9 @@ class JobRun:
         self._attempt = dispatched.attempt - 1
         self._reach = Reach.UNSENT
         """How far the present call has come."""
+        self._without: frozenset[Path] = frozenset()
+        """What the present call leaves out, because the model refuses it."""
+        self._lessons = 0
 
     def stop(self, reason: Stop) -> None:
         """Stop the run, as soon as it can be."""
@@ -243,21 +252,20 @@ class JobRun:
             upstream=self._upstream,
             model=self._model,
             simulate_roles=self._worker.simulate_roles,
+            without=self._without,
         )
 
     async def _prepared(self, token: PoeToken) -> Job:
         """Word the job for the next call, and make ready for the answer."""
         try:
             self._reach = Reach.UNSENT
+            self._without = self._worker.learned.refused(self._upstream.name, self._job.model)
             emulate = emulates_tools(self._job, self._upstream, self._model, self._setting)
-            options = self._upstream.unkept(self._job.options)
-            shaping = Shaping(
-                options,
-                emulate_tools=emulate,
-                thinks=thinks(self._model),
-                streams_json=self._upstream.has_formats and self._job.stream,
+            self._delivery.begin(
+                self._shaping(emulate_tools=emulate), is_last_try=self._history.is_corrected
             )
-            self._delivery.begin(shaping, is_last_try=self._history.is_corrected)
+            if self._upstream.is_native:
+                return self._job
             mismatch = self._delivery.mismatch
             # A model that has not kept to the field may keep to words.
             has_field = self._upstream.has_formats and mismatch is None
@@ -266,6 +274,16 @@ class JobRun:
         except BaseException:
             self._worker.pool.cancel(token)
             raise
+
+    def _shaping(self, *, emulate_tools: bool) -> Shaping:
+        if self._upstream.is_native:
+            return Shaping.none()
+        return Shaping(
+            self._upstream.unkept(self._job.options),
+            emulate_tools=emulate_tools,
+            thinks=thinks(self._model),
+            streams_json=self._upstream.has_formats and self._job.stream,
+        )
 
     async def _instructed(self, *, emulate_tools: bool, has_format_field: bool) -> Job:
         if emulate_tools:
@@ -295,7 +313,7 @@ class JobRun:
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
         self._history.note_cost(fault)
-        if self._changes_upstream(fault):
+        if self._learns(fault) or self._changes_upstream(fault):
             await self._settle()
             return self._untried_token()
         self._history.note_fault(fault, token.id)
@@ -311,6 +329,17 @@ class JobRun:
         if await self._is_hopeless():
             raise fault
         return self._untried_token()
+
+    def _learns(self, fault: Fault) -> bool:
+        """Note what the model has refused; return whether to ask again without it."""
+        if fault.kind is not FaultKind.BAD_REQUEST or fault.reach is not Reach.REFUSED:
+            return False
+        refused = self._upstream.refused(self._job, fault.message) - self._without
+        self._lessons += bool(refused)
+        if not refused or self._lessons > MOST_LESSONS:
+            return False
+        self._worker.learned.note(self._upstream.name, self._job.model, refused)
+        return True
 
     def _changes_upstream(self, fault: Fault) -> bool:
         """Change to another upstream if that may help; return whether it may."""

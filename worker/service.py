@@ -22,6 +22,7 @@ from worker.config import PoeToken, WorkerConfig
 from worker.emitter import Emitter
 from worker.heartbeat import Heartbeat
 from worker.intake import Intake
+from worker.learned import Learned
 from worker.models import Models
 from worker.poe.client import PoeClient
 from worker.policy.leases import Leases
@@ -59,6 +60,7 @@ class Service:
         self.checker = Checker()
         self.emitter = Emitter(queue.jobs.append)
         self.models = Models(queue.catalogue, poe)
+        self.learned = Learned()
         self._config = config
         self._version = version
         self._runs: dict[str, JobRun] = {}

@@ -103,7 +103,8 @@ class PoeClient:
         """
         with translated(secret, lambda: False):
             request = upstream.request(ask)
-            headers = {**_HEADERS, **_authorization(secret), "Content-Type": "application/json"}
+            headers = {**_HEADERS, **dict(request.headers), **_authorization(secret)}
+            headers["Content-Type"] = "application/json"
             url = _parsed(self._base_url + request.path)
             post = httpx.Request("POST", url, headers=headers, content=request.body)
         return Answer(

@@ -24,13 +24,15 @@ LONGEST_MESSAGE = 500
 """Characters of Poe's text that are passed on: enough to name a field, not to fill a log."""
 
 # Sources: the error types of fastapi_poe, the tables of creator.poe.com/api-reference/errors
-# and of its OpenAI-compatible API. The set is open.
+# and of its OpenAI-compatible API, and Anthropic's error types. The set is open.
 _CODES = {
     "user_message_too_long": _K.TOO_LONG,
     "insufficient_fund": _K.NO_POINTS,
     "user_caused_error": _K.BAD_REQUEST,
     "privacy_authorization_error": _K.NOT_ENTITLED,
     "subscription_required": _K.NOT_ENTITLED,
+    "permission_error": _K.NOT_ENTITLED,
+    "billing_error": _K.NO_POINTS,
     "invalid_api_key": _K.BAD_KEY,
     "authentication_error": _K.BAD_KEY,
     "insufficient_credits": _K.NO_POINTS,

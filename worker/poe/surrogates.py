@@ -23,6 +23,11 @@ class SurrogateJoiner:
     def __init__(self) -> None:
         self._half = ""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether half a character waits for its other half."""
+        return bool(self._half)
+
     def join(self, piece: str) -> str:
         """Return what can be returned of the text so far and was not returned before."""
         if not self._half and piece.isascii():

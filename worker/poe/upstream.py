@@ -14,6 +14,7 @@ from contract.config import ModelSettings
 from contract.messages import Job, MediaPart, Model, Options
 from worker.poe.attachments import Attachment
 from worker.poe.faults import FaultKind
+from worker.poe.raw_json import Path
 from worker.poe.reader import AnswerReader
 
 
@@ -28,6 +29,8 @@ class Ask:
     """The setting of that name."""
     attachments: Mapping[MediaPart, Attachment] = field(default_factory=dict)
     """Every part of the messages that is not text, where the upstream needs uploads."""
+    without: frozenset[Path] = frozenset()
+    """What the model is known to refuse: see `Upstream.refused`."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Request:
     body: bytes
     is_whole: bool = False
     """Whether the answer comes as a whole, after a silence as long as it takes."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Beside those that every call has."""
 
 
 def _keeps_none(options: Options) -> Options:
@@ -46,6 +51,14 @@ def _keeps_none(options: Options) -> Options:
 
 def _is_never_preferred(_job: Job, _model: Model | None, _setting: ModelSettings) -> bool:
     return False
+
+
+def _serves_all(_job: Job) -> bool:
+    return True
+
+
+def _refuses_nothing(_job: Job, _message: str) -> frozenset[Path]:
+    return frozenset()
 
 
 def _carries_nothing(_job: Job, _model: Model | None) -> bool:
@@ -73,6 +86,13 @@ class Upstream:
     """Whether it has a field for the form of an answer, and takes no text back."""
     emulates_tools: bool = False
     """Whether tools may be described in words to a model that has none."""
+    is_native: bool = False
+    """Whether it is sent the job's `native` and answers with `Verbatim`: neither is shaped."""
+    serves: Callable[[Job], bool] = _serves_all
+    """Returns whether it can be asked for a job at all."""
+    refused: Callable[[Job, str], frozenset[Path]] = _refuses_nothing
+    """Returns what of a job Poe has refused with a 400 that says this, and may be left out. The
+    job is asked again without it, and so is whatever else is asked of the model."""
     unkept: Callable[[Options], Options] = _keeps_none
     """Returns the options without the limits that the upstream keeps by itself."""
     suits: Callable[[Job, Model | None, ModelSettings], bool] = _is_never_preferred

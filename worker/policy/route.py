@@ -16,7 +16,8 @@ from worker.poe.upstream import Upstream
 from worker.upstreams import UPSTREAMS
 
 _UNSUPPORTED = re.compile(
-    r"extra inputs are not permitted|\b(?:not|n't) support|\bunsupported\b|\bnot available\b",
+    r"extra inputs are not permitted|\b(?:not|n't) support|\bunsupported\b|\bnot available\b"
+    r"|does not match any of the expected tags",
     re.IGNORECASE,
 )
 
@@ -34,7 +35,7 @@ def route(
     `tried` has the names of the upstreams that have refused the job, `unused` of those that are
     asked only where a model's settings say so.
     """
-    if setting.protocol != "auto":
+    if setting.protocol != "auto" and UPSTREAMS[setting.protocol].serves(job):
         return UPSTREAMS[setting.protocol]
     default, *others = UPSTREAMS.values()
     used = (each for each in others if each.name not in unused)
@@ -52,7 +53,7 @@ def emulates_tools(
     """
     if setting.tool_emulation and upstream.emulates_tools:
         return bool(job.options.tools) and (model is None or "tools" not in model.features)
-    if setting.protocol == "auto" and lacks_tools(job, model):
+    if setting.protocol != upstream.name and lacks_tools(job, model):
         message = _NO_TOOLS.format(job.model)
         raise Fault(FaultKind.BAD_REQUEST, message, sent=False, param="tools")
     return False
@@ -72,7 +73,8 @@ def fallback(
     The upstream itself must be the reason for the refusal, and the other one must be able to say
     all that the job asks. `tried` has those that have refused the job before.
     """
-    if setting.protocol != "auto" or not fault.sent or not _blames(upstream, fault):
+    is_set = setting.protocol == upstream.name
+    if is_set or not fault.sent or not _blames(upstream, fault):
         return None
     return _other(upstream, job, model, tried)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol
 
-from contract.messages import Event, Finished, Options, Text, is_terminal
+from contract.messages import Event, Finished, Options, Text, Verbatim, is_terminal
 from worker.shaping.checks import Ask, Check, Verdict, judge
 from worker.shaping.emulation import ToolEmulation, new_call_id
 from worker.shaping.limits import StopSequences, TokenLimit
@@ -57,8 +57,9 @@ class Shaping:
     ) -> None:
         self._over = False
         # Who must answer in JSON writes of thinking only to think.
-        self._thoughts = ThoughtSplitter(thinks=thinks or options.format is not None)
-        self._stages: list[Stage] = [self._thoughts]
+        thoughts = ThoughtSplitter(thinks=thinks or options.format is not None)
+        self._thoughts: ThoughtSplitter | None = thoughts
+        self._stages: list[Stage] = [thoughts]
         if emulate_tools:
             self._stages.append(ToolEmulation(options, new_id))
         elif any(tool.strict for tool in options.tools):
@@ -69,6 +70,13 @@ class Shaping:
             self._stages.append(TokenLimit(options.max_tokens))
         if options.format is not None:
             self._stages.append((JsonStream if streams_json else JsonAnswer)(options.format))
+
+    @classmethod
+    def none(cls) -> Shaping:
+        """Return what leaves an answer as it is."""
+        shaping = cls(Options(), emulate_tools=False, thinks=False)
+        shaping._thoughts, shaping._stages = None, []
+        return shaping
 
     def feed(self, events: Iterable[Event]) -> list[Event]:
         """Shape the events, and make all checks here and now; otherwise as `shape`."""
@@ -108,9 +116,11 @@ class Shaping:
 
     def passes(self, events: Sequence[Event]) -> bool:
         """Return whether the client gets these events as they are, with nothing to be noted."""
-        if self._over or len(self._stages) > 1 or not self._thoughts.is_settled:
+        if self._over or len(self._stages) > 1:
             return False
-        return all(type(event) is Text for event in events)
+        if self._thoughts is not None and not self._thoughts.is_settled:
+            return False
+        return all(type(event) is Text or type(event) is Verbatim for event in events)
 
     def flush(self) -> list[Event]:
         """Return what was held back, for an attempt that fails after output."""

@@ -195,7 +195,8 @@ def test_a_model_has_settings_by_its_name_in_any_case() -> None:
         ),
         (
             '[models]\n"o3" = { protocol = "http" }',
-            "config.toml:2: `models.o3.protocol` = 'http': expected auto, bot, responses or openai",
+            "config.toml:2: `models.o3.protocol` = 'http': expected "
+            "auto, bot, messages, responses or openai",
         ),
         (
             "[models.o3]\ntoolEmulation = 1",

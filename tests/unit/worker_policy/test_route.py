@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract.config import ModelSettings
-from contract.messages import Format, Job, MediaPart, Message, Model, Options, TextPart, Tool
+from contract.messages import (
+    Format,
+    Job,
+    MediaPart,
+    Message,
+    Model,
+    Native,
+    Options,
+    TextPart,
+    Tool,
+)
 from worker.poe.faults import Fault, FaultKind
 from worker.policy.route import emulates_tools, fallback, route
 from worker.upstreams import UPSTREAMS
@@ -32,12 +43,22 @@ THINKER = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT, reasons
 
 AUTO, BOT, OPENAI = (ModelSettings(protocol=p) for p in ("auto", "bot", "openai"))
 RESPONSES = ModelSettings(protocol="responses")
+MESSAGES = ModelSettings(protocol="messages")
+SPEAKS_ALL = Model(
+    "m", 0, "", output_modalities=("text",), endpoints=("/v1/messages", *CHAT), features=("tools",)
+)
+SPEAKS_ONE = Model("m", 0, "", output_modalities=("text",), endpoints=("/v1/messages",))
+
 EMULATED = ModelSettings(tool_emulation=True)
 
 
 def job(options: Options = PLAIN, *media: MediaPart, stream: bool = False) -> Job:
     content: Any = (TextPart("Hi"), *media) if media else "Hi"
     return Job("j", "c", "m", (Message("user", content),), options, stream=stream)
+
+
+def native(options: Options = PLAIN, path: str = "/v1/messages") -> Job:
+    return msgspec.structs.replace(job(options), native=Native(path, (b"{}",)))
 
 
 def media(kind: Any, url: str) -> MediaPart:
@@ -118,6 +139,16 @@ def media(kind: Any, url: str) -> MediaPart:
         pytest.param(job(), LISTED, RESPONSES, "responses", id="the Responses API, configured"),
         pytest.param(job(), LISTED, BOT, "bot", id="the bot protocol by configuration"),
         pytest.param(job(), UNKNOWN, OPENAI, "openai", id="the other by configuration"),
+        pytest.param(native(), SPEAKS_ALL, AUTO, "messages", id="Anthropic's dialect"),
+        pytest.param(native(), LISTED, AUTO, "openai", id="a model that does not speak it"),
+        pytest.param(native(), UNKNOWN, AUTO, "bot", id="an unknown model"),
+        pytest.param(native(path="/v1/x"), SPEAKS_ALL, AUTO, "openai", id="another dialect"),
+        pytest.param(job(), SPEAKS_ALL, AUTO, "openai", id="OpenAI's dialect"),
+        pytest.param(job(), SPEAKS_ONE, AUTO, "bot", id="neither of its own"),
+        pytest.param(native(), SPEAKS_ALL, OPENAI, "openai", id="translated by configuration"),
+        pytest.param(native(), UNKNOWN, MESSAGES, "messages", id="native by configuration"),
+        pytest.param(job(), LISTED, MESSAGES, "openai", id="what cannot be native"),
+        pytest.param(native(TOOLS), TOOLLESS, EMULATED, "bot", id="native tools to be emulated"),
     ],
 )
 def test_a_job_goes_to_the_interface_that_suits_it(
@@ -224,6 +255,32 @@ def test_each_interface_is_tried_once() -> None:
     assert third is UPSTREAMS["bot"]
     none = fallback(third, NO_ACCESS, job(JSON), LISTED, AUTO, tried=("responses", "openai"))
     assert none is None
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "other"),
+    [
+        pytest.param(SPEAKS_ALL, AUTO, "openai", id="one that suits"),
+        pytest.param(SPEAKS_ONE, AUTO, "openai", id="one that can"),
+        pytest.param(SPEAKS_ALL, MESSAGES, None, id="configured"),
+    ],
+)
+def test_what_one_interface_refuses_goes_to_the_one_that_suits_best(
+    model: Model, setting: ModelSettings, other: str | None
+) -> None:
+    refusing = UPSTREAMS["messages"]
+
+    found = fallback(refusing, UNSUPPORTED, native(), model, setting)
+
+    assert (found.name if found else None) == other
+    if found is not None:
+        assert route(native(), model, setting, {"messages"}) is found
+
+
+def test_no_interface_is_tried_that_cannot_be_asked_for_the_job() -> None:
+    over = [fallback(each, NO_ACCESS, job(), SPEAKS_ALL, AUTO) for each in UPSTREAMS.values()]
+
+    assert UPSTREAMS["messages"] not in over
 
 
 @pytest.mark.parametrize(

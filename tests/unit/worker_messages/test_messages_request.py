@@ -1,0 +1,87 @@
+"""A client's own request on its way to Poe's Anthropic API."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.messages import Job, Message, Native
+from worker.messages.request import refused, request_of
+from worker.poe.faults import Fault
+from worker.poe.raw_json import Path
+from worker.poe.upstream import Ask
+
+SIGNED = (
+    b'{"type" : "thinking","thinking":"H\xc3\xb6\\u00e9","signature":"Eq+/=="},'
+    b'{"type":"redacted_thinking","data":"x"}'
+)
+
+
+def job(body: bytes, betas: str = "", path: str = "/v1/messages") -> Job:
+    headers = (("anthropic-beta", betas),) if betas else ()
+    native = Native(path, (body,), headers=headers)
+    return Job("j", "c", "claude-sonnet-4.5", (Message("user", "Hi"),), native=native)
+
+
+def ask(body: bytes, *without: Path, betas: str = "") -> Ask:
+    return Ask(job(body, betas), without=frozenset(without))
+
+
+def test_only_the_name_and_the_stream_are_set_and_all_else_stays_byte_for_byte() -> None:
+    given = b'{"max_tokens": 1.0e1, "model":"claude-x", "messages":[%b ], "next\\u0079ear":1e999}'
+
+    request = request_of(ask(given % SIGNED))
+
+    wanted = b'{"max_tokens":1.0e1,"model":"claude-sonnet-4.5","messages":[%b ],"nextyear":1e999'
+    assert request.body == wanted % SIGNED + b',"stream":true}'
+    assert request.path == "/v1/messages"
+    assert request.headers == (("anthropic-version", "2023-06-01"),)
+
+
+def test_a_stream_is_asked_for_whatever_the_client_wants() -> None:
+    request = request_of(ask(b'{"stream":false,"model":"x"}'))
+
+    assert request.body == b'{"stream":true,"model":"claude-sonnet-4.5"}'
+
+
+def test_what_poe_is_known_to_refuse_is_left_out() -> None:
+    request = request_of(ask(b'{"context_management":{"edits":[]},"a":1}'))
+
+    assert b"context_management" not in request.body
+
+
+def test_what_the_model_has_refused_is_left_out() -> None:
+    given = b'{"tools":[{"name":"a","strict":true},{"name":"b"}],"model":"x","stream":true}'
+
+    request = request_of(
+        ask(given, ("tools", "strict"), ("anthropic-beta", "b-1"), betas="a-1,b-1, c-1,")
+    )
+
+    assert b'"tools":[{"name":"a"},{"name":"b"}]' in request.body
+    assert request.headers[1:] == (("anthropic-beta", "a-1,c-1"),)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"a":', b'"x"'])
+def test_what_is_no_object_cannot_be_sent(body: bytes) -> None:
+    with pytest.raises(Fault) as fault:
+        request_of(ask(body))
+
+    assert fault.value.sent is False
+
+
+def test_another_dialect_cannot_be_sent_there() -> None:
+    with pytest.raises(Fault):
+        request_of(Ask(job(b"{}", path="/v1/responses")))
+
+
+def test_a_refusal_names_what_the_job_can_do_without() -> None:
+    body = b'{"output_config":{"effort":"high"}}'
+
+    paths = refused(job(body), "output_config.effort: Extra inputs are not permitted")
+
+    assert paths == {("output_config", "effort")}
+
+
+def test_a_refused_beta_is_one_of_the_header() -> None:
+    message = "Unexpected value(s) `b-1`, `z-9` for the `anthropic-beta` header. Please consult us"
+
+    assert refused(job(b"{}", betas="a-1, b-1"), message) == {("anthropic-beta", "b-1")}

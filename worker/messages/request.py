@@ -1,0 +1,71 @@
+"""Prepares a client's own request for `POST /v1/messages`: all of it stays as it is, but
+
+- the model has the name that Poe knows it by;
+- the answer is always asked for as a stream, because `timeout` bounds silence;
+- what Poe is known to refuse, or the model has refused before, is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from contract.messages import Job, Native
+from worker.poe.faults import Fault, FaultKind
+from worker.poe.raw_json import Path, edited
+from worker.poe.refused import refused_fields
+from worker.poe.upstream import Ask, Request
+
+PATH = "/v1/messages"
+
+VERSION = ("anthropic-version", "2023-06-01")
+"""The only one that Poe documents (creator.poe.com, createMessage)."""
+
+_BETA = "anthropic-beta"
+_UNEXPECTED_BETAS = "Unexpected value(s) `"
+_QUOTED = re.compile("`([^`]*)`")
+
+_REFUSED: tuple[Path, ...] = (("context_management",),)
+"""What Poe answers with a 400, of what every Claude Code sends (YishenTu/claudian, issue 522)."""
+
+
+def request_of(ask: Ask) -> Request:
+    """Prepare the request. Raises Fault for a job without a native request."""
+    native = native_of(ask.job)
+    if native is None:
+        raise Fault(FaultKind.BAD_REQUEST, "Only Anthropic's API is passed on there.", sent=False)
+    values = {"model": msgspec.json.encode(ask.job.model), "stream": b"true"}
+    try:
+        body = edited(b"".join(native.body), values, without={*_REFUSED, *ask.without})
+    except (msgspec.DecodeError, RecursionError):
+        message = "The request's body cannot be passed on."
+        raise Fault(FaultKind.BAD_REQUEST, message, sent=False) from None
+    return Request(PATH, body, headers=(VERSION, *_betas(native, ask.without)))
+
+
+def refused(job: Job, message: str) -> frozenset[Path]:
+    """Return what of the job a 400 with this message refuses, and the job can do without."""
+    native = native_of(job)
+    if native is None:
+        return frozenset()
+    if message.startswith(_UNEXPECTED_BETAS):
+        named = set(_QUOTED.findall(message))
+        return frozenset((_BETA, beta) for beta in _betas_in(native) if beta in named)
+    return refused_fields(b"".join(native.body), message)
+
+
+def native_of(job: Job) -> Native | None:
+    """Return the job in Anthropic's dialect, if its client speaks that."""
+    return job.native if job.native and job.native.path == PATH else None
+
+
+def _betas(native: Native, without: frozenset[Path]) -> Iterable[tuple[str, str]]:
+    if left := [beta for beta in _betas_in(native) if (_BETA, beta) not in without]:
+        yield _BETA, ",".join(left)
+
+
+def _betas_in(native: Native) -> Iterable[str]:
+    given = ",".join(value for name, value in native.headers if name == _BETA)
+    return filter(None, map(str.strip, given.split(",")))
