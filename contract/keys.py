@@ -29,6 +29,7 @@ class Keys:
         self.abandoned = prefix + "abandoned"
         self.payloads = prefix + "payloads"
         self.blobs = prefix + "blobs"
+        self.keeps = prefix + "keeps"
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
         self.key_ids = prefix + "key-ids"
@@ -55,6 +56,14 @@ class Keys:
 
     def log(self, job: str) -> str:
         return f"{self.prefix}log:{{{job}}}"
+
+    def kept(self, job: str) -> str:
+        """What is kept of an answer beside its log, and of its request."""
+        return f"{self.prefix}kept:{{{job}}}"
+
+    def keeps_of(self, client: str) -> str:
+        """A client's part of `keeps`."""
+        return f"{self.prefix}keeps:{client}"
 
     def readers(self, job: str) -> str:
         return f"{self.prefix}readers:{{{job}}}"

@@ -3,8 +3,9 @@
 Where a file has `keys.job(id)` or `keys.ring`, a script has the key of that name in `Keys`, spelled
 out once, when it is loaded: `('p2g:job:{' .. id .. '}')`, `'p2g:ring'`.
 
-A Redis that is full refuses those which bring new work. The others must run all the same: they are
-how what fills it comes to its end, and how the living are told from the dead.
+A Redis that is full refuses those which bring new work or can be done without. The others must run
+all the same: they are how what fills it comes to its end, and how the living are told from the
+dead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from contract.keys import Keys
 
 _LUA = files("contract") / "lua"
-_BRING_WORK = {"claim", "enqueue", "resend"}
+_BRING_WORK = {"claim", "enqueue", "resend", "settle"}
 _KEY = re.compile(r"(?<![/\w])keys\.(?P<name>\w+)(?:\((?P<arguments>[^()]*)\))?")
 _GAP = "\0"
 """Stands for what a key is named after, to find the text around it."""

@@ -15,7 +15,7 @@ import msgspec
 from gateway.access import Access
 from gateway.anthropic.dialect import ANTHROPIC
 from gateway.config import GatewayConfig
-from gateway.dialect import Dialect, Endpoint, Inquiry, Page
+from gateway.dialect import Archive, Dialect, Endpoint, Inquiry, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
 from gateway.exchange.backpressure import Backpressure
 from gateway.exchange.exchanges import Exchanges
@@ -139,6 +139,10 @@ class App:
         for dialect in DIALECTS:
             for endpoint in dialect.endpoints:
                 routes.add("POST", endpoint.path, self._answering(dialect, endpoint), dialect)
+                if endpoint.archive is not None:
+                    consult = self._consulting(dialect, endpoint, endpoint.archive)
+                    for method in ("GET", "POST", "DELETE"):
+                        routes.add(method, endpoint.archive.path, consult, dialect)
             for inquiry in dialect.inquiries:
                 routes.add("POST", inquiry.path, self._telling(inquiry), dialect)
             for page in dialect.pages:
@@ -174,6 +178,17 @@ class App:
             await self._exchanges.answer(dialect, endpoint, request, client)
 
         return answer
+
+    def _consulting(
+        self, dialect: Dialect, endpoint: Endpoint[Any], archive: Archive[Any]
+    ) -> _Handler:
+        async def consult(request: Request, rest: str) -> None:
+            client = await self._access.client(request)
+            await self._exchanges.consult(
+                dialect, endpoint, archive, request=request, rest=rest, client=client
+            )
+
+        return consult
 
     def _telling(self, inquiry: Inquiry[Any]) -> _Handler:
         async def tell(request: Request, _: str) -> None:

@@ -92,6 +92,12 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     """How long a request without such a key runs on for its client to send it again.
 
     Only clients that say when they do so are waited for. 0: none is, and none joins."""
+    response_life: Annotated[float, Meta(ge=1, le=3_650 * 86_400)] = 30 * 86_400.0
+    """How long a response that is stored can be had after its end."""
+    max_kept: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """The most MiB of one client's responses that are stored. 0: a quarter of those of all."""
+    max_kept_total: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """0: a quarter of what Redis may take."""
     keep_alive: Annotated[float, Meta(ge=1, le=300)] = 10.0
     """The longest silence in a stream before a comment breaks it."""
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0

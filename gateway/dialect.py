@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from contract.calls.kept import Turn
 from contract.config import ReasoningMode
 from contract.messages import Event, Message, Model, Native, Options
 from gateway.models import ModelTable
@@ -22,6 +23,15 @@ from gateway.problems import Problem
 
 Headers = list[tuple[str, str]]
 """Names in lower case, and values."""
+
+
+class Keep(msgspec.Struct, frozen=True):
+    """That an answer is kept, to be had again by its id."""
+
+    items: bytes = b""
+    """The request's own part of the conversation, as its dialect writes it."""
+    background: bool = False
+    """Whether it goes on without its client."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -40,6 +50,15 @@ class Ask(msgspec.Struct, frozen=True):
     """The same for all requests that ask for the same; empty: not computed yet."""
     native: Native | None = None
     """The body as it came, where Poe speaks the dialect as well: one piece of valid JSON."""
+    previous: str = ""
+    """The job whose answer it goes on from; empty: none."""
+    keep: Keep | None = None
+    """None: the answer is not kept."""
+
+    @property
+    def in_background(self) -> bool:
+        """Whether it goes on without its client."""
+        return self.keep is not None and self.keep.background
 
     def options_for(self, model: Model | None) -> Options:  # noqa: ARG002
         """Return the options as they go to this model: None is one that no catalogue lists."""
@@ -133,6 +152,43 @@ class Collector(Protocol):
 
 A = TypeVar("A", bound=Ask)
 
+Standing = Literal["queued", "in_progress", "ended"]
+"""How far an answer has come."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a client wants with a kept answer."""
+
+    id: str
+    """The answer's, as the client writes it."""
+    job: str
+    action: Literal["show", "stream", "list", "cancel", "delete"]
+    """`list`: the conversation that it answers."""
+    after: int = -1
+    """The number, from 0, of the last event that the client has. -1: it has none."""
+
+
+@dataclass(frozen=True)
+class Archive(Generic[A]):
+    """How the answers of an endpoint are kept, and had again by their ids."""
+
+    path: str
+    """Each answer's is below it, and this ends in `/`."""
+    id_of: Callable[[str], str]
+    """Returns the id of the answer that a job makes."""
+    wanted: Callable[[str, str, str], Wanted]
+    """Takes the method, the rest of the path and the query. Raises Problem."""
+    show: Callable[[Head, A, Sequence[Event], Standing, Problem | None], bytes]
+    """Renders an answer at any time. The problem is why it has ended, if it has failed."""
+    output: Callable[[Head, A, Sequence[Event], Problem | None], bytes]
+    """Writes what of an answer belongs to the conversation that goes on from it."""
+    parse_after: Callable[[bytes, Sequence[bytes]], A]
+    """Parses a body that goes on from these parts of a conversation; otherwise as `parse`."""
+    list: Callable[[Sequence[Turn], str], bytes]
+    """Renders a conversation. Takes its turns, and the query. Raises Problem."""
+    deleted: Callable[[str], bytes]
+    """Says that the answer with this id has been deleted."""
+
 
 @dataclass(frozen=True)
 class Posted(Generic[A]):
@@ -156,6 +212,8 @@ class Endpoint(Posted[A]):
     collector: Callable[[Head, A], Collector]
     forwards: tuple[str, ...] = ()
     """The request headers that go to Poe, where it speaks the dialect. Names in lower case."""
+    archive: Archive[A] | None = None
+    """None: its answers are not kept."""
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ class Request:
         asked = self.header("access-control-request-headers")
         allowed = asked if 0 < len(asked) <= LONGEST_ECHO else "authorization, content-type"
         headers = [
-            ("access-control-allow-methods", "GET, POST, OPTIONS"),
+            ("access-control-allow-methods", "GET, POST, DELETE, OPTIONS"),
             ("access-control-allow-headers", allowed),
             ("access-control-max-age", "86400"),
         ]

@@ -28,6 +28,7 @@ class Kind(enum.StrEnum):
     FORBIDDEN_HOST = "forbidden_host"
     FORBIDDEN_ORIGIN = "forbidden_origin"
     UNKNOWN_PATH = "unknown_path"
+    ANSWER_NOT_FOUND = "answer_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     BODY_TIMEOUT = "body_timeout"
     TOO_LARGE = "too_large"
@@ -82,6 +83,15 @@ class Problem(Exception):
         return self.message
 
 
+_WHY = {
+    "": "It may have been deleted or have expired, or belong to another API key.",
+    "deleted": "It has been deleted.",
+    "expired": "It has expired: responses are kept for a limited time (`responseLife`).",
+    "room": "It was discarded, as the oldest one, to make room for newer ones.",
+}
+"""What may have become of an answer that is not there."""
+
+
 def problem_of(
     failed: Failed,
     unknown_model: Callable[[], Problem] | None = None,
@@ -125,6 +135,10 @@ def missing(param: str) -> Problem:
     return invalid_request(message, param, "missing_required_parameter")
 
 
+def _absent(name: str, what: str = "Response with id") -> str:
+    return f"{what} {quoted(name)} not found."
+
+
 def quoted(words: str) -> str:
     """Return the client's own words as a message may repeat them."""
     return f"'{words[:_MAX_QUOTED]}'"
@@ -159,6 +173,27 @@ def unknown_path(method: str, path: str) -> Problem:
 def model_not_found(message: str) -> Problem:
     """The model's name leads nowhere."""
     return Problem(Kind.MODEL_NOT_FOUND, message, "model")
+
+
+def answer_not_found(name: str, why: str = "") -> Problem:
+    """The client has no kept answer with this id. `why` is what became of it, if that is known."""
+    return Problem(Kind.ANSWER_NOT_FOUND, f"{_absent(name)} {_WHY.get(why, _WHY[''])}")
+
+
+def previous_not_found(name: str, why: str = "", *, is_earlier: bool = False) -> Problem:
+    """A request goes on from an answer that is not there, or from one that does (`is_earlier`)."""
+    what = "Earlier response of this conversation" if is_earlier else "Previous response"
+    message = f"{_absent(name, f'{what} with id')} {_WHY.get(why, _WHY[''])}"
+    return invalid_request(message, "previous_response_id", "previous_response_not_found")
+
+
+def not_in_background(name: str) -> Problem:
+    """An answer that ends with its client cannot be cancelled by others."""
+    message = (
+        f"Response {quoted(name)} cannot be cancelled: only those made with `background: true`"
+        " can. To cancel another, close its connection."
+    )
+    return invalid_request(message, code="not_in_background")
 
 
 def method_not_allowed(method: str, allow: str) -> Problem:

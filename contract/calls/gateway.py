@@ -31,16 +31,36 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Resumable(msgspec.Struct, frozen=True):
-    """One reader of a job that may be resumed: it has an idempotency key, or may be sent again."""
+    """One reader of a job that others may read: it has a name, may be sent again, or is kept."""
 
     key: str
-    """What it is found by: the idempotency key's name in Redis, or what `keys.of_tries` returns."""
+    """What it is found by: the idempotency key's name in Redis, or what `keys.of_tries` returns.
+
+    Empty: by its id only."""
     reader: str
     """The request that reads, unique within its gateway."""
     grace: float
     """Seconds for which the job goes on without readers."""
     keep: float
     """Seconds for which its answer can be had after its end."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is kept of a request beside the log of its answer, and for how long."""
+
+    head: bytes
+    """What it takes to render the answer; not empty."""
+    input: bytes
+    """The request's own part of the conversation."""
+    previous: str
+    """The job whose answer it goes on from, or an empty string."""
+    background: bool
+    """Whether it goes on without its client."""
+    life: float
+    """Seconds for which the answer is kept after its end."""
+    most: int
+    """The most bytes of the client's kept answers."""
+    most_in_all: int
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -159,6 +179,8 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
     not_after: float | None = None
     """The instant of Redis's clock, in seconds, after which nothing is queued. None: any time."""
     resumable: Resumable | None = None
+    kept: Kept | None = None
+    """None: the answer is not kept."""
     life: float = JOB_LIFE
 
     def arguments(self) -> list[Word]:
@@ -186,7 +208,21 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
             words += [reader.reader, grace, keep, reader.key]
         else:
             words += [""] * 4
-        return words + [word for blob in self.blobs.items() for word in blob]
+        return words + self._kept() + [word for blob in self.blobs.items() for word in blob]
+
+    def _kept(self) -> list[Word]:
+        kept = self.kept
+        if kept is None:
+            return [""] * 7
+        return [
+            kept.head,
+            kept.input,
+            kept.previous,
+            int(kept.background),
+            milliseconds(kept.life),
+            kept.most,
+            kept.most_in_all,
+        ]
 
     def read(self, reply: Any) -> Ticket | Rejection | Welcome:
         verdict, *numbers = reply

@@ -17,7 +17,10 @@
 --       ('' = any), most jobs of the client in any 60 s ('' = any), not after this instant ('' = any),
 --       choices, bytes of the payload and its blobs, most bytes stored for the client, most in all; if it
 --       may be resumed (else four times ''): reader, ms of grace, ms for which its answer is kept, what it
---       is found by; then pairs: SHA-256 of a blob, its content ('' = it is stored already)
+--       is found by ('' = by its id only); if its answer is to be kept (else seven times ''): head, input,
+--       the job that it continues (or ''), 1 if it goes on without its client, ms for which it is kept, most
+--       bytes of the client's kept answers, most in all; then pairs: SHA-256 of a blob, its content ('' = it
+--       is stored already)
 -- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client with a
 -- rate limit, how many requests it may still make, and ms until that is one more), {'full', waiting},
 -- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
@@ -28,7 +31,7 @@ local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
 local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and named(ARGV[21])
 local blobs, missing = {}, {}
-for i = 22, #ARGV, 2 do
+for i = 29, #ARGV, 2 do
   blobs[ARGV[i]] = ARGV[i + 1]
   if ARGV[i + 1] == '' and redis.call('EXISTS', keys.blob(ARGV[i])) == 0 then missing[#missing + 1] = ARGV[i] end
 end
@@ -46,8 +49,13 @@ end
 local function join(id)
   local job = keys.job(id)
   if redis.call('HGET', job, 'state') == 'done' or redis.call('HEXISTS', job, 'left ' .. reader) == 1 then return end
-  redis.call('HSET', job, 'grace', ARGV[19], 'keep', ARGV[20], 'idem', idem)
-  keep(idem, tonumber(ARGV[10]))
+  if idem then
+    redis.call('HSET', job, 'grace', ARGV[19], 'keep', ARGV[20], 'idem', idem)
+    keep(idem, tonumber(ARGV[10]))
+  else
+    redis.call('HSETNX', job, 'grace', ARGV[19])
+    redis.call('HSETNX', job, 'keep', ARGV[20])
+  end
   redis.call('ZREM', keys.abandoned, id)
   readers(id, gateway, reader)
 end
@@ -112,6 +120,12 @@ if idem and not given then
   redis.call('HSET', idem, first, now)
 end
 store_payload(first, new, choices, client, ARGV[5], ARGV[15], blobs, now + ARGV[10])
+if ARGV[22] ~= '' then
+  redis.call('HSET', keys.job(first), 'kept', 1)
+  redis.call('HSET', keys.kept(first), 'client', client, 'head', ARGV[22], 'input', ARGV[23], 'previous', ARGV[24],
+    'background', ARGV[25], 'life', ARGV[26], 'most', ARGV[27], 'most_in_all', ARGV[28])
+  redis.call('PEXPIRE', keys.kept(first), ARGV[10])
+end
 local seq
 for _, id in ipairs(new) do
   local entry = redis.call('XADD', jobs, '*', 'id', id)

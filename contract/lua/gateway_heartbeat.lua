@@ -1,4 +1,5 @@
--- gateway_heartbeat: a gateway is alive. It also sweeps payloads that nothing else would delete.
+-- gateway_heartbeat: a gateway is alive. It also sweeps payloads that nothing else would delete, and kept
+-- answers that are due.
 --
 -- ARGV: now, gateway, ms for which it counts as alive
 -- Returns 1.
@@ -9,5 +10,8 @@ for _, first in ipairs(redis.call('ZRANGEBYSCORE', keys.payloads, '-inf', now, '
 end
 for _, digest in ipairs(redis.call('ZRANGEBYSCORE', keys.blobs, '-inf', now, 'LIMIT', 0, 50)) do
   forget_blob(digest)
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.keeps, '-inf', now, 'LIMIT', 0, 50)) do
+  discard(id, 'expired')
 end
 return 1

@@ -141,6 +141,70 @@ local function drop_payload(id)
   if redis.call('HLEN', key) == 4 + redis.call('HEXISTS', key, 'blobs') then forget_payload(first_of(id)) end
 end
 
+-- An answer that is kept has a hash beside its log: `client`, what it takes to render it (`head`, `input`,
+-- `previous`), `life`, the most bytes that may be kept (`most`, `most_in_all`), and `background`. Once the
+-- answer has ended, the hash and the log count as `bytes`, which is written into the hash when it is added to
+-- the sums, and taken off by what it says there. `keeps`, and each client's part of it, scores these
+-- answers by the instant until which they are kept. The oldest are the first to go.
+local function count_kept(client, bytes)
+  redis.call('HINCRBY', keys.client(client), 'kept', bytes)
+  redis.call('HINCRBY', keys.totals, 'kept', bytes)
+end
+
+-- Forgets a kept answer. For a day it is known why: `expired`, `room` or `deleted`. Its log stays for those who
+-- read it now, unless the client wants it deleted.
+local function discard(id, why)
+  local key = keys.kept(id)
+  local client, bytes = unpack(redis.call('HMGET', key, 'client', 'bytes'))
+  redis.call('ZREM', keys.keeps, id)
+  if not client then return 0 end
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'was', client, 'gone', why)
+  redis.call('PEXPIRE', key, SPARE)
+  if not bytes then return 0 end
+  count_kept(client, -bytes)
+  redis.call('ZREM', keys.keeps_of(client), id)
+  local left = why == 'deleted' and 0 or math.max(redis.call('PTTL', keys.job(id)), 0)
+  redis.call('PEXPIRE', keys.log(id), left)
+  return tonumber(bytes)
+end
+
+-- Discards the oldest of these answers until their sum, which `holder` has, is at most `most`.
+local function shrink(index, holder, most)
+  for _ = 1, 100 do
+    if (tonumber(redis.call('HGET', holder, 'kept')) or 0) <= most then return end
+    local oldest = redis.call('ZRANGE', index, 0, 0)[1]
+    if not oldest then return end
+    discard(oldest, 'room')
+  end
+end
+
+local function shrink_all(client, most, most_in_all)
+  shrink(keys.keeps_of(client), keys.client(client), tonumber(most))
+  shrink(keys.keeps, keys.totals, tonumber(most_in_all))
+end
+
+-- The answer has ended: keep it from now on, if it is to be kept, and if there is any. Returns for how many ms.
+local function keep_answer(id)
+  local key = keys.kept(id)
+  local client, life, most, most_in_all = unpack(redis.call('HMGET', key, 'client', 'life', 'most', 'most_in_all'))
+  if not client then return 0 end
+  if redis.call('EXISTS', keys.log(id)) == 0 then
+    redis.call('DEL', key)
+    return 0
+  end
+  local bytes = redis.call('MEMORY', 'USAGE', key) + redis.call('MEMORY', 'USAGE', keys.log(id))
+  local due = wall() + life
+  redis.call('HSET', key, 'bytes', bytes)
+  redis.call('PERSIST', key)
+  redis.call('ZADD', keys.keeps, due, id)
+  redis.call('ZADD', keys.keeps_of(client), due, id)
+  count_kept(client, bytes)
+  if bytes > tonumber(most) then return discard(id, 'room') * 0 end
+  shrink_all(client, most, most_in_all)
+  return tonumber(life)
+end
+
 -- The job's `gateway` names those who follow it, with spaces between: one, unless it may be resumed.
 local function frame(frames, gateways, record)
   for gateway in string.gmatch(gateways, '%S+') do
@@ -355,8 +419,8 @@ end
 -- its client may come back for it. `void`: it has cost nothing, so whoever comes back begins anew.
 local function finish(id, life, void)
   local key = keys.job(id)
-  local client, entry, state, owner, gateways, idem, keep =
-    unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep'))
+  local client, entry, state, owner, gateways, idem, keep, is_kept =
+    unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep', 'kept'))
   if not client or state == 'done' then return end
   if state == 'queued' then leave_stream(client) end
   if state == 'again' then leave_again(id, client) end
@@ -370,6 +434,8 @@ local function finish(id, life, void)
     if void then redis.call('HDEL', key, 'call') end
     local anew = void and not others_cost(id)
     if is_given(idem) and leads_to(idem, id) then redis.call('PEXPIRE', idem, anew and 0 or keep) end
+  end
+  if keep then
     -- Those who read it now may be slow.
     life = math.max(life, keep)
     redis.call('DEL', keys.readers(id))
@@ -383,6 +449,8 @@ local function finish(id, life, void)
   redis.call('HSET', key, 'state', 'done')
   redis.call('PEXPIRE', key, life)
   redis.call('PEXPIRE', keys.log(id), life)
+  local longer = is_kept and keep_answer(id) or 0
+  if longer > tonumber(life) then redis.call('PEXPIRE', keys.log(id), longer) end
 end
 
 -- Readers of a job that may be resumed have left: one, or, without `reader`, all of a gateway. When

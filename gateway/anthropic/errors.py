@@ -41,6 +41,7 @@ _SHAPES = {
     Kind.FORBIDDEN_HOST: _Shape(403, "permission_error"),
     Kind.FORBIDDEN_ORIGIN: _Shape(403, "permission_error"),
     Kind.UNKNOWN_PATH: _Shape(404, "not_found_error"),
+    Kind.ANSWER_NOT_FOUND: _Shape(404, "not_found_error"),
     Kind.METHOD_NOT_ALLOWED: _Shape(405, "invalid_request_error"),
     Kind.BODY_TIMEOUT: _Shape(408, "timeout_error"),
     Kind.TOO_LARGE: _Shape(413, "request_too_large"),

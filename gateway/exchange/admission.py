@@ -37,7 +37,10 @@ OF_REDIS = 2
 """What fills Redis is refused to everyone: requests may have one in so many of its bytes."""
 
 OF_ALL = 4
-"""One in so many bytes of requests may be one client's."""
+"""One in so many bytes of requests, and of kept answers, may be one client's."""
+
+KEPT_OF_REDIS = 4
+"""Kept answers may have one in so many of Redis's bytes."""
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
@@ -120,4 +123,14 @@ def most_stored(config: GatewayConfig, maxmemory: int) -> tuple[int, int]:
     """
     in_all = config.max_stored_total * MIB or max((maxmemory or UNBOUNDED) // OF_REDIS, LEAST)
     of_one = config.max_stored * MIB or in_all // OF_ALL
+    return min(of_one, in_all), in_all
+
+
+def most_kept(config: GatewayConfig, maxmemory: int) -> tuple[int, int]:
+    """Return the most bytes of answers that Redis may keep: of one client, and of all.
+
+    `maxmemory` is Redis's setting, in bytes, 0 where it has none.
+    """
+    in_all = config.max_kept_total * MIB or (maxmemory or UNBOUNDED) // KEPT_OF_REDIS
+    of_one = config.max_kept * MIB or in_all // OF_ALL
     return min(of_one, in_all), in_all

@@ -41,8 +41,10 @@ class Answer:
     call that brought them, with no task or future for each.
     """
 
-    def __init__(self, choices: int = 1) -> None:
+    def __init__(self, choices: int = 1, *, goes_on: bool = False) -> None:
+        """`goes_on`: the jobs go on without this client, so that others may cancel them."""
         self.choices = choices
+        self._goes_on = goes_on
         self.began = time.monotonic()
         self.started: Started | None = None
         self.first_text_at: float | None = None
@@ -51,6 +53,8 @@ class Answer:
         self.is_ours = False
         """Whether the end is the gateway's own, and the jobs go on."""
         self.client_left = False
+        self.is_accepted = False
+        """Whether the client was told that it will be answered, and does not wait for it."""
         self._unfinished = set(range(choices))
         self._held: list[tuple[int, Record]] = []
         self._writer: Writer | None = None
@@ -65,18 +69,21 @@ class Answer:
 
     @property
     def outcome(self) -> str:
-        """How it ended: `ok`, the kind of its failure, `client left` or `refused`."""
+        """How it ended: `ok`, the kind of its failure, `accepted`, `client left` or `refused`."""
         if isinstance(self.end, Failed):
             return self.end.kind
         if self.end is not None:
             return "ok"
+        if self.is_accepted:
+            return "accepted"
         return "client left" if self.client_left else "refused"
 
     def take(self, choice: int, record: Record) -> None:
         """Take the next record of a choice. What follows the end is ignored."""
         if self._over.is_set():
             return
-        record = _for_one_who_is_here(record)
+        if not self._goes_on:
+            record = _for_one_who_is_here(record)
         for event in record.events:
             self._note(choice, event)
         if self._writer is None:

@@ -7,15 +7,16 @@ it, or whoever finds every child busy: the streams of this gateway go on meanwhi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from importlib import import_module
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from gateway.dialect import Ask, Posted
+from gateway.dialect import Archive, Ask, Endpoint, Posted
 from gateway.exchange.blobs import Blobs, detached
 from gateway.exchange.native import canonical, without_blobs
 from gateway.problems import Problem, fields_of, invalid_request
@@ -62,10 +63,33 @@ class Bodies:
         """
         if len(body) <= AT_ONCE:
             return _detached(endpoint.parse(body))
+        return await self._parse_apart(endpoint, endpoint.parse, body, (), client)
+
+    async def parse_after(
+        self,
+        endpoint: Endpoint[A],
+        archive: Archive[A],
+        body: bytes,
+        earlier: Sequence[bytes],
+        client: str,
+    ) -> tuple[A, Blobs]:
+        """Return as `parse` does what a body asks for that goes on from these parts."""
+        if len(body) + sum(map(len, earlier)) <= AT_ONCE:
+            return _detached(archive.parse_after(body, earlier))
+        return await self._parse_apart(endpoint, archive.parse_after, body, earlier, client)
+
+    async def _parse_apart(
+        self,
+        endpoint: Posted[A],
+        parse: Callable[..., A],
+        body: bytes,
+        earlier: Sequence[bytes],
+        client: str,
+    ) -> tuple[A, Blobs]:
         turn = self._turns.setdefault(client, asyncio.Lock())
         async with turn:
             try:
-                answer = await self._offload.call(*framed(endpoint, body))
+                answer = await self._offload.call(*framed(endpoint, body, parse, earlier))
             except TooCostly:
                 raise invalid_request(
                     "The request's body takes too much time or memory to read."
@@ -92,10 +116,20 @@ def prompt_tokens(ask: Ask) -> int:
     return ask.prompt_tokens or estimate_prompt(ask.messages, ask.options.tools)
 
 
-def framed(endpoint: Posted[Any], body: bytes) -> tuple[bytes, ...]:
-    """Return what `parse_apart` takes, in pieces: who parses, then the body."""
-    parse = endpoint.parse
-    return f"{parse.__module__}:{parse.__name__}:{endpoint.name}\n".encode(), body
+def framed(
+    endpoint: Posted[A],
+    body: bytes,
+    parse: Callable[..., A] | None = None,
+    earlier: Sequence[bytes] = (),
+) -> tuple[bytes, ...]:
+    """Return what `parse_apart` takes, in pieces: who parses, then the body and what is before it.
+
+    The parts of a conversation that are before the body have their lengths in the first line.
+    """
+    parse = parse or endpoint.parse
+    lengths = ",".join(str(len(part)) for part in earlier)
+    head = f"{parse.__module__}:{parse.__name__}:{endpoint.name}:{lengths}\n"
+    return head.encode(), *earlier, body
 
 
 def _detached(ask: A) -> tuple[A, Blobs]:
@@ -112,10 +146,13 @@ def parse_apart(data: bytes) -> bytes:
     """
     head, _, body = data.partition(b"\n")
     del data
-    module, function, endpoint = head.decode().split(":")
-    parse: Callable[[bytes], Ask] = getattr(import_module(module), function)
+    module, function, endpoint, lengths = head.decode().split(":")
+    parse: Callable[..., Ask] = getattr(import_module(module), function)
+    ends = [0, *accumulate(map(int, filter(None, lengths.split(","))))]
+    earlier = [body[start:end] for start, end in pairwise(ends)]
+    body = body[ends[-1] :]
     try:
-        ask, blobs = _detached(parse(body))
+        ask, blobs = _detached(parse(body, earlier) if earlier else parse(body))
     except Problem as problem:
         return _REFUSED + _encode(fields_of(problem))
     ask = msgspec.structs.replace(

@@ -12,21 +12,26 @@ from typing import Any
 
 import msgspec
 
-from contract.config import model_settings
+from contract.calls.gateway import NO_BLOBS
 from contract.messages import Failed, FailureKind
 from gateway.config import AccessToken
-from gateway.dialect import Ask, Dialect, Encoder, Endpoint, Head, RateLimit
+from gateway.dialect import Ask, Dialect, Encoder, Endpoint, Head, RateLimit, Wanted
 from gateway.exchange import admission
 from gateway.exchange.answer import Answer
 from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import prompt_tokens
+from gateway.exchange.heads import reasoning_of
+from gateway.exchange.kept import KeptAnswer, KeptAnswers
 from gateway.exchange.outcome import Outcome
+from gateway.exchange.reader import Reader
+from gateway.exchange.rejoining import Rejoining
 from gateway.exchange.resume import Cursor
 from gateway.exchange.services import Services
 from gateway.exchange.stream import Stream
 from gateway.exchange.submission import Submission
 from gateway.http import Request
 from gateway.problems import Problem, internal_error, problem_of
+from gateway.queue.faults import no_queue
 from gateway.queue.follower import Follower
 from store.faults import RedisFault
 
@@ -53,24 +58,39 @@ class Exchange:
         request: Request,
         client: AccessToken,
         ask: Ask,
-        blobs: Blobs,
+        blobs: Blobs = NO_BLOBS,
+        answers: KeptAnswers,
+        rejoined: KeptAnswer | None = None,
+        skip: int = 0,
     ) -> None:
-        """Raises Problem for what the client may not have at all."""
+        """Raises Problem for what the client may not have at all.
+
+        `rejoined` is the answer of another request that this one reads, but for its first `skip`
+        frames.
+        """
         self._services = services
         self._dialect = dialect
         self._endpoint = endpoint
         self._request = request
         self._client = client
         self._ask = ask
-        self._answer = Answer(ask.choices)
-        self._submission = Submission(
-            services,
-            endpoint,
-            request=request,
-            client=client,
-            ask=ask,
-            blobs=blobs,
-            tell_limit=self._tell_limit,
+        self._answers = answers
+        self._rejoined = rejoined
+        self._skip = skip
+        self._goes_on = ask.in_background or rejoined is not None
+        self._answer = Answer(ask.choices, goes_on=self._goes_on)
+        self._submission: Reader = (
+            Rejoining(services, client, rejoined)
+            if rejoined
+            else Submission(
+                services,
+                endpoint,
+                request=request,
+                client=client,
+                ask=ask,
+                blobs=blobs,
+                tell_limit=self._tell_limit,
+            )
         )
         self._followers: list[Follower] = []
         self._stream: Stream | None = None
@@ -99,7 +119,10 @@ class Exchange:
 
         `now` is of the monotonic clock; `hopeless` is why no request can be answered now.
         """
-        if hopeless is not None:
+        if self._goes_on:
+            # Nobody need wait for it.
+            pass
+        elif hopeless is not None:
             self._give_up(hopeless)
         elif now - self._answer.began >= self._submission.patience:
             self._give_up_waiting()
@@ -118,7 +141,8 @@ class Exchange:
     def interrupt(self) -> None:
         """End the answer, because the process has to stop."""
         # One that has a name goes on, and can be had from another gateway at no cost.
-        charged = self._submission.resumable is None
+        reader = self._submission.resumable
+        charged = reader is None or not reader.key
         self._answer.fail(msgspec.structs.replace(_INTERRUPTED, charged=charged))
 
     def outcome(self) -> Outcome:
@@ -162,7 +186,15 @@ class Exchange:
                 hub.unfollow(follower)
             # Where one choice has failed, the others are of no use to anybody.
             has_failed = isinstance(answer.end, Failed) and not answer.is_ours
-            self._submission.leave(answer.unfinished, at_once=self._is_withdrawn or has_failed)
+            at_once = self._is_withdrawn or has_failed or self._ends_with_client
+            self._submission.leave(answer.unfinished, at_once=at_once)
+
+    @property
+    def _ends_with_client(self) -> bool:
+        """Whether its client has left, and with it whoever would come back for the answer."""
+        reader = self._submission.resumable
+        found_by_id = reader is not None and not reader.key
+        return self._answer.client_left and found_by_id and not self._ask.in_background
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:
@@ -192,7 +224,7 @@ class Exchange:
 
     def _give_up_waiting(self) -> None:
         # An answer that another request has begun has its deadline from that one.
-        if not self._submission.is_attached:
+        if not (self._submission.is_attached or self._goes_on):
             message = "The request waited too long for a free Poe key."
             wait = admission.retry_after(self._submission.wait())
             self._give_up(Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))
@@ -214,11 +246,14 @@ class Exchange:
             self._withdrawal = None
 
     async def _respond(self) -> None:
-        encoder = self._endpoint.encoder
-        if encoder is None or not self._ask.stream:
+        encoder, streams = self._endpoint.encoder, self._ask.stream or self._rejoined is not None
+        if self._goes_on and not streams:
+            return await self._accept()
+        if encoder is None or not streams:
             return await self._collect()
-        await self._answer.decided(self._hold())
-        self._raise_if_failed()
+        if not self._goes_on:
+            await self._answer.decided(self._hold())
+            self._raise_if_failed()
         if not self._answer.client_left:
             await self._send(encoder(self._head(), self._ask))
         return None
@@ -226,6 +261,8 @@ class Exchange:
     async def _send(self, encoder: Encoder) -> None:
         stream = self._stream = self._stream_of(encoder)
         try:
+            if self._goes_on:
+                stream.open()
             with self._services.hub.batch:
                 self._answer.flow_to(stream.write)
             if not stream.silent_since():
@@ -249,8 +286,24 @@ class Exchange:
             batch=self._services.hub.batch,
             problem_of=self._problem_of,
             cursor=Cursor(name.seen) if name else None,
-            ids=bool(self._request.header("last-event-id")),
+            ids=name is not None and bool(self._request.header("last-event-id")),
+            skip=self._skip,
+            goes_on=self._goes_on,
         )
+
+    async def _accept(self) -> None:
+        """Tell the client of an answer that goes on without it how far it is."""
+        archive = self._endpoint.archive
+        assert archive is not None  # noqa: S101  # else nothing goes on
+        job = self._submission.jobs[0].id
+        wanted = Wanted(archive.id_of(job), job, "show")
+        try:
+            kept = await self._answers.find(self._endpoint, wanted, self._client)
+            body = await self._answers.show(archive, kept)
+        except RedisFault as fault:
+            raise no_queue(fault) from None
+        self._answer.is_accepted = True
+        self._request.respond(200, body)
 
     async def _collect(self) -> None:
         answer = self._answer
@@ -262,6 +315,8 @@ class Exchange:
             self._request.respond(200, collector.body())
 
     def _head(self) -> Head:
+        if self._rejoined is not None:
+            return self._rejoined.head
         ask, job = self._ask, self._submission.jobs[0]
         return Head(
             job=job.id,
@@ -269,7 +324,7 @@ class Exchange:
             model=ask.model,
             prompt_tokens=partial(prompt_tokens, ask),
             choices=ask.choices,
-            reasoning=model_settings(self._services.config.models, job.model, ask.model).reasoning,
+            reasoning=reasoning_of(self._services.config, ask, job),
             request=self._request.id,
         )
 
@@ -291,7 +346,8 @@ class Exchange:
         )
 
     def _keep_alive(self) -> bytes:
-        if self._answer.started:
+        is_waiting = self._submission.is_queued or self._rejoined is None
+        if self._answer.started or not is_waiting:
             return self._dialect.keep_alive()
         position = self._submission.position()
         return self._dialect.keep_alive(position, self._services.fleet.wait(position))

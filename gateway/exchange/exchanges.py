@@ -6,16 +6,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from contract.calls.kept import Turn
 from gateway.config import AccessToken
-from gateway.dialect import Ask, Dialect, Endpoint, Inquiry, Posted
+from gateway.dialect import Archive, Ask, Dialect, Endpoint, Inquiry, Wanted
 from gateway.exchange import admission
 from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import Bodies
+from gateway.exchange.conversation import Conversations
 from gateway.exchange.exchange import Exchange
+from gateway.exchange.kept import KeptAnswers
 from gateway.exchange.outcome import Outcome
 from gateway.exchange.services import Services
 from gateway.http import Request
 from gateway.problems import unsupported_encoding
+from gateway.queue.faults import no_queue
+from store.faults import RedisFault
 
 
 class Exchanges:
@@ -27,6 +32,8 @@ class Exchanges:
         self._max_body = services.config.max_body * admission.MIB
         self._bodies = Bodies(self._max_body)
         self._exchanges: set[Exchange] = set()
+        self._answers = KeptAnswers(services)
+        self._conversations = Conversations(services, self._answers)
 
     @property
     def active(self) -> int:
@@ -37,7 +44,7 @@ class Exchanges:
         self, dialect: Dialect, endpoint: Endpoint[Any], request: Request, client: AccessToken
     ) -> None:
         """Answer one request. Raises Problem before anything was sent."""
-        ask, blobs = await self._parsed(endpoint, request, client)
+        ask, blobs = await self._asked(endpoint, request, client)
         exchange = Exchange(
             self._services,
             dialect,
@@ -46,8 +53,65 @@ class Exchanges:
             client=client,
             ask=ask,
             blobs=blobs,
+            answers=self._answers,
         )
         del blobs
+        await self._run(exchange)
+
+    async def consult(
+        self,
+        dialect: Dialect,
+        endpoint: Endpoint[Any],
+        archive: Archive[Any],
+        *,
+        request: Request,
+        rest: str,
+        client: AccessToken,
+    ) -> None:
+        """Answer a request about a kept answer. Raises Problem before anything was sent."""
+        method = "GET" if request.method == "HEAD" else request.method
+        wanted = archive.wanted(method, rest, request.query)
+        try:
+            if wanted.action != "stream":
+                body = await self._told(endpoint, archive, wanted, request.query, client)
+                return request.respond(200, body)
+            kept = await self._answers.find(endpoint, wanted, client)
+        except RedisFault as fault:
+            raise no_queue(fault) from None
+        exchange = Exchange(
+            self._services,
+            dialect,
+            endpoint,
+            request=request,
+            client=client,
+            ask=kept.ask,
+            answers=self._answers,
+            rejoined=kept,
+            skip=wanted.after + 1,
+        )
+        return await self._run(exchange)
+
+    async def _told(
+        self,
+        endpoint: Endpoint[Any],
+        archive: Archive[Any],
+        wanted: Wanted,
+        query: str,
+        client: AccessToken,
+    ) -> bytes:
+        if wanted.action == "delete":
+            return await self._answers.delete(archive, wanted, client)
+        if wanted.action == "cancel":
+            await self._answers.stop(wanted, client)
+        kept = await self._answers.find(endpoint, wanted, client)
+        if wanted.action != "list":
+            return await self._answers.show(archive, kept)
+        before: tuple[Turn, ...] = ()
+        if kept.found.previous:
+            before = await self._conversations.turns(endpoint, archive, kept.found.previous, client)
+        return archive.list((*before, Turn(wanted.job, kept.found.input, b"")), query)
+
+    async def _run(self, exchange: Exchange) -> None:
         await exchange.claim()
         self._exchanges.add(exchange)
         try:
@@ -60,7 +124,8 @@ class Exchanges:
 
     async def tell(self, inquiry: Inquiry[Any], request: Request, client: AccessToken) -> None:
         """Answer a request from its body alone. Raises Problem."""
-        ask, _ = await self._parsed(inquiry, request, client)
+        body = await self._body(request)
+        ask, _ = await self._bodies.parse(inquiry, body, client.client)
         reply = inquiry.reply(ask)
         request.respond(reply.status, reply.body, headers=reply.headers)
 
@@ -75,13 +140,26 @@ class Exchanges:
         for exchange in list(self._exchanges):
             exchange.interrupt()
 
-    async def _parsed(
-        self, posted: Posted[Any], request: Request, client: AccessToken
+    async def _asked(
+        self, endpoint: Endpoint[Any], request: Request, client: AccessToken
     ) -> tuple[Ask, Blobs]:
+        body, archive = await self._body(request), endpoint.archive
+        ask, blobs = await self._bodies.parse(endpoint, body, client.client)
+        if not ask.previous or archive is None:
+            return ask, blobs
+        try:
+            turns = await self._conversations.turns(
+                endpoint, archive, ask.previous, client, continued=True
+            )
+        except RedisFault as fault:
+            raise no_queue(fault) from None
+        earlier = [part for turn in turns for part in (turn.input, turn.output)]
+        return await self._bodies.parse_after(endpoint, archive, body, earlier, client.client)
+
+    async def _body(self, request: Request) -> bytes:
         if encoding := request.header("content-encoding").replace("identity", ""):
             raise unsupported_encoding(encoding)
-        body = await request.body(self._max_body)
-        return await self._bodies.parse(posted, body, client.client)
+        return await request.body(self._max_body)
 
     async def close(self) -> None:
         """End the child processes."""

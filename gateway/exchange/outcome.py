@@ -33,7 +33,7 @@ class Outcome:
     first_text: float | None
     duration: float
     outcome: str
-    """`ok`, `client left`, `refused`, or the kind of the failure."""
+    """`ok`, `accepted`, `client left`, `refused`, or the kind of the failure."""
 
     def log(self) -> None:
         """Write the request's line."""

@@ -57,12 +57,19 @@ def sending_of(request: Request) -> Sending | None:
 
 
 async def attach_resent(
-    jobs: Jobs, sending: Sending, digest: str, asked: Sequence[Job], *, may_begin: bool, hold: float
+    jobs: Jobs,
+    sending: Sending,
+    digest: str,
+    asked: Sequence[Job],
+    *,
+    may_begin: bool,
+    grace: float,
+    hold: float,
 ) -> Attachment | None:
     """Return the answer that a request belongs to, which its own jobs begin if none is found.
 
-    `digest` is that of its body, `asked` has a job for each choice. `hold` is how many seconds the
-    answer goes on without readers. Returns None where none is found and `may_begin` is false.
+    `digest` is that of its body, `asked` has a job for each choice. `grace` is how many seconds the
+    answer goes on without readers, `hold` how many it is then kept for them. Returns None where none is found and `may_begin` is false.
     Raises Problem if Redis cannot tell.
     """
     first = asked[0]
@@ -85,5 +92,5 @@ async def attach_resent(
             raise no_queue(fault) from None
     if found is None:
         return None
-    resumable = Resumable(keys.of_tries(name), token_hex(6), hold, hold)
+    resumable = Resumable(keys.of_tries(name), token_hex(6), grace, hold)
     return Attachment(found.job, found.created, found.job == first.id, resumable)

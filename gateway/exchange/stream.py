@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from contract.lifetimes import ANSWER_LIFE
 from contract.messages import Failed, Finished, Record
@@ -24,7 +24,9 @@ class Stream:
     """Writes one answer to its client.
 
     `cursor` numbers the frames of an answer that can be resumed; `ids` says whether its client
-    wants the numbers as `id:` lines, too. `problem_of` returns the problem of a failed choice.
+    wants the numbers as `id:` lines, too. `skip` is how many frames the client has; `goes_on` says
+    that the answer does so without this stream, which then ends without an event where this gateway
+    fails. `problem_of` returns the problem of a failed choice.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class Stream:
         problem_of: Callable[[Failed], Problem],
         cursor: Cursor | None = None,
         ids: bool = False,
+        skip: int = 0,
+        goes_on: bool = False,
     ) -> None:
         self._sink = request.stream()
         self._peer = request.peer
@@ -52,6 +56,8 @@ class Stream:
         self._problem_of = problem_of
         self._cursor = cursor
         self._ids = ids
+        self._skip = skip
+        self._goes_on = goes_on
         self._unfinished = answer.choices
         self._has_begun = cursor is not None and not cursor.is_at_start
         self._pending: list[str] = []
@@ -61,6 +67,8 @@ class Stream:
 
     def write(self, choice: int, record: Record) -> None:
         """Write what this record adds, together with the rest of its batch."""
+        if self._goes_on and self._answer.is_ours:
+            return
         frames = self._encoder.feed(choice, record.events)
         if frames and not self._has_begun:
             self._begin()
@@ -70,11 +78,11 @@ class Stream:
         if self._cursor and record.epoch:
             self._pending += self._numbered(self._cursor, choice, record, frames)
         else:
-            self._pending += _texts(frames)
+            self._pending += self._texts(frames)
         if isinstance(end, Finished):
             self._unfinished -= 1
             if not self._unfinished:
-                self._pending += _texts(self._encoder.end(None))
+                self._pending += self._texts(self._encoder.end(None))
         if sum(map(len, self._pending)) > _LARGE:
             self._flush()
         elif self._pending:
@@ -82,7 +90,14 @@ class Stream:
 
     def fail(self, problem: Problem) -> None:
         """End the stream by a fault of the gateway's own."""
-        self._pending += _texts(self._encoder.end(problem))
+        if not self._goes_on:
+            self._pending += self._texts(self._encoder.end(problem))
+        self._flush()
+
+    def open(self) -> None:
+        """Write what goes before the answer, without waiting for the first of it."""
+        if not self._has_begun:
+            self._begin()
         self._flush()
 
     def comment(self, data: bytes) -> None:
@@ -106,9 +121,15 @@ class Stream:
         self._has_begun = True
         frames = self._encoder.begin()
         if self._cursor is None:
-            self._pending += _texts(frames)
+            self._pending += self._texts(frames)
         else:
             self._pending += [self._with_id(frame, "0") for frame in frames]
+
+    def _texts(self, frames: list[Frame]) -> list[str]:
+        """Render frames without ids, but for those that the client has."""
+        new = frames[self._skip :] if self._skip else frames
+        self._skip -= len(frames) - len(new)
+        return [_text(frame) for frame in new]
 
     def _numbered(
         self, cursor: Cursor, choice: int, record: Record, frames: Collection[Frame]
@@ -162,7 +183,3 @@ def _text(frame: Frame) -> str:
     if frame.event:
         return f"event: {frame.event}\ndata: {frame.data}\n\n"
     return f"data: {frame.data}\n\n"
-
-
-def _texts(frames: Iterable[Frame]) -> list[str]:
-    return [_text(frame) for frame in frames]

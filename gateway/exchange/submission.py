@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
 
 import msgspec
 
 from contract import keys
-from contract.calls.gateway import NO_BLOBS, Admission, Rejection, Resumable, Ticket
+from contract.calls.gateway import NO_BLOBS, Kept, Rejection, Resumable
 from contract.config import model_settings
+from contract.lifetimes import JOB_LIFE
 from contract.messages import Job, Model, Native, Options
-from gateway.config import AccessToken
+from gateway.config import AccessToken, GatewayConfig
 from gateway.dialect import Ask, Endpoint, RateLimit
 from gateway.exchange import admission
 from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import digest_of
+from gateway.exchange.heads import reasoning_of, written
 from gateway.exchange.idempotency import Attachment, attach, name_of
 from gateway.exchange.native import is_wanted
+from gateway.exchange.reader import Reader, grace_of
 from gateway.exchange.resends import attach_resent, sending_of
 from gateway.exchange.services import Services
 from gateway.http import Request
@@ -29,7 +32,7 @@ from gateway.queue.jobs import TooLarge
 from store.faults import RedisFault
 
 
-class Submission:
+class Submission(Reader):
     """One request on its way through the queue.
 
     `endpoint` is the one that was asked; `blobs` has the content that the messages name.
@@ -48,11 +51,10 @@ class Submission:
         tell_limit: Callable[[RateLimit], None],
     ) -> None:
         """Raises Problem for what the client may not have at all."""
+        super().__init__(services, client)
         config = services.config
         admission.check_choices(ask.choices, config, client)
-        self._services = services
         self._endpoint = endpoint
-        self._client = client
         self._ask = ask
         self._blobs = blobs
         self._tell_limit = tell_limit
@@ -64,19 +66,13 @@ class Submission:
         """One for each choice."""
         longest, asked = config.queue_timeout, request.plain_header("x-queue-timeout")
         self.patience = admission.patience(longest, asked)
-        """Seconds for which it may wait."""
         self.name = name_of(request, client.client, ask.choices)
         """What its client calls the answer."""
         self._sending = sending_of(request)
         self._attachment: Attachment | None = None
-        self._ticket: Ticket | None = None
+        self._kept_as = _reader_of_kept(ask, config)
         self._refusal = self._reason_to_refuse()
         """Why it is not begun, unless another request has begun it."""
-
-    @property
-    def is_queued(self) -> bool:
-        """Whether its jobs are in the queue, or beyond."""
-        return self._ticket is not None
 
     @property
     def is_attached(self) -> bool:
@@ -86,7 +82,7 @@ class Submission:
     @property
     def resumable(self) -> Resumable | None:
         """This request as a reader of an answer that others may read, too."""
-        return self._attachment.resumable if self._attachment else None
+        return self._attachment.resumable if self._attachment else self._kept_as
 
     async def claim(self) -> None:
         """Find the answer that this request belongs to, if another has begun it. Raises Problem."""
@@ -101,10 +97,15 @@ class Submission:
         """Queue the jobs, or join the readers of those that are there. Raises Problem."""
         if self._refusal and not self.is_attached:
             raise self._refusal
-        terms = self._terms()
+        terms = self.terms()
         try:
             reply = await self._services.hub.jobs.submit(
-                self.jobs[0], len(self.jobs), terms, self.resumable, blobs=self._blobs
+                self.jobs[0],
+                len(self.jobs),
+                terms,
+                self.resumable,
+                blobs=self._blobs,
+                kept=self._kept(),
             )
         except TooLarge:
             raise too_large_to_store(min(terms.max_stored, terms.max_stored_total)) from None
@@ -128,24 +129,6 @@ class Submission:
         jobs = self._services.hub.jobs
         return await jobs.withdraw(self.jobs[0].id, len(self.jobs), self.resumable)
 
-    def leave(self, unfinished: Collection[int], *, at_once: bool) -> None:
-        """Stop reading these choices. `at_once`: do not wait for a reader to come back."""
-        for choice in unfinished if self.is_queued else ():
-            job = self.jobs[choice].id
-            self._services.hub.departures.leave(job, self.resumable, at_once=at_once)
-
-    def position(self) -> int:
-        """Return the position in the queue, from 1: that which it would have, until it has one."""
-        fleet, client, ticket = self._services.fleet, self._client, self._ticket
-        now = time.monotonic()
-        if ticket is None:
-            return fleet.newcomer(client.client, len(self.jobs), client.weight, now)
-        return fleet.position(client.client, client.weight, ticket.seq, ticket.place, now)
-
-    def wait(self) -> float | None:
-        """Return the seconds until a worker begins with it, if they can be estimated."""
-        return self._services.fleet.wait(self.position())
-
     def _native(self, request: Request, model: str, listed: Model | None) -> Native | None:
         """Return the request as it came, if a worker may send it so."""
         native, models = self._ask.native, self._services.config.models
@@ -164,7 +147,7 @@ class Submission:
                 self._digest(),
                 self.jobs[0],
                 may_begin=may_begin,
-                grace=config.resume_grace,
+                grace=grace_of(config, in_background=self._ask.in_background),
                 keep=config.resume_window,
             )
         if self._sending is None or not config.resend_hold:
@@ -175,35 +158,44 @@ class Submission:
             self._digest(),
             self.jobs,
             may_begin=may_begin,
+            grace=JOB_LIFE if self._ask.in_background else config.resend_hold,
             hold=config.resend_hold,
         )
 
     def _digest(self) -> str:
         return self._ask.digest or digest_of(self._endpoint.name, self._ask)
 
+    def _kept(self) -> Kept | None:
+        """Return what is kept of the request, if its answer is."""
+        keep, config, job = self._ask.keep, self._services.config, self.jobs[0]
+        if keep is None or self.is_attached:
+            return None
+        most, most_in_all = admission.most_kept(config, self._services.fleet.last.maxmemory)
+        return Kept(
+            head=written(self._ask, job, reasoning_of(config, self._ask, job)),
+            input=keep.items,
+            previous=self._ask.previous,
+            background=keep.background,
+            life=config.response_life,
+            most=most,
+            most_in_all=most_in_all,
+        )
+
     def _reason_to_refuse(self) -> Problem | None:
         if failed := admission.hopeless(self._services.fleet.last):
             return problem_of(failed)
         return admission.too_long(self.wait(), self.patience)
 
-    def _terms(self) -> Admission:
-        config, client = self._services.config, self._client
-        maxmemory = self._services.fleet.last.maxmemory
-        max_stored, max_stored_total = admission.most_stored(config, maxmemory)
-        return Admission(
-            wait=self.patience,
-            weight=client.weight,
-            max_queued=config.max_queued,
-            max_queued_total=config.max_queued_total,
-            max_concurrent=client.max_concurrent,
-            rate_limit=client.rate_limit,
-            max_stored=max_stored,
-            max_stored_total=max_stored_total,
-        )
-
     def _tell(self, left: int | None, reset: float) -> None:
         if self._client.rate_limit is not None and left is not None:
             self._tell_limit(RateLimit(self._client.rate_limit, left, reset))
+
+
+def _reader_of_kept(ask: Ask, config: GatewayConfig) -> Resumable | None:
+    if ask.keep is None:
+        return None
+    grace = grace_of(config, in_background=ask.keep.background)
+    return Resumable("", token_hex(6), grace, config.resume_window)
 
 
 def _first_job(ask: Ask, client: str, model: str, options: Options, native: Native | None) -> Job:

@@ -22,6 +22,7 @@ from gateway.queue.batch import Batch
 from gateway.queue.departures import Departures
 from gateway.queue.follower import PAGE, SILENCE, Follower
 from gateway.queue.jobs import Jobs
+from gateway.queue.kept import KeptAnswers
 from gateway.queue.server import PATIENCE, Server
 from gateway.queue.subscriber import Subscriber
 from gateway.queue.survey import Survey
@@ -45,6 +46,7 @@ class Hub:
         """What one frame, or one page of a log, brings."""
         self.server = Server(url, keys)
         self.departures = Departures(self.server, gateway, self.spawn)
+        self.kept = KeptAnswers(self.server)
         self.jobs = Jobs(self.server, gateway, self.departures)
         self.survey = Survey(self.server, gateway)
         self._live: dict[str, list[Follower]] = {}

@@ -95,6 +95,14 @@ def mended(body: bytes) -> bytes:
     return _LONE_HALF.sub(rb"\1\\ufffd", body, count=MAX_HALVES)
 
 
+def field(body: bytes, name: str) -> bytes:
+    """Return the JSON of one field of a body that `decode` has taken."""
+    fields = _FIELDS.decode(utf8(body))
+    if "extra_body" in fields:
+        fields = _merged(fields)
+    return mended(bytes(fields.get(name, _NULL)))
+
+
 def utf8(body: bytes) -> bytes:
     """Return the body without its byte order mark, and without halves of surrogate pairs.
 

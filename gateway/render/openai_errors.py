@@ -35,6 +35,7 @@ _SHAPES = {
     Kind.FORBIDDEN_HOST: _Shape(403, _BAD, "forbidden_host"),
     Kind.FORBIDDEN_ORIGIN: _Shape(403, _BAD, "forbidden_origin"),
     Kind.UNKNOWN_PATH: _Shape(404, _BAD, "unknown_url"),
+    Kind.ANSWER_NOT_FOUND: _Shape(404, _BAD, "response_not_found"),
     Kind.METHOD_NOT_ALLOWED: _Shape(405, _BAD, "method_not_allowed"),
     Kind.BODY_TIMEOUT: _Shape(408, _BAD, "request_timeout"),
     Kind.TOO_LARGE: _Shape(413, _BAD, "request_too_large"),

@@ -9,6 +9,7 @@ from gateway.dialect import Endpoint, Frame, Headers, Inquiry, Page, RateLimit, 
 from gateway.problems import Problem
 from gateway.render import openai_errors, openai_http
 from gateway.responses.answer import ResponseCollector
+from gateway.responses.archive import ARCHIVE
 from gateway.responses.errors import worded
 from gateway.responses.request import ResponsesAsk, parse_response
 from gateway.responses.stream import ResponseEncoder
@@ -28,6 +29,7 @@ class Responses:
             parse_response,
             ResponseEncoder,
             ResponseCollector,
+            archive=ARCHIVE,
         ),
     )
     pages: tuple[Page, ...] = ()

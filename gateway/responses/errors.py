@@ -21,9 +21,6 @@ _HEAD = re.compile(r"\w+")
 
 def worded(problem: Problem) -> Problem:
     """Return the problem as it looks to a client of this API."""
-    if problem.kind is Kind.UNKNOWN_PATH:
-        advice = "Responses are not kept yet: send the whole conversation to /v1/responses."
-        return replace(problem, message=f"{problem.message} {advice}")
     if problem.kind is Kind.CONTEXT_TOO_LONG:
         return replace(problem, param="input")
     head = _HEAD.match(problem.param or "")

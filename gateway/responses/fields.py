@@ -110,7 +110,7 @@ class CreateResponse(msgspec.Struct, frozen=True):
     conversation: msgspec.Raw = msgspec.Raw(b"null")
     messages: msgspec.Raw = msgspec.Raw(b"null")
     """Belongs to chat completions."""
-    previous_response_id: msgspec.Raw = msgspec.Raw(b"null")
+    previous_response_id: str | None = None
     prompt: msgspec.Raw = msgspec.Raw(b"null")
 
     client_metadata: AnyObject | None = None

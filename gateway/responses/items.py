@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -31,12 +32,22 @@ found stands in the message behind it."""
 _PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
 
 
-def conversation(asked: fields.CreateResponse, box: Toolbox) -> tuple[Message, ...]:
-    """Return the messages of a request, its instructions first. Raises Problem."""
+_items = msgspec.json.Decoder(str | list[fields.Item]).decode
+
+
+def conversation(
+    asked: fields.CreateResponse, box: Toolbox, earlier: Sequence[bytes] = ()
+) -> tuple[Message, ...]:
+    """Return the messages of a request: instructions, then what it goes on from. Raises Problem.
+
+    `earlier` are inputs and outputs of earlier requests, as JSON.
+    """
     if asked.input is None:
         raise missing("input")
     reader = _ItemReader(box)
     reader.read(asked.instructions or (), "instructions", "developer")
+    for items in earlier:
+        reader.read(_items(items), "previous_response_id", "user")
     before = len(reader.messages)
     reader.read(asked.input, "input", "user")
     if len(reader.messages) == before:
@@ -53,13 +64,15 @@ class _ItemReader:
         self.messages: list[Message] = []
         self._box = box
         self._contents = ContentReader(_PARTS)
+        self._count = 0
 
     def read(self, items: str | list[fields.Item] | tuple[()], path: str, role: str) -> None:
         """Take a text of this role, or items."""
         if isinstance(items, str):
             items = [fields.Item(role=role, content=items)]
-        if len(items) > MAX_ITEMS:
-            raise invalid_value(path, f"it has more than {MAX_ITEMS} items")
+        self._count += len(items)
+        if self._count > MAX_ITEMS:
+            raise invalid_value(path, f"the conversation has more than {MAX_ITEMS} items")
         for i, item in enumerate(items):
             self._take(item, f"{path}[{i}]")
 

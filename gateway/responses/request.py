@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from contract.messages import Format, Model, Options
-from gateway.dialect import Ask
-from gateway.problems import invalid_request, invalid_value, missing, quoted, unsupported_value
-from gateway.render.body import decode
+from gateway.dialect import Ask, Keep
+from gateway.problems import (
+    invalid_request,
+    invalid_value,
+    missing,
+    previous_not_found,
+    quoted,
+    unsupported_value,
+)
+from gateway.render.body import decode, field
 from gateway.render.json_schemas import SchemaReader
 from gateway.render.parameters import model_name, reasoning_effort, token_limit
 from gateway.responses import fields
+from gateway.responses.ids import job_of
 from gateway.responses.items import conversation
 from gateway.responses.tools import Toolbox, chosen, toolbox_of
 
@@ -46,17 +55,24 @@ def parse_response(body: bytes) -> ResponsesAsk:
     Raises Problem that names the offending field, for whatever is not JSON in UTF-8, not of the
     right types, or cannot be answered in the sense it was meant.
     """
+    return parse_after(body, ())
+
+
+def parse_after(body: bytes, earlier: Sequence[bytes]) -> ResponsesAsk:
+    """Parse a request's body that goes on from these items; otherwise as `parse_response`."""
     asked, extra = decode(body, fields.CreateResponse)
     _refuse_what_is_not_kept(asked)
     box = toolbox_of(asked.tools or ())
     return ResponsesAsk(
         model=model_name(asked.model),
-        messages=conversation(asked, box),
+        messages=conversation(asked, box, earlier),
         options=_options(asked, extra, box),
         stream=bool(asked.stream),
         echo=_echo(asked, box),
         custom=tuple(sorted(box.custom)),
         namespaced=box.namespaced,
+        previous=_previous(asked),
+        keep=_keep(asked, body),
     )
 
 
@@ -68,16 +84,33 @@ def _refuse_what_is_not_kept(asked: fields.CreateResponse) -> None:
             "input",
             "missing_required_parameter",
         )
-    again = "this server keeps no responses yet; send the whole conversation as `input`"
-    for name in ("previous_response_id", "conversation"):
-        if bytes(getattr(asked, name)) != b"null":
-            raise unsupported_value(name, again)
-    if asked.background:
-        reason = "this server keeps no responses yet; leave it out, and read the response at once"
-        raise unsupported_value("background", reason)
+    if bytes(asked.conversation) != b"null":
+        reason = (
+            "this server keeps no conversations; name the last response as `previous_response_id`"
+        )
+        raise unsupported_value("conversation", reason)
     if bytes(asked.prompt) != b"null":
         reason = "this server keeps no prompts; send the text as `instructions` or `input`"
         raise unsupported_value("prompt", reason)
+
+
+def _previous(asked: fields.CreateResponse) -> str:
+    if not asked.previous_response_id:
+        return ""
+    job = job_of(asked.previous_response_id)
+    if job is None:
+        raise previous_not_found(asked.previous_response_id)
+    return job
+
+
+def _is_kept(asked: fields.CreateResponse) -> bool:
+    return asked.store is not False or bool(asked.background)
+
+
+def _keep(asked: fields.CreateResponse, body: bytes) -> Keep | None:
+    if not _is_kept(asked):
+        return None
+    return Keep(field(body, "input"), background=bool(asked.background))
 
 
 def _options(asked: fields.CreateResponse, extra: dict[str, Any], box: Toolbox) -> Options:
@@ -132,12 +165,11 @@ def _echo(asked: fields.CreateResponse, box: Toolbox) -> str:
         "max_output_tokens": token_limit(asked.max_output_tokens, "max_output_tokens"),
         "metadata": asked.metadata or {},
         "parallel_tool_calls": asked.parallel_tool_calls is not False,
-        "previous_response_id": None,
+        "previous_response_id": asked.previous_response_id or None,
         "prompt_cache_key": asked.prompt_cache_key,
         "reasoning": {"effort": reasoning.effort, "summary": reasoning.summary},
         "safety_identifier": asked.safety_identifier,
-        # What it says is whether the response can be had again.
-        "store": False,
+        "store": _is_kept(asked),
         "temperature": asked.temperature,
         "text": {"format": _shown_format(text.format), "verbosity": text.verbosity or "medium"},
         "tool_choice": _plain(asked.tool_choice) or "auto",

@@ -13,9 +13,10 @@ from gateway.render import openai_errors
 from gateway.render.usage import UsageMeter, cached, reasoned, total
 from gateway.responses.errors import worded
 from gateway.responses.events import compact
+from gateway.responses.ids import id_of
 from gateway.responses.request import ResponsesAsk
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
 _INCOMPLETE: dict[FinishReason, str] = {
     "length": "max_output_tokens",
@@ -76,12 +77,12 @@ def response_of(
     """Return the response as JSON. `reason` is why it has ended, if it has not failed."""
     incomplete = {"reason": _INCOMPLETE[reason]} if status == "incomplete" else None
     fields = {
-        "id": f"resp_{head.job}",
+        "id": id_of(head.job),
         "object": "response",
         "created_at": head.created,
         "status": status,
-        "background": False,
-        "error": _error(problem) if problem else None,
+        "background": ask.in_background,
+        "error": _error(problem) if problem and status == "failed" else None,
         "incomplete_details": incomplete,
         "model": head.model,
         "output": list(output),
@@ -91,8 +92,10 @@ def response_of(
     return f"{compact(fields)[:-1]},{ask.echo}}}"
 
 
-def ending_of(reason: FinishReason) -> Status:
-    """Return the status of a response that has finished for this reason."""
+def ending_of(reason: FinishReason, problem: Problem | None = None) -> Status:
+    """Return the status of a response that has finished for this reason, or failed by a problem."""
+    if problem is not None:
+        return "cancelled" if problem.kind is Kind.CANCELLED else "failed"
     return "incomplete" if reason in _INCOMPLETE else "completed"
 
 

@@ -13,9 +13,18 @@ from gateway.render.ordered import OrderedAnswer
 from gateway.responses.events import Deltas, Numbering
 from gateway.responses.output import Call, Item, Message, Part, Thoughts
 from gateway.responses.request import ResponsesAsk
-from gateway.responses.response import Usage, ending_of, response_of
+from gateway.responses.response import Status, Usage, ending_of, response_of
 
-_OPENING = ("response.created", "response.in_progress")
+_OPENING: tuple[tuple[str, Status], ...] = (
+    ("response.created", "in_progress"),
+    ("response.in_progress", "in_progress"),
+)
+_OPENING_IN_BACKGROUND: tuple[tuple[str, Status], ...] = (
+    ("response.created", "queued"),
+    ("response.queued", "queued"),
+    ("response.in_progress", "in_progress"),
+)
+"""The first events, each with the status that its response has."""
 
 
 class ResponseEncoder:
@@ -26,7 +35,8 @@ class ResponseEncoder:
         self._ask = ask
         self._usage = Usage(head)
         # `begin` is called behind the first `feed`, but its events come first.
-        self._numbering = Numbering(len(_OPENING))
+        self._opening = _OPENING_IN_BACKGROUND if ask.in_background else _OPENING
+        self._numbering = Numbering(len(self._opening))
         self._has_begun = False
         self._finished = Finished()
         self._items: list[Item] = []
@@ -40,8 +50,10 @@ class ResponseEncoder:
         """Return the events that come before all others."""
         self._has_begun = True
         first = Numbering()
-        members = f'"response":{response_of(self._head, self._ask, "in_progress")}'
-        return [first.raw(event, members) for event in _OPENING]
+        return [
+            first.raw(event, f'"response":{response_of(self._head, self._ask, status)}')
+            for event, status in self._opening
+        ]
 
     def feed(self, choice: int, events: Sequence[Event]) -> list[Frame]:  # noqa: ARG002
         """Return the events that those of one record add. There is one choice."""
@@ -53,7 +65,10 @@ class ResponseEncoder:
         return out
 
     def end(self, problem: Problem | None) -> list[Frame]:
-        """Return the one event that ends a stream: completed, incomplete or failed."""
+        """Return the one event that ends a stream: completed, incomplete or failed.
+
+        OpenAI has no event for a response that was cancelled: it fails, and its status says why.
+        """
         opening = [] if self._has_begun else self.begin()
         status = "failed" if problem else ending_of(self._finished.reason)
         members = f'"response":{self.response(problem)}'
@@ -65,12 +80,21 @@ class ResponseEncoder:
         return response_of(
             self._head,
             self._ask,
-            "failed" if problem else ending_of(reason),
-            [_settled(item.shown()) for item in self._items],
+            ending_of(reason, problem),
+            self.output(),
             usage=self._usage,
             reason=reason,
             problem=problem,
         )
+
+    def so_far(self) -> str:
+        """Return the response of an answer that has begun and not ended, as JSON."""
+        output = [item.shown() for item in self._items]
+        return response_of(self._head, self._ask, "in_progress", output)
+
+    def output(self) -> list[dict[str, Any]]:
+        """Return the items at the end."""
+        return [_settled(item.shown()) for item in self._items]
 
     def text(self, text: str) -> None:
         self._extend(self._part("output_text"), text)

@@ -78,8 +78,8 @@ RESPONSE: Shape = {
     "id": str,
     "object": one_of("response"),
     "created_at": Seconds,
-    "status": one_of("completed", "failed", "in_progress", "incomplete"),
-    "background": one_of(False),
+    "status": one_of("completed", "failed", "in_progress", "incomplete", "cancelled", "queued"),
+    "background": bool,
     "error": ({"code": _ERROR_CODE, "message": str}, None),
     "incomplete_details": ({"reason": one_of("max_output_tokens", "content_filter")}, None),
     "instructions": (str, [{"role": str}], None),
@@ -88,7 +88,7 @@ RESPONSE: Shape = {
     "model": str,
     "output": [_ITEM],
     "parallel_tool_calls": bool,
-    "previous_response_id": None,
+    "previous_response_id": (str, None),
     "prompt_cache_key": (str, None),
     "reasoning": {
         "effort": (str, None),
@@ -116,6 +116,7 @@ _SUMMARY_PLACE: dict[str, Shape] = {**_ITEM_PLACE, "summary_index": int}
 
 _FIELDS: dict[str, dict[str, Shape]] = {
     "created": {"response": RESPONSE},
+    "queued": {"response": RESPONSE},
     "in_progress": {"response": RESPONSE},
     "completed": {"response": RESPONSE},
     "incomplete": {"response": RESPONSE},
@@ -137,6 +138,31 @@ _FIELDS: dict[str, dict[str, Shape]] = {
     "custom_tool_call_input.delta": {**_ITEM_PLACE, "delta": str},
     "custom_tool_call_input.done": {**_ITEM_PLACE, "input": str},
 }
+
+INPUT_ITEMS: Shape = {
+    "object": one_of("list"),
+    "data": [
+        (
+            {
+                "id": str,
+                "type": one_of("message"),
+                "role": one_of("user", "system", "developer", "assistant"),
+                "content": [{"type": str}],
+                "status": _STATUS,
+            },
+            {"id": str, "type": one_of("function_call"), "call_id": str, "arguments": str},
+            {"id": str, "type": one_of("function_call_output"), "call_id": str},
+            {"id": str, "type": one_of("reasoning"), "summary": [_SUMMARY]},
+            {"id": str, "type": one_of("custom_tool_call"), "call_id": str, "input": str},
+            {"id": str, "type": one_of("custom_tool_call_output"), "call_id": str},
+        )
+    ],
+    "first_id": (str, None),
+    "last_id": (str, None),
+    "has_more": bool,
+}
+
+DELETED: Shape = {"id": str, "object": one_of("response"), "deleted": one_of(True)}
 
 EVENTS: dict[str, Shape] = {
     f"response.{name}": {"type": one_of(f"response.{name}"), "sequence_number": int, **fields}

@@ -32,11 +32,14 @@ def check(events: Sequence[Event]) -> Event:
         assert_is(event, EVENTS[event["type"]])
         assert event["sequence_number"] == number
     types = [event["type"] for event in events]
-    assert types[:2] == ["response.created", "response.in_progress"]
+    queued = ["response.queued"] if events[0]["response"]["background"] else []
+    opening = ["response.created", *queued, "response.in_progress"]
+    assert types[: len(opening)] == opening
     assert [each for each in types if each in ENDS] == [types[-1]]
     response: Event = events[-1]["response"]
-    assert response["status"] == types[-1].removeprefix("response.")
-    if response["status"] != "failed":
+    ended = response["status"].replace("cancelled", "failed")
+    assert ended == types[-1].removeprefix("response.")
+    if ended != "failed":
         assert built_from(events) == response["output"]
     return response
 

@@ -228,7 +228,7 @@ def test_what_needs_nothing_done_is_taken() -> None:
     )
 
     shown = json.loads(f"{{{ask.echo}}}")
-    assert shown["store"] is False
+    assert shown["store"] is True
     assert (shown["metadata"], shown["prompt_cache_key"]) == ({"a": "b"}, "k")
     assert shown["truncation"] == "auto"
 
@@ -291,7 +291,8 @@ def refusal(body: str) -> Problem | None:
         ({"input": [{"type": "reasoning"}]}, "input"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": {"id": "c"}}, "conversation"),
-        ({"background": True}, "background"),
+        ({"previous_response_id": 1}, "previous_response_id"),
+        ({"background": "later"}, "background"),
         ({"prompt": {"id": "p"}}, "prompt"),
         ({"input": [{"content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role"),
