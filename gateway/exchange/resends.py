@@ -69,8 +69,8 @@ async def attach_resent(
     """Return the answer that a request belongs to, which its own jobs begin if none is found.
 
     `digest` is that of its body, `asked` has a job for each choice. `grace` is how many seconds the
-    answer goes on without readers, `hold` how many it is then kept for them. Returns None where none is found and `may_begin` is false.
-    Raises Problem if Redis cannot tell.
+    answer goes on without readers, `hold` how many it is then kept for them. Returns None where
+    none is found and `may_begin` is false. Raises Problem if Redis cannot tell.
     """
     first = asked[0]
     # A session is a name of the client's own, of any length.
