@@ -17,7 +17,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -123,6 +123,26 @@ def stored_key(id_: str, fields: Mapping[str, bytes], retiring: Sequence[float] 
     return msgspec.convert({**values, "id": id_, "retiring": ends}, StoredKey)
 
 
+def described(key: StoredKey, now: datetime.datetime) -> dict[str, Any]:
+    """Return all that is known of a key, as JSON has it: for people and programs who look."""
+    values = {name: getattr(key, field) for field, name in _JSON_NAMES.items()}
+    described: dict[str, Any] = msgspec.to_builtins({**values, "state": state(key, now)})
+    return described
+
+
+def state(key: StoredKey, now: datetime.datetime) -> Literal["active", "disabled", "expired"]:
+    """Return whether a key is accepted, and if not, why."""
+    if key.disabled:
+        return "disabled"
+    return "expired" if key.expires is not None and key.expires <= now else "active"
+
+
+_JSON_NAMES = {
+    field.name: field.encode_name
+    for field in sorted(msgspec.structs.fields(StoredKey), key=lambda field: field.name != "id")
+}
+
+
 def secret_of(random: bytes) -> str:
     """Return the secret that is made of `RANDOM_BYTES` random bytes."""
     return BEGINNING + urlsafe_b64encode(random).decode().rstrip("=")
@@ -212,10 +232,15 @@ def _expiry(given: Source, text: str, now: datetime.datetime) -> datetime.dateti
 
 
 def _check_texts(key: KeyTerms, given: Source) -> None:
-    for field in ("name", "group"):
-        text = getattr(key, field)
-        if text != text.strip() or not text.isprintable():
-            where = given.where((field,))
+    texts = {
+        "name": [key.name],
+        "group": [key.group],
+        "models": key.models,
+        "labels": [*key.labels.keys(), *key.labels.values()],
+    }
+    for name, each in texts.items():
+        if any(text != text.strip() or not text.isprintable() for text in each):
+            where = given.where((name,))
             raise ConfigError(f"{where}: expected printable text that no space begins or ends")
     if is_id(key.name):
         raise ConfigError(f"{given.where(('name',))}: it looks like the id of a key")

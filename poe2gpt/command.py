@@ -46,6 +46,10 @@ def _hide(arguments: Sequence[str]) -> None:
 def _run(arguments: Sequence[str]) -> int:
     asked = flags.parse(arguments)
     read, file = settings(asked, os.environ)
+    if asked.command in flags.ADMINISTRATION:
+        from poe2gpt.keys import keys  # noqa: PLC0415
+
+        return keys(read, asked.verb)
     check_key_log(os.environ)
     for warning in ignored_host(os.environ, read) if asked.command != "worker" else ():
         say(f"warning: {warning}")

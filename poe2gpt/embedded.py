@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -103,6 +104,17 @@ def persistent_directory(port: int) -> Iterator[DataDirectory]:
         opened = temporary_directory()
     with opened as data:
         yield data
+
+
+def running_at(port: int) -> str | None:
+    """Return the URL of the Redis of a `serve` on this port; None: none runs."""
+    try:
+        data = _state_home() / "poe2gpt" / str(port)
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(data / _SOCKET))
+    except (OSError, RuntimeError):
+        return None
+    return f"unix://{quote(str(data / _SOCKET))}"
 
 
 @contextlib.contextmanager

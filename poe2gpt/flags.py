@@ -15,6 +15,8 @@ from contract.lookalikes import first_lookalike
 from poe2gpt import __version__
 
 COMMANDS = ("serve", "gateway", "worker", "demo", "check")
+ADMINISTRATION = ("keys",)
+"""Commands that have verbs, and flags of their own for each."""
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
 """Settings that must not be visible in a process's arguments, by their names in `config.toml`."""
 
@@ -35,6 +37,7 @@ commands:
   worker     run one worker of a larger deployment
   demo       run everything with a simulated Poe: needs no key and no configuration
   check      check the configuration, Redis, and the points of every token
+  keys       make, change and remove access tokens while everything runs: see poe2gpt keys --help
 """
 
 _EPILOG = """\
@@ -56,16 +59,20 @@ class Flags(msgspec.Struct, frozen=True):
     config: str | None
     workers: int
     given: Given
+    verb: tuple[str, ...] = ()
+    """What is left of the line for a command of `ADMINISTRATION`: its verb, and what that needs."""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Raises ConfigError for a line that it cannot parse."""
+
     def _get_option_tuples(self, option_string: str) -> Any:
         # argparse accepts -s for -sk despite allow_abbrev=False; we want exact matches only.
         found = super()._get_option_tuples(option_string)
         return [each for each in found if option_string.startswith(each[1])]
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see poe2gpt --help)")
+        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def parse(arguments: Sequence[str]) -> Flags:
@@ -77,6 +84,8 @@ def parse(arguments: Sequence[str]) -> Flags:
         "".join(arguments).encode()
     except UnicodeEncodeError:
         raise ConfigError("the command line is not UTF-8") from None
+    if administering := _administration(arguments):
+        return administering
     parser = _parser()
     # Intermixed, so that flags may come before the command.
     parsed, extra = parser.parse_known_intermixed_args(arguments)
@@ -91,8 +100,25 @@ def parse(arguments: Sequence[str]) -> Flags:
     return Flags(command, config, workers, Given(values, names))
 
 
+def _administration(arguments: Sequence[str]) -> Flags | None:
+    """Parse the line of a command with verbs, which takes the flags that say where Redis is."""
+    if not set(ADMINISTRATION) & set(arguments):
+        return None
+    parser = Parser("poe2gpt", add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    parser.add_argument("--redis-url", dest="redisUrl")
+    parser.add_argument("-p", "--port", type=number)
+    parsed, rest = parser.parse_known_args(arguments)
+    if not rest or rest[0] not in ADMINISTRATION:
+        return None
+    values = {key: value for key, value in vars(parsed).items() if value is not None}
+    config = values.pop("config", None)
+    names = {key: _long_name(parser, key) for key in values}
+    return Flags(rest[0], config, 0, Given(values, names), tuple(rest[1:]))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         "poe2gpt",
         usage="poe2gpt [command] [flags]",
         description=_DESCRIPTION,
@@ -206,7 +232,7 @@ def _long_name(parser: argparse.ArgumentParser, key: str) -> str:
 
 
 def _superfluous(word: str, parser: argparse.ArgumentParser) -> str:
-    if word in COMMANDS:
+    if word in (*COMMANDS, *ADMINISTRATION):
         return f"unexpected second command {word}"
     if setting := _SETTINGS_ONLY.get(word):
         return f"there is no flag {word}; set `{setting}` in config.toml"
@@ -214,7 +240,7 @@ def _superfluous(word: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
-    kind, known = "command", list(COMMANDS)
+    kind, known = "command", [*COMMANDS, *ADMINISTRATION]
     if word.startswith("-"):
         kind, known = "flag", [o for each in parser._actions for o in each.option_strings]
     near = nearest(word, known)
