@@ -41,7 +41,16 @@ Key = tuple[str | int, ...]
 
 T = TypeVar("T")
 
-_SECRETS = {"tokens", "token", "accessTokens", "key", "redisUrl", "proxy", "fingerprintKey"}
+_SECRETS = {
+    "tokens",
+    "token",
+    "accessTokens",
+    "key",
+    "redisUrl",
+    "proxy",
+    "fingerprintKey",
+    "tokenKey",
+}
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _BARE = re.compile(r"[\w-]*", re.ASCII)
@@ -158,9 +167,9 @@ class Settings:
         having = [source for source in self._sources if key[0] in source.values]
         return Place(having[-1] if having else _NOWHERE, key)
 
-    def with_default(self, key: str, value: str) -> Settings:
-        """Return these settings, where no source has `key`, with this value for it."""
-        return Settings(Given({key: value}, {key: key}), *self._sources)
+    def with_defaults(self, values: Mapping[str, Any]) -> Settings:
+        """Return these settings, with these values for what no source has."""
+        return Settings(Given(dict(values), {key: key for key in values}), *self._sources)
 
     def secret_variables(self) -> set[str]:
         """Name the variables that any `env:NAME` refers to, even if a later source won."""

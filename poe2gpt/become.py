@@ -47,7 +47,7 @@ def become_worker(settings: Settings) -> NoReturn:
 def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
     """Validate a worker's settings. Raises ConfigError, also if there is no token."""
     config, warnings = worker_config(settings)
-    if not config.tokens:
+    if not config.tokens and not config.token_key:
         raise ConfigError(_HOW_TO_BEGIN)
     return config, warnings
 

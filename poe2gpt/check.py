@@ -181,7 +181,9 @@ async def _verdicts(worker: WorkerConfig) -> list[str]:
 async def _verdict(
     client: embedded.Client, keys: Keys, token: PoeToken, batch: str | None, now: int
 ) -> str:
-    parked, reason = await client.hmget(keys.token(token.id), ["until", "reason"])
+    parked, reason, held = await client.hmget(keys.token(token.id), ["until", "reason", "held"])
+    if held and float(held) > now:
+        return "parked by `poe2gpt tokens park`"
     if (wait := float(parked or 0) - now) > 0:
         return f"set aside for {_duration(wait)}: {reason!s}"
     (rests,) = await client.hmget(keys.token(token.account), ["rests"])

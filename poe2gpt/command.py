@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-from contract.config import ConfigError, read_settings, write_settings
+from contract.config import ConfigError, Settings, read_settings, write_settings
 from poe2gpt import flags
 from poe2gpt.become import become_gateway, become_worker
 from poe2gpt.programs import module
@@ -47,9 +47,7 @@ def _run(arguments: Sequence[str]) -> int:
     asked = flags.parse(arguments)
     read, file = settings(asked, os.environ)
     if asked.command in flags.ADMINISTRATION:
-        from poe2gpt.keys import keys  # noqa: PLC0415
-
-        return keys(read, asked.verb)
+        return _administer(asked, read)
     check_key_log(os.environ)
     for warning in ignored_host(os.environ, read) if asked.command != "worker" else ():
         say(f"warning: {warning}")
@@ -71,3 +69,12 @@ def _run(arguments: Sequence[str]) -> int:
             from poe2gpt.serve import serve  # noqa: PLC0415
 
             return serve(read, asked.workers)
+
+
+def _administer(asked: flags.Flags, read: Settings) -> int:
+    from poe2gpt.keys import keys  # noqa: PLC0415
+    from poe2gpt.redis import with_running_serve  # noqa: PLC0415
+    from poe2gpt.tokens import tokens  # noqa: PLC0415
+
+    run = keys if asked.command == "keys" else tokens
+    return run(with_running_serve(read), asked.verb)

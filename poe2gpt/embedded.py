@@ -32,6 +32,8 @@ from store.client import connect as open_client
 
 OLDEST = (7, 0)
 _SOCKET = "redis.sock"
+_KEYS = {"fingerprintKey": "fingerprint.key", "tokenKey": "token.key"}
+"""The files of the keys that go with a data directory, by the settings that they are for."""
 _LONGEST_PATH = 100
 """Bytes in the path of a socket: macOS allows 104, Linux 108."""
 
@@ -106,15 +108,15 @@ def persistent_directory(port: int) -> Iterator[DataDirectory]:
         yield data
 
 
-def running_at(port: int) -> str | None:
-    """Return the URL of the Redis of a `serve` on this port; None: none runs."""
+def running_at(port: int) -> dict[str, str] | None:
+    """Return the settings that go with the Redis of a `serve` on this port; None: none runs."""
     try:
         data = _state_home() / "poe2gpt" / str(port)
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(data / _SOCKET))
+        return {"redisUrl": f"unix://{quote(str(data / _SOCKET))}", **_read_keys(data)}
     except (OSError, RuntimeError):
         return None
-    return f"unix://{quote(str(data / _SOCKET))}"
 
 
 @contextlib.contextmanager
@@ -127,14 +129,18 @@ def temporary_directory() -> Iterator[DataDirectory]:
         yield data
 
 
-def fingerprint_key(data: DataDirectory) -> str:
-    """Return the key for the fingerprints in this Redis, creating it the first time."""
-    file = data.directory / "fingerprint.key"
-    if not file.exists():
-        made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        os.write(made, secrets.token_hex(32).encode())
-        os.close(made)
-    return file.read_text()
+def made_keys(data: DataDirectory) -> dict[str, str]:
+    """Return the keys that go with this Redis, by their settings; create them the first time."""
+    for file in _KEYS.values():
+        with contextlib.suppress(FileExistsError):
+            made = os.open(data.directory / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            os.write(made, secrets.token_hex(32).encode())
+            os.close(made)
+    return _read_keys(data.directory)
+
+
+def _read_keys(directory: Path) -> dict[str, str]:
+    return {setting: (directory / file).read_text() for setting, file in _KEYS.items()}
 
 
 def program(server: str, data: DataDirectory) -> Program:

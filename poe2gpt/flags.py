@@ -15,7 +15,7 @@ from contract.lookalikes import first_lookalike
 from poe2gpt import __version__
 
 COMMANDS = ("serve", "gateway", "worker", "demo", "check")
-ADMINISTRATION = ("keys",)
+ADMINISTRATION = ("keys", "tokens")
 """Commands that have verbs, and flags of their own for each."""
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
 """Settings that must not be visible in a process's arguments, by their names in `config.toml`."""
@@ -38,6 +38,7 @@ commands:
   demo       run everything with a simulated Poe: needs no key and no configuration
   check      check the configuration, Redis, and the points of every token
   keys       make, change and remove access tokens while everything runs: see poe2gpt keys --help
+  tokens     the same for Poe tokens: see poe2gpt tokens --help
 """
 
 _EPILOG = """\

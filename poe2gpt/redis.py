@@ -28,22 +28,18 @@ class _Place(msgspec.Struct, frozen=True, rename="camel"):
     port: int = 3700
 
 
+def with_running_serve(settings: Settings) -> Settings:
+    """Return the settings with which a `serve` runs on the same `port`, if it has its own Redis."""
+    if "redisUrl" in settings.values:
+        return settings
+    return settings.with_defaults(embedded.running_at(settings.struct(_Place).port) or {})
+
+
 def on_redis(settings: Settings, work: Callable[[Link], Coroutine[Any, Any, None]]) -> None:
-    """Do some work on the deployment's Redis. Raises ConfigError, and CommandError if it fails.
-
-    Without `redisUrl` that is the Redis of a `poe2gpt serve` that runs for the same `port`, or
-    else the one that gateways and workers would use.
-    """
-    place = settings.struct(_Place)
-    url = _url(settings, place)
+    """Do some work on the deployment's Redis. Raises ConfigError, and CommandError if it fails."""
+    place, where = settings.struct(_Place), settings.where(("redisUrl",))
+    url = address.checked(config.secrets(place.redis_url, where)[0], where)
     asyncio.run(_run(url, Keys(place.key_prefix), work))
-
-
-def _url(settings: Settings, place: _Place) -> str:
-    if "redisUrl" not in settings.values and (own := embedded.running_at(place.port)):
-        return own
-    where = settings.where(("redisUrl",))
-    return address.checked(config.secrets(place.redis_url, where)[0], where)
 
 
 async def _run(url: str, keys: Keys, work: Callable[[Link], Coroutine[Any, Any, None]]) -> None:

@@ -65,8 +65,7 @@ def serve(settings: Settings, workers: int) -> int:
         return asyncio.run(_serve(stack, None))
     server = embedded.find_server()
     with embedded.persistent_directory(gateway.port) as data:
-        keyed = settings.with_default("fingerprintKey", embedded.fingerprint_key(data))
-        stack, _ = _stack(keyed, workers)
+        stack, _ = _stack(settings.with_defaults(embedded.made_keys(data)), workers)
         return asyncio.run(_serve(stack.on(data.url), (server, data)))
 
 

@@ -19,9 +19,9 @@ from contract.config import (
 from contract.texts import listed, listed_hosts, unquoted
 from gateway.config import GatewayConfig
 from poe2gpt.flags import Flags, number
-from worker.config import Limits, WorkerConfig
+from worker.config import WorkerConfig
 
-_KNOWN = list(dict.fromkeys(keys_of(GatewayConfig) + keys_of(WorkerConfig) + keys_of(Limits)))
+_KNOWN = list(dict.fromkeys(keys_of(GatewayConfig) + keys_of(WorkerConfig)))
 
 _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "POE_TOKENS": ("tokens", listed),
@@ -32,12 +32,15 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "ALLOWED_HOSTS": ("allowedHosts", listed_hosts),
     "TRUSTED_PROXIES": ("trustedProxies", listed_hosts),
     "FINGERPRINT_KEY": ("fingerprintKey", str),
+    "TOKEN_KEY": ("tokenKey", str),
     "REDIS_URL": ("redisUrl", str),
     "KEY_PREFIX": ("keyPrefix", str),
     "POE_URL": ("poeUrl", str),
     "POE_UPLOAD_URL": ("uploadUrl", str),
 }
-SECRET_VARIABLES = frozenset({"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGERPRINT_KEY"})
+SECRET_VARIABLES = frozenset(
+    {"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGERPRINT_KEY", "TOKEN_KEY"}
+)
 
 
 def settings(flags: Flags, environment: Mapping[str, str]) -> tuple[Settings, str]:

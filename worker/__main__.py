@@ -19,7 +19,7 @@ from worker.service import Service, new_name
 _log = logging.getLogger("worker")
 
 MAX_CALLS = 16_000
-"""Connections to Poe at a time, whatever the tokens allow."""
+"""Connections to Poe at a time, whatever the tokens allow: they may become more at run time."""
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ async def _work(config: WorkerConfig) -> None:
         ) as queue,
         PoeClient(
             config.poe_url,
-            max_connections=_connections(config),
+            max_connections=MAX_CALLS,
             uploads_to=config.upload_url,
             proxy=config.proxy,
             connect_timeout=config.connect_timeout,
@@ -62,12 +62,6 @@ async def _work(config: WorkerConfig) -> None:
         _log.info("working", extra={"worker": name, "tokens": len(config.tokens)})
         await service.run()
         _log.info("stopped", extra={"worker": name})
-
-
-def _connections(config: WorkerConfig) -> int:
-    """Return how many may be in flight if this is the only worker, and a few for its own
-    requests."""
-    return min(sum(token.max_in_flight for token in config.tokens), MAX_CALLS) + 16
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ _RateLimit = Annotated[int, Meta(ge=1, le=10_000)]
 _CoolDown = Annotated[float, Meta(ge=0, le=3_600)]
 _MaxInFlight = Annotated[int, Meta(ge=1, le=1_000)]
 
+SHORTEST_KEY = 32
+"""Characters of a `tokenKey`."""
+
 
 class PoeToken(msgspec.Struct, frozen=True):
     """One Poe API key, and how fast it may be used."""
@@ -52,7 +55,15 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     key_prefix: config.KeyPrefix = PREFIX
     """What the names of all keys and channels in Redis begin with."""
     fingerprint_key: str = ""
-    """The key of the fingerprints that name tokens in Redis. Empty: anyone can compute them."""
+    """The key of the fingerprints that name tokens in Redis. Empty: anyone can compute them.
+
+    Once the tokens have their names, it is kept only if others may be added at run time."""
+    token_key: str = ""
+    """The key under which Poe tokens are kept in Redis. Empty: none are."""
+    rate_limit: _RateLimit = 60
+    """This limit and the next two are those of every token that has none of its own."""
+    cool_down: _CoolDown = 3.0
+    max_in_flight: _MaxInFlight = 10
     poe_url: str = "https://api.poe.com"
     upload_url: str | None = None
     """Where attachments are uploaded to. None: where Poe takes them, or what `poe_url` names."""
@@ -82,15 +93,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
         return f"WorkerConfig({self.poe_url}, {len(self.tokens)} tokens)"
 
 
-class Limits(msgspec.Struct, frozen=True, rename="camel"):
-    """The limits of every token that has none of its own."""
-
-    rate_limit: _RateLimit = 60
-    cool_down: _CoolDown = 3.0
-    max_in_flight: _MaxInFlight = 10
-
-
-class _Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """An entry of `tokens` that is a table; one that is a string is its `token`."""
 
     token: str
@@ -106,13 +109,16 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
     Returns the configuration and what the operator should be warned of. Raises ConfigError.
     """
     read = settings.struct(WorkerConfig, but=["tokens", "models"])
-    key = config.fingerprint_key(settings, read.fingerprint_key)
-    tokens, warnings = _tokens(settings, settings.struct(Limits), key)
+    read = msgspec.structs.replace(
+        read,
+        fingerprint_key=config.fingerprint_key(settings, read.fingerprint_key),
+        token_key=_token_key(settings, read.token_key),
+    )
+    tokens, warnings = _tokens(settings, read)
     return msgspec.structs.replace(
         read,
         tokens=tokens,
-        # It only names the tokens, which is done.
-        fingerprint_key="",
+        fingerprint_key=read.fingerprint_key if read.token_key else "",
         models=settings.tables_of(ModelSettings, "models"),
         redis_url=_redis_url(settings, read.redis_url),
         poe_url=_ENDPOINT.sub("", _url(settings, "poeUrl", read.poe_url, ["https", "http"])),
@@ -133,24 +139,34 @@ def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> st
     return config.checked_url(config.secrets(reference, where)[0], schemes, where)
 
 
-def _tokens(settings: Settings, limits: Limits, key: str) -> tuple[tuple[PoeToken, ...], list[str]]:
+def _token_key(settings: Settings, reference: str) -> str:
+    where = settings.where(("tokenKey",))
+    key = config.secrets(reference, where)[0] if reference else ""
+    if key and len(key) < SHORTEST_KEY:
+        raise ConfigError(f"{where}: is too short; make one with `openssl rand -hex 32`")
+    return key
+
+
+def _tokens(settings: Settings, limits: WorkerConfig) -> tuple[tuple[PoeToken, ...], list[str]]:
     tokens: dict[str, PoeToken] = {}
     twice: list[tuple[object, str]] = []
-    for number, entry in enumerate(settings.list_of(_Entry, "tokens")):
+    for number, entry in enumerate(settings.list_of(Entry, "tokens")):
         where = settings.where(("tokens", number))
-        table = _Entry(entry) if isinstance(entry, str) else entry
+        table = Entry(entry) if isinstance(entry, str) else entry
         for secret in config.secrets(table.token, where):
-            token = _token(secret, table, limits, key)
+            token = token_of(secret, table, limits)
             if (same := tokens.get(token.id)) is not None:
                 twice.append((where, f"{token.label} is listed twice and counts once"))
                 token = _merged(same, token, where)
             tokens[token.id] = token
-    agreed = _agreed(list(tokens.values()))
+    agreed = agreed_tokens(list(tokens.values()))
     disagree = _disagreements(list(tokens.values()), agreed)
     return agreed, config.warnings_of(twice) + config.warnings_of(disagree)
 
 
-def _token(secret: str, entry: _Entry, limits: Limits, key: str) -> PoeToken:
+def token_of(secret: str, entry: Entry, limits: WorkerConfig) -> PoeToken:
+    """Return a token; it has the limits of all where `entry` has none. Its `token` is not read."""
+    key = limits.fingerprint_key
     fingerprint = config.fingerprint(secret, b"p2g-token", key)
     of_account = config.fingerprint(entry.account or "", b"p2g-account", key)
     return PoeToken(
@@ -180,7 +196,7 @@ def _stricter(token: PoeToken, other: PoeToken) -> PoeToken:
     )
 
 
-def _agreed(tokens: list[PoeToken]) -> tuple[PoeToken, ...]:
+def agreed_tokens(tokens: list[PoeToken]) -> tuple[PoeToken, ...]:
     """Give all tokens of an account the strictest of their limits, since they share them."""
     by_account: dict[str, PoeToken] = {}
     for token in tokens:

@@ -83,6 +83,10 @@ class Heartbeat:
         """Learn what the workers that own them know of the tokens that we do not."""
         await self._learn_states(self._pool.foreign())
 
+    async def learn_of_all(self) -> None:
+        """Learn anew what is known of every token."""
+        await self._learn_states(self._pool.all())
+
     async def _send(self, now: float, *, leaving: bool) -> dict[str, int]:
         if step := await self._queue.session.keep_time():
             _log.warning(clock.described(step))

@@ -30,6 +30,7 @@ from worker.policy.run_state import Stop
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
 from worker.run import JobRun
+from worker.stored_tokens import StoredTokens
 from worker.token_watch import TokenWatch
 
 _log = logging.getLogger("worker")
@@ -94,6 +95,7 @@ class Service:
         self._watch = TokenWatch(
             config.tokens, queue, self.pool, self.leases, poe, on_free=tokens_changed
         )
+        self._stored = StoredTokens(config, queue, self._use_tokens)
         self._is_draining = False
         self._hurried = False
 
@@ -200,7 +202,17 @@ class Service:
             run.stop(Stop.DRAIN)
 
     async def _beat(self) -> None:
+        tokens_changed = await self._stored.refresh()
         await self._heartbeat.beat(leaving=self._is_draining)
+        if tokens_changed:
+            # Some may have been parked or unparked by hand.
+            await self._heartbeat.learn_of_all()
+            self._intake.tokens_changed()
+
+    def _use_tokens(self, tokens: tuple[PoeToken, ...]) -> None:
+        self.pool.configure(tokens)
+        self.leases.configure(token.account for token in tokens)
+        self._watch.tokens = tokens
 
     async def _stop_reassigned(self) -> None:
         # First those that we know: a job that is dispatched meanwhile is ours.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from contract.calls.tokens import TokenUpdate
+from contract.stored_tokens import HELD
 from worker.config import PoeToken
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault
@@ -33,7 +34,7 @@ class TokenWatch:
     ) -> None:
         self.unowned = 0
         """Tokens that no worker has owned for a while."""
-        self._tokens = tokens
+        self.tokens = tokens
         self._queue = queue
         self._pool = pool
         self._leases = leases
@@ -48,6 +49,8 @@ class TokenWatch:
         """See by its balance, which costs nothing, whether a parked token can come back already."""
         now = time.monotonic()
         for token in self._pool.parked(now):
+            if self._pool.state(token.id) == HELD:
+                continue  # its balance does not matter
             every = token_penalties.look_every(self._pool.state(token.id))
             if now - self._looked_at.get(token.id, -every) >= every:
                 self._looked_at[token.id] = now
@@ -70,7 +73,7 @@ class TokenWatch:
         batches = await self._queue.fleet.unowned(self._leases.batches)
         lasting = batches & self._unowned_batches
         self._unowned_batches = batches
-        tokens = [t for t in self._tokens if self._leases.batch_of(t.account) in lasting]
+        tokens = [t for t in self.tokens if self._leases.batch_of(t.account) in lasting]
         if tokens and len(tokens) != self.unowned:
             _log.warning("no worker owns %s", ", ".join(token.label for token in tokens))
         self.unowned = len(tokens)

@@ -23,7 +23,8 @@ if owner ~= worker or fence ~= ARGV[4] or tonumber(expires) <= now then return {
 local epoch, cancelled = unpack(redis.call('HMGET', keys.job(ARGV[14]), 'epoch', 'cancelled'))
 if cancelled or (epoch and epoch ~= ARGV[15]) then return { 'gone' } end
 
-local parked, state = unpack(redis.call('HMGET', keys.token(ARGV[5]), 'until', 'state'))
+local parked, state, held = unpack(redis.call('HMGET', keys.token(ARGV[5]), 'until', 'state', 'held'))
+if held_for(held, now) then return { 'parked', held_for(held, now), 'held' } end
 if parked and tonumber(parked) > now then return { 'parked', parked - now, state } end
 adopt(ARGV[5], account)
 for i = 16, #ARGV do adopt(ARGV[i], account) end

@@ -29,6 +29,9 @@ end
 -- one that is set ahead by less than this forgets no limit.
 local SPARE = 24 * 60 * 60 * 1000
 
+-- For how long workers believe that a token is held; then they look anew.
+local LONGEST_HOLD = 60 * 60 * 1000
+
 -- A key that expires outlives all that is in it: it stays for `ms` more, or for as long as it would
 -- have anyway.
 local function keep(key, ms)
@@ -39,6 +42,19 @@ end
 local function enter(key, member, at, ms)
   redis.call('ZADD', key, at, member)
   keep(key, ms + SPARE)
+end
+
+-- For how many more ms an operator has set a token aside; none: it may be used.
+local function held_for(held, now)
+  local ms = held and (held == 'inf' and LONGEST_HOLD or math.min(held - now, LONGEST_HOLD))
+  return ms and ms > 0 and ms or nil
+end
+
+-- Poe tokens were added or removed, or an operator has parked one: workers look at them anew. The
+-- version is another one even if a replica takes over that has not heard of the last.
+local function tokens_changed(now)
+  local last = tonumber(redis.call('GET', keys.poe_tokens_version)) or 0
+  redis.call('SET', keys.poe_tokens_version, string.format('%.0f', math.max(now, last + 1)))
 end
 
 -- The account under which a token was last used; it may be configured under another one by now.

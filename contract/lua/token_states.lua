@@ -5,7 +5,10 @@
 -- which the token cannot use it, ...}}.
 local now, known = clock(ARGV[1]), {}
 for i = 2, #ARGV do
-  local parked, state, strikes = unpack(redis.call('HMGET', keys.token(ARGV[i]), 'until', 'state', 'strikes'))
+  local parked, state, strikes, held =
+    unpack(redis.call('HMGET', keys.token(ARGV[i]), 'until', 'state', 'strikes', 'held'))
+  local hold = held_for(held, now)
+  if hold then parked, state = now + hold, 'held' end
   local unfit = redis.call('ZRANGE', keys.unfit(ARGV[i]), '(' .. now, '+inf', 'BYSCORE', 'WITHSCORES')
   for n = 2, #unfit, 2 do unfit[n] = unfit[n] - now end
   if parked or strikes or #unfit > 0 then

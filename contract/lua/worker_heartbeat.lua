@@ -33,6 +33,8 @@ if leaving then
   if redis.call('SCARD', keys.owned(worker)) == 0 then redis.call('ZREM', keys.workers, worker) end
 else
   redis.call('SET', keys.worker(worker), ARGV[5], 'PX', life)
+  -- Its list of tokens may have changed.
+  redis.call('DEL', keys.knows(worker))
   redis.call('SADD', keys.knows(worker), '', unpack(ARGV, 6))
   redis.call('PEXPIRE', keys.knows(worker), life)
   local others = redis.call('ZRANGEBYSCORE', keys.workers, '(' .. now, '+inf', 'WITHSCORES')

@@ -290,7 +290,7 @@ async def test_what_redis_holds_outlives_the_command(
     assert kept == [1, 2]
 
 
-def test_the_key_of_fingerprints_is_made_once_and_for_its_owner_only(
+def test_keys_are_made_once_for_a_directory_and_for_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -298,12 +298,15 @@ def test_the_key_of_fingerprints_is_made_once_and_for_its_owner_only(
 
     for port in (1, 1, 2):
         with embedded.persistent_directory(port) as place:
-            kept.append(embedded.fingerprint_key(place))
-            mode = (place.directory / "fingerprint.key").stat().st_mode & 0o777
-            assert mode == 0o600
+            kept.append(embedded.made_keys(place))
+            for file in ("fingerprint.key", "token.key"):
+                assert (place.directory / file).stat().st_mode & 0o777 == 0o600
 
-    assert kept[0] == kept[1] != kept[2]
-    assert len(kept[0]) == 64
+    assert kept[0] == kept[1]
+    assert kept[0].keys() == {"fingerprintKey", "tokenKey"}
+    made = [key for keys in kept[1:] for key in keys.values()]
+    assert len(set(made)) == 4
+    assert {len(key) for key in made} == {64}
 
 
 def test_two_never_share_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

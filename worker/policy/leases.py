@@ -41,13 +41,20 @@ class Leases:
     """The leases that this worker holds, by its last heartbeat."""
 
     def __init__(self, accounts: Iterable[str], *, life: float) -> None:
-        self._batch_of = deal(accounts)
-        self.batches = sorted(set(self._batch_of.values()))
+        self.batches: list[str] = []
         """All batches, whoever holds them."""
+        self._batch_of: dict[str, str] = {}
         self._owned: set[str] = set()
         self._life = life
         self._fences: dict[str, int] = {}
         self._until = 0.0
+        self.configure(accounts)
+
+    def configure(self, accounts: Iterable[str]) -> None:
+        """Have these accounts and no others; the leases that are held stay as they are."""
+        self._batch_of = deal(accounts)
+        self.batches = sorted(set(self._batch_of.values()))
+        self._owned = self._owned_by(self._fences)
 
     def batch_of(self, account: str) -> str:
         """Return the batch that the account is in."""
@@ -56,7 +63,7 @@ class Leases:
     def renew(self, fences: dict[str, int], asked: float) -> set[str]:
         """Take the leases that a heartbeat sent at `asked` got; return the accounts we own."""
         if fences.keys() != self._fences.keys():
-            self._owned = {account for account, batch in self._batch_of.items() if batch in fences}
+            self._owned = self._owned_by(fences)
         self._fences = fences
         self._until = asked + self._life
         return self._owned
@@ -64,6 +71,9 @@ class Leases:
     def lease(self, account: str, now: float) -> Lease | None:
         """Return the lease under which we may use an account now, if we can prove that we hold
         it."""
-        batch = self._batch_of[account]
+        batch = self._batch_of.get(account, "")
         fence = self._fences.get(batch)
         return Lease(batch, fence) if fence is not None and now < self._until else None
+
+    def _owned_by(self, fences: dict[str, int]) -> set[str]:
+        return {account for account, batch in self._batch_of.items() if batch in fences}

@@ -96,19 +96,14 @@ class TokenPool:
     """The tokens of one worker: those it owns, what they did, and what they can do next."""
 
     def __init__(self, tokens: Iterable[PoeToken]) -> None:
-        self._tokens = {token.id: token for token in tokens}
-        self._health = {key: _Health() for key in self._tokens}
+        self._tokens: dict[str, PoeToken] = {}
+        self._health: dict[str, _Health] = {}
+        """Of these tokens, and of those that were taken away: calls may still run with them."""
         self._accounts: dict[str, _Account] = {}
         self._ids: dict[str, list[str]] = {}
         """The ids of the tokens of each account."""
-        for token in self._tokens.values():
-            self._accounts.setdefault(
-                token.account, _Account(token.rate_limit, token.cool_down, token.max_in_flight)
-            )
-            self._ids.setdefault(token.account, []).append(token.id)
         self._owned: dict[str, PoeToken] = {}
-        self._owned_accounts: Collection[str] = ()
-        self._readiness = Readiness(self._tokens, self._rank)
+        self._owned_accounts: Collection[str] | None = ()
         self._states: dict[str, str] = {}
         """What each owned token could do when it was last counted."""
         self._counts: Counter[str] = Counter()
@@ -116,6 +111,32 @@ class TokenPool:
         """The tokens that have changed since, or that change as time passes."""
         self._capacity: tuple[float, float] | None = None
         """Its value, and until when it holds; None: it has to be computed again."""
+        self.configure(tokens)
+
+    def configure(self, tokens: Iterable[PoeToken]) -> None:
+        """Have these tokens and no others, with these limits. Calls under way go on.
+
+        Of the accounts that are owned, those tokens can be used at once that were here before; the
+        next `own` finds the others.
+        """
+        self._tokens = {token.id: token for token in tokens}
+        self._ids = {}
+        for key, token in self._tokens.items():
+            self._health.setdefault(key, _Health())
+            account = self._accounts.setdefault(token.account, _Account(0, 0.0, 0))
+            account.rate_limit, account.cool_down = token.rate_limit, token.cool_down
+            account.max_in_flight = token.max_in_flight
+            self._ids.setdefault(token.account, []).append(key)
+        self._uncounted.update(self._owned)
+        self._owned = {
+            key: self._tokens[key]
+            for key, before in self._owned.items()
+            if key in self._tokens and self._tokens[key].account == before.account
+        }
+        self._owned_accounts, self._capacity = None, None
+        self._readiness = Readiness(self._tokens, self._rank)
+        for key in self._owned:
+            self._sort_in(key)
 
     def __repr__(self) -> str:
         in_flight = sum(account.in_flight for account in self._accounts.values())
@@ -123,7 +144,7 @@ class TokenPool:
 
     def others(self, token: PoeToken) -> list[str]:
         """Return the ids of the other tokens of this token's account."""
-        return [each for each in self._ids[token.account] if each != token.id]
+        return [each for each in self._ids.get(token.account, ()) if each != token.id]
 
     def own(self, accounts: Collection[str]) -> list[PoeToken]:
         """Use the tokens of these accounts and no others; return those that are new to us."""
@@ -273,9 +294,10 @@ class TokenPool:
     ) -> bool:
         """Return whether a healthy token is left for a job; without `owned_only`, anywhere."""
         return any(
-            key not in tried and health.until <= now and health.unfit.get(model, 0.0) <= now
-            for key, health in self._health.items()
-            if not owned_only or key in self._owned
+            key not in tried
+            and self._health[key].until <= now
+            and self._health[key].unfit.get(model, 0.0) <= now
+            for key in (self._owned if owned_only else self._tokens)
         )
 
     def learn(self, token_id: str, state: TokenState, now: float) -> None:
@@ -300,6 +322,10 @@ class TokenPool:
             for model in models
             if self.untried(now, model=model, tried=())
         }
+
+    def all(self) -> list[PoeToken]:
+        """Return all tokens, whoever owns them."""
+        return list(self._tokens.values())
 
     def foreign(self) -> list[PoeToken]:
         """Return the tokens that this worker does not own."""
@@ -373,7 +399,7 @@ class TokenPool:
 
     def _sort_in_all(self, token: PoeToken) -> None:
         """The account of this token has changed."""
-        for key in self._ids[token.account]:
+        for key in self._ids.get(token.account, ()):
             self._sort_in(key)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from contract.calls.stored_tokens import Listed, ReadTokens
 from contract.calls.tokens import (
     NOTHING_NEW,
     Acquire,
@@ -117,6 +118,10 @@ class Tokens:
             known = await self._session.run(TokenStates(page))
             states.update(known)
         return states
+
+    async def stored(self, version: str) -> Listed:
+        """Return the tokens that are kept in Redis, unless `version` is that of them."""
+        return await self._session.run(ReadTokens(version))
 
     async def note_balance(self, token: PoeToken, points: int) -> None:
         """Note how many points a token's account has left."""

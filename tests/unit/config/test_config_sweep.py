@@ -9,9 +9,9 @@ import pytest
 
 from contract.config import ConfigError, File, Settings, keys_of, read_settings, write_settings
 from gateway.config import GatewayConfig, gateway_config
-from worker.config import Limits, WorkerConfig, worker_config
+from worker.config import WorkerConfig, worker_config
 
-KEYS = sorted({key for type_ in (GatewayConfig, WorkerConfig, Limits) for key in keys_of(type_)})
+KEYS = sorted({key for type_ in (GatewayConfig, WorkerConfig) for key in keys_of(type_)})
 VALUES = [
     *('""', '" "', '"x"', r'"\u0000"', '"é"', '"“a”"', '"env:A b"', "true", "2027-01-01", "[]"),
     *("0", "-1", "1", "1.0", "1.5", "nan", "-nan", "inf", "-inf", "1e400", "9" * 30),

@@ -97,3 +97,14 @@ def test_what_the_next_beat_does_not_name_is_lost_at_once() -> None:
     assert ours == {"b"}
     assert leases.lease("a", NOW + 2) is None
     assert leases.lease("b", NOW + 7) == Lease("b", 1)
+
+
+def test_another_list_of_accounts_keeps_the_leases_of_those_that_stay() -> None:
+    leases = Leases(["a", "b"], life=6.0)
+    leases.renew({"a": 1, "b": 2}, asked=NOW)
+
+    leases.configure(["b", "c"])
+
+    assert leases.batches == ["b", "c"]
+    assert [leases.lease(account, NOW) for account in "abc"] == [None, Lease("b", 2), None]
+    assert leases.renew({"b": 2, "c": 1}, asked=NOW + 1) == {"b", "c"}

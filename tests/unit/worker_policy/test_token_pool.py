@@ -347,3 +347,67 @@ def test_nothing_that_is_printed_holds_a_secret() -> None:
     a = token("a")
 
     assert a.secret not in repr(_pool(a)) + repr(a) + repr(_pool(a).acquire(NOW))
+
+
+def test_another_list_of_tokens_leaves_those_that_stay_as_they_are() -> None:
+    # Given two tokens, one in flight and one that is set aside
+    a, b, c = token("a", cool_down=2.0), token("b"), token("c")
+    pool = _pool(a, b)
+    pool.park("b", NOW + 60, "no points")
+    busy = pool.acquire(NOW)
+    pool.sent(a, NOW)
+
+    # When the list changes
+    pool.configure([a, b, c])
+    new = pool.own({a.account, b.account, c.account})
+
+    # Then the new one can be used, and what was known of the others still holds
+    assert busy == a
+    assert new == [c]
+    assert pool.acquire(NOW) == c
+    pool.release(a)
+    assert pool.acquire(NOW + 1.9) == c
+    assert pool.acquire(NOW + 2.1) == a
+    assert pool.counts(NOW + 2.1).parked == 1
+
+
+def test_a_token_that_is_taken_away_while_it_is_in_flight_is_released_as_usual() -> None:
+    a, b = token("a"), token("b")
+    pool = _pool(a, b)
+    assert pool.acquire(NOW) == a
+    pool.sent(a, NOW)
+
+    pool.configure([b])
+    pool.release(a)
+    pool.strike("a", NOW, NOW)
+    pool.park("a", NOW + 60, "no points")
+    pool.unpark("a")
+    pool.rest(a, NOW + 60)
+
+    assert pool.acquire(NOW) == b
+    assert (pool.all(), pool.parked(NOW), pool.others(a)) == ([b], [], [])
+    assert pool.counts(NOW) == TokenCounts(free=1)
+    assert not pool.untried(NOW, model="", tried={"b"})
+
+
+def test_limits_can_change_while_calls_are_in_flight() -> None:
+    pool = _pool(token("a", max_in_flight=1))
+    assert pool.acquire(NOW) == token("a", max_in_flight=1)
+    assert pool.acquire(NOW) == Wait(NEVER)
+
+    pool.configure([token("a", max_in_flight=2, rate_limit=2)])
+    second = pool.acquire(NOW)
+
+    assert second == token("a", max_in_flight=2, rate_limit=2)
+    pool.release(token("a"))
+    assert pool.acquire(NOW) == Wait(NOW + WINDOW + margin(WINDOW))
+
+
+def test_a_token_of_another_account_is_owned_with_that_account() -> None:
+    pool = _pool(token("a", "one"))
+
+    pool.configure([token("a", "two")])
+
+    assert pool.acquire(NOW) == Wait(NEVER)
+    assert pool.own({"two"}) == [token("a", "two")]
+    assert pool.acquire(NOW) == token("a", "two")
