@@ -1,4 +1,4 @@
-"""A simulated Poe for tests: its three interfaces, its limits, its failures and its quirks.
+"""A simulated Poe for tests: its four interfaces, its limits, its failures and its quirks.
 
     async with SimulatedPoe(Settings(enforce=True, rate_limit=10)) as poe:
         ...  # talk to poe.url
@@ -11,7 +11,7 @@ Keys. `sim-` and anything is a valid key with an account of its own; `sim-bad…
 `sim-broke…` has no points (402), `sim-limited…` is always over its limit (429, Retry-After: 2).
 
 Routes. POST /bot/{bot}, POST /v1/chat/completions, POST /v1/responses,
-GET /v1/models, GET /usage/current_balance,
+POST /v1/messages, GET /v1/models, GET /usage/current_balance,
 POST /poe_api/file_upload_3RD_PARTY_POST; and for tests GET and DELETE /_simulated/record, and
 PATCH /_simulated/catalogue with {"status": of GET /v1/models, "models": [more of them, as
 {"display_name": …, "plays": "count", "tools": true, "parameters": […]}]}.
@@ -23,6 +23,13 @@ with valid values; content parts of the types text, image_url, file and input_au
 stripped); a `tool_choice` among the tools. Some models refuse `temperature` (o4-mini,
 GPT-5.4-Pro), OpenAI's models refuse `max_tokens` below 16. Words are counted as tokens:
 `max_tokens` words end an answer with the finish reason `length`; `stop` ends it too.
+
+/v1/messages, for models that list it (else 500), accepts Anthropic's fields, tools of the client's
+only, `adaptive` thoughts where the model declares `output_effort`, and messages of the role
+`system` if the setting `system_messages` says so. It verifies signatures, hidden thoughts, and that
+a round of tools begins with a thought if there are any. Who asks for thoughts gets one; if the
+question has the word "redacted", also a hidden one. What is marked by `cache_control` is written to
+a cache of the account's, and read from there the next time, as `usage` says.
 
 /v1/responses accepts only the fields of Poe's page, ignores `instructions`, and fails with a
 `previous_response_id`. OpenAI's models refuse a strict schema beyond OpenAI's subset, and JSON

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
 from aiohttp import web
 
-from simulated_poe import chat, failures, response_events, responses
+from simulated_poe import chat, failures, message_events, response_events, responses
 from simulated_poe.accounts import Holder, holder_of
 from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import IMAGE_URL
@@ -21,8 +21,10 @@ from simulated_poe.catalogue import Answerer, Catalogue
 from simulated_poe.chunks import Head
 from simulated_poe.failures import Malformed
 from simulated_poe.limited import limited
+from simulated_poe.messages import Form
+from simulated_poe.messages import from_request as read_message
 from simulated_poe.play import Player
-from simulated_poe.record import Call, Record
+from simulated_poe.record import Call, Kind, Record
 from simulated_poe.settings import Settings
 from simulated_poe.steps import DONE, Played, Status, Step, encode
 
@@ -52,8 +54,11 @@ class Answers:
         self._steps_of = {
             "bot": self._bot_steps,
             "chat": self._chat_steps,
+            "messages": self._messages_steps,
             "responses": self._responses_steps,
         }
+        self._caches: set[tuple[str, str]] = set()
+        """Accounts, and the prefixes that they have sent to be cached."""
         self.stopping = False
 
     async def bot(self, request: web.Request) -> web.StreamResponse:
@@ -68,11 +73,16 @@ class Answers:
         """POST /v1/responses."""
         return await self._answer(request, "responses")
 
-    async def _answer(
-        self, request: web.Request, kind: Literal["bot", "chat", "responses"]
-    ) -> web.StreamResponse:
+    async def messages(self, request: web.Request) -> web.StreamResponse:
+        """POST /v1/messages."""
+        return await self._answer(request, "messages")
+
+    async def _answer(self, request: web.Request, kind: Kind) -> web.StreamResponse:
         name, now = request.match_info.get("bot", ""), time.monotonic()
-        call = self._record.open(bearer(request), kind, name, now, time.time())
+        key = bearer(request) or (
+            request.headers.get("x-api-key", "") if kind == "messages" else ""
+        )
+        call = self._record.open(key, kind, name, now, time.time())
         try:
             steps = await self._decide(request, call)
             player = Player(request, self._record, call, self._headers(call), self._settings)
@@ -89,7 +99,7 @@ class Answers:
             # Before any await: limits count from the arrival of the head.
             holder = self._admit(call)
             body = await _json(request)
-            steps = self._steps_of[call.kind](call, body)
+            steps = self._steps_of[call.kind](call, body, request.headers)
         except Refused as refused:
             return self._refusal(call, refused)
         except Malformed as malformed:
@@ -119,9 +129,11 @@ class Answers:
         if call.kind == "bot" and self._settings.bot_errors == "event":
             events = [failures.as_event(failure, message), DONE]
             return encode(events, self._settings.line_end)
+        if call.kind == "messages":
+            return encode([message_events.as_status(failure, message)])
         return encode([failures.as_status(failure, self._settings.error_shape, message)])
 
-    def _bot_steps(self, call: Call, body: Any) -> Iterator[Played]:
+    def _bot_steps(self, call: Call, body: Any, _: Mapping[str, str]) -> Iterator[Played]:
         if isinstance(body, dict) and body.get("type") in _REPORTS:
             return encode([Status(200, {})])
         ask = from_query(body)
@@ -136,7 +148,7 @@ class Answers:
         steps = self._steps(ask, who, stop)
         return encode(steps, self._settings.line_end, head, plain=plain)
 
-    def _chat_steps(self, call: Call, body: Any) -> Iterator[Played]:
+    def _chat_steps(self, call: Call, body: Any, _: Mapping[str, str]) -> Iterator[Played]:
         call.bot = chat.model_of(body)
         who = self._catalogue.who_answers(call.bot)
         if who is None or who.bot.private:
@@ -147,7 +159,35 @@ class Answers:
         form = chat.form_of(body, self._head(call, ask), self._settings)
         return chat.render(self._steps(ask, who, stop), form)
 
-    def _responses_steps(self, call: Call, body: Any) -> Iterator[Played]:
+    def _messages_steps(
+        self, call: Call, body: Any, headers: Mapping[str, str]
+    ) -> Iterator[Played]:
+        call.bot = chat.model_of(body)
+        who = self._catalogue.who_answers(call.bot)
+        if who is None or who.bot.private:
+            raise Refused(404)
+        if "/v1/messages" not in who.model.endpoints:
+            # What users got for other vendors' models in November 2025.
+            raise Refused(500)
+        ask, form = read_message(body, headers, who.model, self._settings)
+        self._record.headers.append(dict(headers))
+        ask, who = self._asked(call, ask, who)
+        steps, head = self._steps(ask, who, ask.stop), self._head(call, ask)
+        return message_events.render(steps, head, form, self._cached(call, ask, form))
+
+    def _cached(self, call: Call, ask: Ask, form: Form) -> dict[str, int]:
+        """Return how many tokens an account's caches give, and take."""
+        known = (call.account or "", form.prefix)
+        is_read = bool(form.prefix) and known in self._caches
+        if form.prefix:
+            self._caches.add(known)
+        return {
+            "input_tokens": ask.prompt_tokens,
+            "cache_creation_input_tokens": 0 if is_read else form.prefix_words,
+            "cache_read_input_tokens": form.prefix_words if is_read else 0,
+        }
+
+    def _responses_steps(self, call: Call, body: Any, _: Mapping[str, str]) -> Iterator[Played]:
         call.bot = chat.model_of(body)
         who = self._catalogue.who_answers(call.bot)
         if who is None or who.bot.private:

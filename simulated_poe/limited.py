@@ -30,7 +30,8 @@ def limited(steps: Iterable[Step], stop: tuple[str, ...], most_words: int | None
                 yield Text(now[len(sent) :])
             sent = now
             if reason:
-                yield End(reason)
+                ended = next((each for each in stop if text.startswith(each, len(kept))), "")
+                yield End(reason, ended if reason == "stop" else "")
                 yield DONE
                 return
             continue

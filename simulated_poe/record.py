@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from simulated_poe.accounts import Account, Excess, Holder, fingerprint
 
+Kind = Literal["bot", "chat", "messages", "responses"]
 Outcome = Literal["running", "answered", "refused", "failed", "cut", "client_left", "stopped"]
 
 _MOST_CALLS = 200_000
@@ -29,7 +30,7 @@ class Call:
 
     number: int
     key: str = field(repr=False)
-    kind: Literal["bot", "chat", "responses"]
+    kind: Kind
     bot: str
     started: float
     started_at: float
@@ -99,13 +100,13 @@ class Record:
         self.uploads: list[Upload] = []
         self.bodies: deque[dict[str, Any]] = deque(maxlen=_MOST_BODIES)
         """The most recent request bodies, without keys."""
+        self.headers: deque[dict[str, str]] = deque(maxlen=_MOST_BODIES)
+        """Those of the most recent requests to /v1/messages."""
         self._running: dict[str, dict[int, Call]] = {}
         self._suspects: list[tuple[Call, Excess, float, int]] = []
         self._asked: Counter[tuple[str, str]] = Counter()
 
-    def open(
-        self, key: str, kind: Literal["bot", "chat", "responses"], bot: str, now: float, wall: float
-    ) -> Call:
+    def open(self, key: str, kind: Kind, bot: str, now: float, wall: float) -> Call:
         """Record the arrival of a request."""
         self._number += 1
         call = Call(self._number, key, kind, bot, started=now, started_at=wall)

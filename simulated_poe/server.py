@@ -77,6 +77,7 @@ class SimulatedPoe:
                 web.post("/bot/{bot}", self._answers.bot),
                 web.post("/v1/chat/completions", self._answers.chat),
                 web.post("/v1/responses", self._answers.responses),
+                web.post("/v1/messages", self._answers.messages),
                 web.get("/v1/models", self._models),
                 web.get("/usage/current_balance", self._balance),
                 web.post("/poe_api/file_upload_3RD_PARTY_POST", self._uploads.take),

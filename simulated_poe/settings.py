@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bot_rate_headers: bool = False
     """Whether responses of /bot have x-ratelimit headers too."""
     late_errors: Literal["event", "cut"] = "event"
-    """How a stream of /v1/chat/completions fails: `data: {"error": …}`, or a dropped connection."""
+    """How a stream of /v1 fails: by an event, or a dropped connection."""
     validation: Literal["legacy", "strict", "strictest"] = "strict"
     """Which fields /v1/chat/completions refuses: none; those that neither OpenAI nor the model
     defines; or also those that Poe documents as ignored."""
@@ -73,6 +73,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether the chunks of /v1/chat/completions have `choices[].index`."""
     comments: bool = False
     """Whether /v1/chat/completions sends comments between chunks."""
+    system_messages: Literal["taken", "refused"] = "refused"
+    """Whether /v1/messages takes messages of the role `system`, as Claude Code sends them."""
+    refused_betas: tuple[str, ...] = ()
+    """Values of the header anthropic-beta that are a 400."""
     formats: Literal["kept", "ignored"] = "kept"
     """Whether models keep to the `text.format` of /v1/responses."""
     tool_rounds: Literal["checked", "any"] = "checked"

@@ -41,6 +41,8 @@ class End(msgspec.Struct, frozen=True):
     """Why the answer ends, where the protocol can say so."""
 
     reason: Literal["stop", "length", "tool_calls"]
+    stop: str = ""
+    """The stop sequence that ends it, if one does."""
 
 
 class Event(msgspec.Struct, frozen=True):
