@@ -7,13 +7,10 @@ from typing import Any
 
 from contract.messages import Event, Finished
 from gateway.dialect import Head
-from gateway.render.usage import UsageMeter, total
+from gateway.render.usage import UsageMeter, cached, total
 
 _FOREIGN = re.compile(r"[^a-zA-Z0-9_-]")
 """What Anthropic takes in no id of a call. Others write `functions.read:0`."""
-
-_NO_CACHE = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-"""What is told where nothing is known of a cache."""
 
 
 class Usage:
@@ -29,12 +26,26 @@ class Usage:
 
     def at_start(self) -> dict[str, Any]:
         """Return the usage object of an answer that begins."""
-        return {"input_tokens": self._prompt_tokens(), **_NO_CACHE, "output_tokens": 0}
+        return {
+            "input_tokens": self._prompt_tokens(),
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 0,
+        }
 
     def shown(self) -> dict[str, Any]:
-        """Return the usage object, with `estimated` where the upstream has not counted."""
+        """Return the usage object, with `estimated` where the upstream has not counted.
+
+        Unlike others, Anthropic counts what is read from a cache apart.
+        """
         prompt, completion, is_estimated = total([self._meter])
-        counts = {"input_tokens": prompt, **_NO_CACHE, "output_tokens": completion}
+        read = cached([self._meter]) or 0
+        counts = {
+            "input_tokens": prompt - read,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": read,
+            "output_tokens": completion,
+        }
         return counts | ({"estimated": True} if is_estimated else {})
 
 

@@ -29,8 +29,11 @@ from contract.messages import (
     Record,
     is_terminal,
 )
+from gateway.anthropic.dialect import ANTHROPIC
+from gateway.anthropic.request import parse_message
 from gateway.auth import admitted, digest_of, key_of, listed
 from gateway.config import access_token, gateway_config
+from gateway.dialect import Ask as GatewayAsk
 from gateway.openai.chat_request import parse_chat
 from gateway.openai.errors import body as error_body
 from gateway.problems import Problem
@@ -137,6 +140,26 @@ def request(data: bytes) -> None:
     except Problem as error:
         _assert_proper(error)
         return
+    _ask(asked)
+
+
+def messages(data: bytes) -> None:
+    """A body is refused with Anthropic's 400, or is a job for whichever upstream."""
+    try:
+        asked = parse_message(data)
+    except Problem as error:
+        reply = ANTHROPIC.error(error, "req_1")
+        assert reply.status == 400
+        assert reply.body.isascii()
+        assert json.loads(reply.body)["error"]["type"] == "invalid_request_error"
+        return
+    assert asked.native is not None
+    (body,) = asked.native.body
+    assert json.loads(body)["model"].strip() == asked.model
+    _ask(asked)
+
+
+def _ask(asked: GatewayAsk) -> None:
     assert estimate_prompt(asked.messages) > 0
     job = Job("job", "client", asked.model, asked.messages, asked.options, stream=asked.stream)
     read = _crossed(job, Job)
@@ -300,6 +323,7 @@ TARGETS = {
         Target("poe_error", poe_error, (b"429\n", b"400\n", b'"message": ', *_JSON)),
         Target("catalogue", catalogue, _JSON),
         Target("request", request, _JSON),
+        Target("messages", messages, _JSON),
         Target("key", key, (CANARY.encode(), b"Bearer ", b"\n", b"\xff", b"\x00", b"\xc5\xbf")),
         Target("config", config, (CANARY.encode(), b"[", b"]", b'"', b"=", b"{", b"\n", *_JSON)),
     )

@@ -225,6 +225,12 @@ def test_counts_that_nobody_has_told_are_marked() -> None:
     assert whole([events])["usage"] == usage(7, 2) | {"estimated": True}
 
 
+def test_what_was_read_from_a_cache_is_counted_apart() -> None:
+    events = [Text("a"), Usage(10, 2, cached_tokens=8), Finished()]
+
+    assert check(streamed([events]))["usage"] == (usage(2, 2) | {"cache_read_input_tokens": 8})
+
+
 def test_a_failure_ends_a_stream_and_nothing_follows() -> None:
     failed = [Text("half"), INTERRUPTED]
 
