@@ -14,6 +14,7 @@ from contract.messages import (
     Finished,
     Options,
     Reasoning,
+    Refusal,
     Replaced,
     Text,
     ToolCallDelta,
@@ -23,10 +24,17 @@ from contract.messages import (
 from worker.bot.reader import BotReader
 from worker.messages.reader import MessagesReader
 from worker.openai.reader import ChatReader
+from worker.poe.reader import AnswerReader
 from worker.poe.sse import EventDecoder
+from worker.responses.reader import ResponsesReader
 from worker.shaping import Shaping
 
-STREAMS = {"bot": BotReader, "chat": ChatReader, "messages": MessagesReader}
+STREAMS: dict[str, type[AnswerReader]] = {
+    "bot": BotReader,
+    "chat": ChatReader,
+    "messages": MessagesReader,
+    "responses": ResponsesReader,
+}
 RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").glob("*/*.sse"))
 
 
@@ -37,6 +45,7 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     thinks: bool = False
     text: str = ""
     reasoning: str = ""
+    refusal: str = ""
     tool_calls: list[tuple[str, str, str]] = []
     files: list[tuple[str, str, str, str]] = []
     verbatim: list[tuple[str, str]] = []
@@ -53,6 +62,8 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
                 self.text = text
             case Reasoning(text):
                 self.reasoning += text
+            case Refusal(text):
+                self.refusal += text
             case ToolCallDelta(index, call_id, name, arguments):
                 new = index == len(self.tool_calls)
                 before = ("", "", "") if new else self.tool_calls[index]
