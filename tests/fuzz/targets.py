@@ -58,8 +58,11 @@ from worker.poe.attachments import (
 from worker.poe.catalogue import read_catalogue
 from worker.poe.errors import from_error_event, from_status
 from worker.poe.faults import Fault, FaultKind, to_failure
+from worker.poe.reader import AnswerReader
 from worker.poe.sse import EventDecoder, ServerSentEvent
 from worker.poe.upstream import Ask
+from worker.responses import request as responses_request
+from worker.responses.reader import ResponsesReader
 
 CANARY = "p-canary-0123456789"
 """Stands for a secret in the inputs of `config`."""
@@ -109,6 +112,11 @@ def bot(data: bytes) -> None:
 def chat(data: bytes) -> None:
     """The same of Poe's other API."""
     _answer(ChatReader(), data)
+
+
+def responses(data: bytes) -> None:
+    """The same of Poe's Responses API."""
+    _answer(ResponsesReader(), data)
 
 
 def poe_error(data: bytes) -> None:
@@ -164,7 +172,7 @@ def _ask(asked: GatewayAsk) -> None:
     job = Job("job", "client", asked.model, asked.messages, asked.options, stream=asked.stream)
     read = _crossed(job, Job)
     assert read == job
-    for translate in (query_of, body_of):
+    for translate in (query_of, body_of, responses_request.body_of):
         for simulate_roles in (0, 1, 2):
             try:
                 attached = {part: _attachment(part) for part in attachments_in(read.messages)}
@@ -216,7 +224,7 @@ def _decoded(pieces: Iterator[bytes] | list[bytes]) -> list[ServerSentEvent]:
     return [event for piece in pieces for event in decoder.feed(piece)] + decoder.close()
 
 
-def _answer(stream: BotReader | ChatReader, data: bytes) -> None:
+def _answer(stream: AnswerReader, data: bytes) -> None:
     events: list[Event] = []
     for event in _decoded([data]):
         events += stream.feed([event])
@@ -314,12 +322,25 @@ _BOT = tuple(
     for data in (b"", b"{}", b'{"text": "Thinking... (3s elapsed)"}', b'{"url": "x", "name": "]("}')
 )
 
+_RESPONSES = tuple(
+    b'data: {"type": "response.%b", "output_index": 0, "item_id": "i", %b}\n\n' % (kind, field)
+    for kind, field in (
+        (b"output_text.delta", b'"delta": "x"'),
+        (b"function_call_arguments.delta", b'"delta": "{"'),
+        (b"function_call_arguments.done", b'"arguments": "{}"'),
+        (b"output_item.added", b'"item": {"type": "function_call", "id": "i", "name": "f"}'),
+        (b"completed", b'"response": {"output": [{"type": "function_call", "name": "f"}]}'),
+        (b"failed", b'"response": {"error": {"code": "x"}}'),
+    )
+)
+
 TARGETS = {
     target.name: target
     for target in (
         Target("sse", sse, _SSE),
         Target("bot", bot, _SSE + _BOT + _JSON),
         Target("chat", chat, _SSE + _JSON),
+        Target("responses", responses, _SSE + _RESPONSES + _JSON),
         Target("poe_error", poe_error, (b"429\n", b"400\n", b'"message": ', *_JSON)),
         Target("catalogue", catalogue, _JSON),
         Target("request", request, _JSON),
