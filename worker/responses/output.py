@@ -17,7 +17,7 @@ Object = Mapping[str, object]
 
 Kind = Literal["text", "thought", "refusal"]
 
-_KINDS: dict[object, Kind] = {
+_KINDS: dict[str, Kind] = {
     "output_text": "text",
     "text": "text",
     "refusal": "refusal",
@@ -38,7 +38,7 @@ def words_of(item: Object) -> Iterator[tuple[Kind, str]]:
     """Yield what an item says: a message its text, a reasoning item its thoughts or summary."""
     parts = [*objects_of(item.get("content")), *objects_of(item.get("summary"))]
     for part in parts:
-        if kind := _KINDS.get(part.get("type")):
+        if kind := _KINDS.get(string_of(part.get("type"))):
             yield kind, string_of(part.get("refusal" if kind == "refusal" else "text"))
     if item.get("type") == "message":
         yield "text", string_of(item.get("content"))
@@ -49,13 +49,13 @@ def is_call(item: Object) -> bool:
     return item.get("type") == "function_call"
 
 
-def call_of(item: Object, place: str | None) -> Fragment:
+def call_of(item: Object) -> Fragment:
     """Return the call that an item is, with all of its arguments that the item holds."""
     call_id = string_of(item.get("call_id")) or string_of(item.get("id"))
     name = item.get("name")
-    part = arguments_of(item.get("arguments"), place)
+    part = arguments_of(item.get("arguments"), None)
     is_sound = part.is_sound and isinstance(name, str)
-    return Fragment(place, call_id, string_of(name), part.arguments, is_sound=is_sound)
+    return Fragment(None, call_id, string_of(name), part.arguments, is_sound=is_sound)
 
 
 def arguments_of(arguments: object, place: str | None) -> Fragment:

@@ -33,6 +33,7 @@ from worker.poe.partial_call import Fragment
 from worker.poe.reader import AnswerReader
 from worker.poe.sse import ServerSentEvent
 from worker.poe.surrogates import SurrogateJoiner
+from worker.responses.begun_calls import BegunCalls
 from worker.responses.output import (
     Kind,
     Object,
@@ -58,6 +59,7 @@ _ENDS = {
     "response.failed": "failed",
     "response.cancelled": "cancelled",
 }
+_ARGUMENTS = "response.function_call_arguments.delta"
 _ADDED, _ITEM_DONE = "response.output_item.added", "response.output_item.done"
 _STATUSES = frozenset(_ENDS.values())
 _WORDS: dict[str, tuple[Kind, str]] = {
@@ -94,14 +96,7 @@ class ResponsesReader(AnswerReader):
         """The type of event that each kind of words is taken from."""
         self._thought_part: object = None
         self._has_thought = False
-        self._ids: set[str] = set()
-        """The ids of the calls that have begun."""
-        self._places: dict[str, str] = {}
-        """The places of calls, by the ids of their items."""
-        self._begun: set[str | None] = set()
-        """The places of calls that have begun."""
-        self._argued: set[str | None] = set()
-        """The places of calls whose arguments have come, or begun to."""
+        self._begun = BegunCalls()
 
     @property
     def is_complete(self) -> bool:
@@ -130,10 +125,18 @@ class ResponsesReader(AnswerReader):
         data = data.strip()
         if data == _DONE:
             return self._finish()
-        if name == _COMPLETED and self._has_said and not _is_json(data):
-            # What was lost is a repetition, and the token counts.
-            return self._finish()
-        return self._take_value(name, decode(data), data) if data else []
+        if name == "error":
+            raise from_late_error(data)
+        try:
+            value = decode(data)
+        except UNREADABLE:
+            if name == _COMPLETED and self._has_said:
+                # What was lost is a repetition, and the token counts.
+                return self._finish()
+            if data:
+                raise
+            return []
+        return self._take_value(name, value, data)
 
     def _take_value(self, name: str, value: object, data: bytes) -> list[Event]:
         fields = object_of(value)
@@ -142,7 +145,7 @@ class ResponsesReader(AnswerReader):
             raise from_late_error(data)
         if kind in _ENDS:
             return self._close(object_of(fields.get("response")), _ENDS[kind])
-        if not kind and fields.get("status") in _STATUSES:
+        if not kind and string_of(fields.get("status")) in _STATUSES:
             return self._close(fields, "")
         if kind in _WORDS:
             return self._take_words(kind, fields)
@@ -161,45 +164,31 @@ class ResponsesReader(AnswerReader):
         return self._say(kind, string_of(words), source, part)
 
     def _take_arguments(self, source: str, fields: Object) -> list[Event]:
-        place, is_delta = self._place_of(fields.get("item_id"), fields), source.endswith(".delta")
-        if not is_delta and place in self._argued:
+        place, is_delta = self._begun.place_of(fields.get("item_id"), fields), source == _ARGUMENTS
+        if not is_delta and self._begun.has_arguments(place):
             return []
         return self._call(arguments_of(fields.get("delta" if is_delta else "arguments"), place))
 
     def _take_item(self, source: str, fields: Object) -> list[Event]:
         item = object_of(fields.get("item"))
-        if is_call(item):
-            place = self._place_of(item.get("id"), fields)
-            call = call_of(item, place)
-            if source == _ADDED or (place not in self._begun and call.id not in self._ids):
-                return self._begin(call, string_of(item.get("id")))
-            return [] if place in self._argued else self._call(_without_name(call))
-        # An item that was only added says nothing yet.
-        return self._say_all([item], source) if source == _ITEM_DONE else []
+        if not is_call(item):
+            # An item that was only added says nothing yet.
+            return self._say_all([item], source) if source == _ITEM_DONE else []
+        call = call_of(item)
+        place = self._begun.known(call, item, fields, is_done=source == _ITEM_DONE)
+        if place is None:
+            return self._begin(call, item, fields)
+        if self._begun.has_arguments(place):
+            return []
+        return self._call(arguments_of(item.get("arguments"), place))
 
-    def _place_of(self, item_id: object, fields: Object) -> str | None:
-        """Return the place of a call among the items; None: nothing tells it apart."""
-        item, index = string_of(item_id), fields.get("output_index")
-        if item in self._places:
-            return self._places[item]
-        if isinstance(index, int | str) and not isinstance(index, bool) and index != "":
-            return str(index)
-        return None
-
-    def _begin(self, call: Fragment, item_id: str) -> list[Event]:
-        if item_id and call.place is None:
-            call = msgspec.structs.replace(call, place=item_id)
-        if item_id and call.place is not None:
-            self._places[item_id] = call.place
-        self._begun.add(call.place)
-        self._ids.add(call.id)
-        self._argued.discard(call.place)
-        return self._call(call)
+    def _begin(self, call: Fragment, item: Object, fields: Object) -> list[Event]:
+        place = self._begun.begin(call, item, fields)
+        return self._call(msgspec.structs.replace(call, place=place))
 
     def _call(self, fragment: Fragment) -> list[Event]:
         self.begun = True
-        if fragment.arguments:
-            self._argued.add(fragment.place)
+        self._begun.note(fragment)
         return [*self._calls.take([fragment])]
 
     def _say_all(self, items: Iterable[Object], source: str) -> list[Event]:
@@ -235,10 +224,8 @@ class ResponsesReader(AnswerReader):
         items = items_of(response)
         events = self._say_all(items, _COMPLETED)
         events += self._say("text", string_of(response.get("output_text")), "output_text")
-        calls = [call_of(item, f"#{n}") for n, item in enumerate(items) if is_call(item)]
-        if len(calls) > len(self._ids):
-            new = [call for call in calls if call.id not in self._ids]
-            events += [event for call in new for event in self._begin(call, "")]
+        for item in self._begun.missing([item for item in items if is_call(item)]):
+            events += self._begin(call_of(item), item, {})
         self._usage = usage_of(response)
         if status == "incomplete":
             self._reason = cut_of(response) or (None if self._calls else "length")
@@ -260,15 +247,3 @@ class ResponsesReader(AnswerReader):
 
 def _told(event: Callable[[str], Event], words: str) -> list[Event]:
     return [event(words)] if words else []
-
-
-def _without_name(call: Fragment) -> Fragment:
-    return Fragment(call.place, arguments=call.arguments, is_sound=call.is_sound)
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        decode(data)
-    except UNREADABLE:
-        return False
-    return True

@@ -290,6 +290,69 @@ def test_calls_of_one_index_are_told_apart_by_their_items() -> None:
     assert calls_of(out) == [("c0", "look", '{"a":1}'), ("c9", "look", '{"a":2}')]
 
 
+def test_calls_of_one_id_are_told_apart_by_their_indexes() -> None:
+    out = read(
+        called(0, id="fc"),
+        called(1, "wait", id="fc"),
+        argued(1, '{"b":', item_id="fc"),
+        argued(0, '{"a":1}', item_id="fc"),
+        argued(1, "2}", item_id="fc"),
+        completed(),
+    )
+
+    assert calls_of(out) == [("c0", "look", '{"a":1}'), ("c1", "wait", '{"b":2}')]
+
+
+def test_calls_of_one_index_may_go_on_after_another_has_begun() -> None:
+    out = read(
+        called(0),
+        event("output_item.added", output_index=0, item=call(9, "", "wait")),
+        argued(0, '{"a":'),
+        event("function_call_arguments.delta", item_id="fc_9", output_index=0, delta='{"b":2}'),
+        argued(0, "1}"),
+        completed(),
+    )
+
+    assert calls_of(out) == [("c0", "look", '{"a":1}'), ("c9", "wait", '{"b":2}')]
+
+
+def test_calls_that_nothing_tells_apart_come_one_after_the_other() -> None:
+    def bare(name: str) -> ServerSentEvent:
+        return event("output_item.added", item={"type": "function_call", "name": name})
+
+    out = read(
+        bare("look"),
+        event("function_call_arguments.delta", delta='{"a":1}'),
+        event("function_call_arguments.done", arguments='{"a": 1}'),
+        bare("wait"),
+        event("function_call_arguments.done", arguments='{"b":2}'),
+        completed(),
+    )
+
+    assert calls_of(out) == [("", "look", '{"a":1}'), ("", "wait", '{"b":2}')]
+
+
+def test_items_that_were_never_added_are_each_a_call() -> None:
+    items = [call(1, '{"a":1}'), call(2, '{"b":2}')]
+
+    out = read(*(event("output_item.done", item=each) for each in items), completed(*items))
+
+    assert calls_of(out) == [("c1", "look", '{"a":1}'), ("c2", "look", '{"b":2}')]
+
+
+def test_a_call_that_begins_twice_is_one() -> None:
+    out = read(called(0), called(0), argued(0, "{}"), called(0), completed(call(0)))
+
+    assert calls_of(out) == [("c0", "look", "{}")]
+
+
+def test_calls_of_other_ids_at_the_end_are_no_further_ones() -> None:
+    one = event("output_item.added", item={"type": "function_call", "name": "look"})
+
+    assert calls_of(read(one, argued(None, "{}"), completed(call(5)))) == [("", "look", "{}")]
+    assert fault(one, argued(None, "{}"), completed(call(5), call(6))) is FaultKind.PROTOCOL
+
+
 def test_a_call_that_only_the_response_has_is_not_lost() -> None:
     out = read(called(0), argued(0, "{}"), completed(call(0), call(1, '{"b":2}', "wait")))
 
@@ -384,6 +447,7 @@ def test_a_response_that_failed_is_a_fault(end: dict[str, str], kind: FaultKind)
     assert fault(whole) is kind
     assert fault(named) is kind
     assert fault(ServerSentEvent("error", msgspec.json.encode(flat))) is kind
+    assert fault(ServerSentEvent("message", msgspec.json.encode(flat))) is kind
     assert fault(completed(status="failed", error=end)) is kind
 
 
@@ -461,6 +525,8 @@ def test_a_body_that_ends_too_early_is_a_fault(
         ServerSentEvent("message", b"[]"),
         ServerSentEvent("message", b"\xff"),
         ServerSentEvent("message", b'{"type":7}'),
+        ServerSentEvent("message", b'{"type":[],"status":[]}'),
+        event("output_item.done", item={"type": "message", "content": [{"type": []}]}),
     ],
 )
 def test_what_is_odd_or_unknown_does_not_fail_an_answer(odd: ServerSentEvent) -> None:
