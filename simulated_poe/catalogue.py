@@ -31,6 +31,8 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refuses: tuple[str, ...] = ()
     """OpenAI's fields that it refuses."""
     owned_by: str = "simulated"
+    searches: bool = False
+    """Whether it lists `web_search` as a feature."""
     least_max_tokens: int = 1
     """The smallest `max_tokens` that it accepts."""
 
@@ -253,7 +255,7 @@ def _item(position: int, model: Model) -> dict[str, Any]:
             "output_modalities": [model.output],
             "modality": f"{','.join(model.input)}->{model.output}",
         },
-        "supported_features": ["tools"] if model.tools else [],
+        "supported_features": ["tools"] * model.tools + ["web_search"] * model.searches,
         "supported_endpoints": list(model.endpoints),
         "pricing": _pricing(model.price),
         "context_window": window if model.context else None,

@@ -43,9 +43,12 @@ class ResponsesAsk(Ask, frozen=True):
     """Functions by their names, each with its namespace and its name within that."""
 
     def options_for(self, model: Model | None) -> Options:
-        """Return the options, with those of the model's own parameters that it declares."""
-        declared = model.parameters if model else {}
-        extra = {name: value for name, value in self.options.extra.items() if name in declared}
+        """Return the options, with those of the model's own parameters that it declares.
+
+        A search of the web may also be a feature, for which Poe's Responses API has a tool.
+        """
+        known = {*model.parameters, *model.features} if model else ()
+        extra = {name: value for name, value in self.options.extra.items() if name in known}
         return msgspec.structs.replace(self.options, extra=extra)
 
 

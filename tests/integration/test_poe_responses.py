@@ -197,8 +197,8 @@ async def test_with_the_setting_off_json_is_asked_for_in_words(
 @pytest.mark.parametrize(
     "refused",
     [
-        pytest.param("text.format", id="the field"),
-        pytest.param("store", id="another field"),
+        pytest.param("text.format", id="the field for it"),
+        pytest.param("temperature", id="another field"),
     ],
 )
 async def test_what_it_refuses_chat_completions_may_answer(
@@ -206,10 +206,40 @@ async def test_what_it_refuses_chat_completions_may_answer(
 ) -> None:
     async with SimulatedPoe() as poe:
         poe.catalogue.add(Model("Stubborn", "json", endpoints=ALL, refuses=(refused,)))
-        events = await answered(redis_server, poe, asking, "Stubborn")
+        options = Options(format=JSON.format, temperature=0.5)
+        events = await answered(redis_server, poe, asking, "Stubborn", options=options)
 
         assert json.loads(said(events)) == OBJECT
-        assert kinds(poe) == ["responses", "chat"]
+        assert kinds(poe)[:2] == ["responses", "chat"]
+
+
+async def test_a_field_that_a_model_can_do_without_is_refused_once(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    async with SimulatedPoe() as poe, working(redis_server.url, poe.url, token("sim-a")):
+        poe.catalogue.add(Model("Curt", "json", endpoints=ALL, refuses=("store",)))
+        for _ in range(2):
+            job = await asking.ask("Curt", options=JSON, stream=True)
+            assert json.loads(said(await asking.answer(job))) == OBJECT
+
+        assert [(call.kind, call.status) for call in poe.record.calls] == [
+            ("responses", 400),
+            ("responses", 200),
+            ("responses", 200),
+        ]
+
+
+async def test_a_search_that_only_the_responses_api_knows_goes_there(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    async with SimulatedPoe() as poe:
+        poe.catalogue.add(Model("Finder", "echo", endpoints=ALL, searches=True))
+        options = Options(extra={"web_search": True})
+        events = await answered(redis_server, poe, asking, "Finder", options=options)
+
+        assert said(events) == "hello"
+        assert kinds(poe) == ["responses"]
+        assert poe.record.bodies[0]["tools"] == [{"type": "web_search_preview"}]
 
 
 async def test_three_interfaces_are_tried_in_turn_and_each_once(

@@ -26,6 +26,7 @@ from contract.messages import (
 from worker.poe.attachments import is_sent_along
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.parameters import parameters_of, thinks
+from worker.poe.raw_json import Path
 from worker.poe.roles import flattened
 from worker.poe.upstream import Ask
 from worker.responses.schemas import strict_form
@@ -48,6 +49,18 @@ _EFFORTS = {
 """The efforts that Poe documents, for models that declare none."""
 
 _WEB = {"type": "web_search_preview"}
+
+_OPTIONAL: frozenset[Path] = frozenset(
+    {("store",), ("reasoning",), ("reasoning", "effort"), ("reasoning", "summary")}
+    | {("text", "verbosity"), ("parallel_tool_calls",)}
+)
+"""Fields without which a request is still the same: others of Poe's interfaces lack them, too."""
+
+_REFUSED = re.compile(
+    r"(?:Unsupported|Unknown) parameter: '(?P<name>[\w.]+)'"
+    r"|^(?P<place>[\w.]+): Extra inputs are not permitted"
+)
+"""What OpenAI and Poe say of a field that they do not take."""
 
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_NAME = 64
@@ -75,6 +88,19 @@ def _can_say(message: Message) -> bool:
     return is_plain and not has_files and not message.name and has_ids
 
 
+def searches(options: Options, model: Model | None) -> bool:
+    """Return whether the client wants the web to be searched by a model that can."""
+    can = model is not None and (_SEARCH in model.parameters or _SEARCH in model.features)
+    return can and options.extra.get(_SEARCH) is True
+
+
+def refused(_job: Job, message: str) -> frozenset[Path]:
+    """Return the field that an error blames, if a request can do without it."""
+    found = _REFUSED.search(message)
+    path = tuple((found["name"] or found["place"]).split(".")) if found else ()
+    return frozenset({path} & _OPTIONAL)
+
+
 def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
     """Translate a job.
 
@@ -92,7 +118,11 @@ def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
         "store": False,
         **_fields(job.options, model),
     }
-    return {name: value for name, value in body.items() if value is not None}
+    for *outer, name in ask.without:
+        holder = body.get(outer[0]) if outer else body
+        if isinstance(holder, dict):
+            holder.pop(name, None)
+    return {name: value for name, value in body.items() if value not in (None, {})}
 
 
 def _fields(options: Options, model: Model | None) -> dict[str, Any]:
@@ -102,9 +132,9 @@ def _fields(options: Options, model: Model | None) -> dict[str, Any]:
         "temperature": options.temperature,
         "top_p": options.top_p,
         "max_output_tokens": most and max(most, LEAST_MAX_TOKENS),
-        "reasoning": _reasoning(options, model, own.get(_EFFORT)) or None,
-        "text": _text(options.format, own.get(_VERBOSITY)) or None,
-        "tools": [_tool(tool) for tool in options.tools] + [_WEB] * bool(own.get(_SEARCH)) or None,
+        "reasoning": _reasoning(options, model, own.get(_EFFORT)),
+        "text": _text(options.format, own.get(_VERBOSITY)),
+        "tools": [*map(_tool, options.tools), *[_WEB] * searches(options, model)] or None,
     }
     if options.tools:
         fields["tool_choice"] = _tool_choice(options)

@@ -11,7 +11,7 @@ from worker.poe.faults import FaultKind
 from worker.poe.parameters import thinks
 from worker.poe.upstream import Ask, Request, Upstream
 from worker.responses.reader import ResponsesReader
-from worker.responses.request import LEAST_MAX_TOKENS, body_of, can_say
+from worker.responses.request import LEAST_MAX_TOKENS, body_of, can_say, refused, searches
 
 PATH = "/v1/responses"
 
@@ -43,7 +43,9 @@ def _gains(job: Job, model: Model) -> bool:
     options = job.options
     is_strict = any(tool.strict for tool in options.callable_tools)
     tells = bool(options.summary) and thinks(model)
-    return options.format is not None or is_strict or tells
+    # Over the other API, only those search that declare a parameter for it.
+    finds = searches(options, model) and "web_search" not in model.parameters
+    return options.format is not None or is_strict or tells or finds
 
 
 UPSTREAM = Upstream(
@@ -52,6 +54,7 @@ UPSTREAM = Upstream(
     reader=ResponsesReader,
     takes_json=True,
     has_formats=True,
+    refused=refused,
     unkept=_unkept,
     suits=_suits,
     # What it refuses as invalid may be the field that the other API does without.

@@ -39,6 +39,9 @@ UNLISTED = Model("m", 0, "", output_modalities=("text",), features=("tools",))
 PAINTER = Model("m", 0, "", output_modalities=("text", "image"), endpoints=CHAT)
 
 ONLY_CHAT = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT[1:], features=("tools",))
+SEARCH = Options(extra={"web_search": True})
+FINDER = Model("m", 0, "", endpoints=CHAT, features=("web_search",))
+TUNED = Model("m", 0, "", endpoints=CHAT, features=("web_search",), parameters={"web_search": {}})
 THINKER = Model("m", 0, "", output_modalities=("text",), endpoints=CHAT, reasons=True)
 
 AUTO, BOT, OPENAI = (ModelSettings(protocol=p) for p in ("auto", "bot", "openai"))
@@ -136,6 +139,9 @@ def media(kind: Any, url: str) -> MediaPart:
         pytest.param(job(STRICT_TOOL), TOOLLESS, EMULATED, "bot", id="a strict one, emulated"),
         pytest.param(job(SUMMARY), THINKER, AUTO, "responses", id="a summary of thoughts"),
         pytest.param(job(SUMMARY), LISTED, AUTO, "openai", id="a summary of none"),
+        pytest.param(job(SEARCH), FINDER, AUTO, "responses", id="a search"),
+        pytest.param(job(SEARCH), TUNED, AUTO, "openai", id="a search by a parameter"),
+        pytest.param(job(SEARCH), LISTED, AUTO, "openai", id="a search that it cannot make"),
         pytest.param(job(), LISTED, RESPONSES, "responses", id="the Responses API, configured"),
         pytest.param(job(), LISTED, BOT, "bot", id="the bot protocol by configuration"),
         pytest.param(job(), UNKNOWN, OPENAI, "openai", id="the other by configuration"),

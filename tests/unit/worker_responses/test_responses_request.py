@@ -19,7 +19,7 @@ from contract.messages import (
 )
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.upstream import Ask
-from worker.responses.request import body_of, can_say
+from worker.responses.request import body_of, can_say, refused
 
 HI = (Message("user", "Hi"),)
 PLAIN = Options()
@@ -37,8 +37,10 @@ def job(*messages: Message, **options: Any) -> Job:
     return Job("j", "c", "Bot", messages or HI, Options(**options))
 
 
-def body_for(asked: Job, model: Model | None = None, *, stream: bool = True) -> dict[str, Any]:
-    return body_of(Ask(asked, model), stream=stream)
+def body_for(
+    asked: Job, model: Model | None = None, *, without: frozenset[tuple[str, ...]] = frozenset()
+) -> dict[str, Any]:
+    return body_of(Ask(asked, model, without=without))
 
 
 def test_a_plain_question_is_one_message_and_is_not_stored() -> None:
@@ -219,6 +221,48 @@ def test_a_value_that_the_model_does_not_admit_is_refused() -> None:
 def test_a_conversation_without_messages_is_refused() -> None:
     with pytest.raises(Fault, match="no messages"):
         body_for(Job("j", "c", "Bot", ()))
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        ("Unsupported parameter: 'reasoning.summary' is not supported.", ("reasoning", "summary")),
+        ("Unknown parameter: 'store'.", ("store",)),
+        ("store: Extra inputs are not permitted", ("store",)),
+        ("Unsupported parameter: 'temperature' is not supported with this model.", None),
+        ("Unsupported parameter: 'text.format' is not supported with this model.", None),
+        ("Unknown parameter: 'input[0].name'.", None),
+        ("The word 'store' is in the way.", None),
+    ],
+)
+def test_only_what_a_request_can_do_without_is_left_out(
+    message: str, path: tuple[str, ...] | None
+) -> None:
+    assert refused(job(), message) == (frozenset({path}) if path else frozenset())
+
+
+def test_what_was_refused_is_left_out() -> None:
+    asked = job(reasoning_effort="low", format=Format(), tools=(Tool("a"),))
+    without = frozenset({("store",), ("reasoning", "summary"), ("text", "verbosity"), ("x", "y")})
+
+    body = body_for(asked, GPT, without=without)
+
+    assert "store" not in body
+    assert body["reasoning"] == {"effort": "low"}
+    assert body["text"] == {"format": {"type": "json_object"}}
+    assert "reasoning" not in body_for(
+        asked, GPT, without=frozenset({("reasoning", "summary"), ("reasoning", "effort")})
+    )
+
+
+def test_a_search_is_a_tool_where_the_model_has_the_feature() -> None:
+    finder = Model("m", 0, "", features=("web_search",))
+
+    assert body_for(job(extra={"web_search": True}), finder)["tools"] == [
+        {"type": "web_search_preview"}
+    ]
+    for options, model in (({"web_search": False}, finder), ({"web_search": True}, PLAINEST)):
+        assert "tools" not in body_for(job(extra=options), model)
 
 
 @pytest.mark.parametrize(
