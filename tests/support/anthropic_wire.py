@@ -31,13 +31,14 @@ def check(events: list[dict[str, Any]]) -> dict[str, Any]:
     message = start["message"]
     assert message["content"] == []
     assert message["stop_reason"] is None
+    is_cut = delta["delta"]["stop_reason"] == "max_tokens"
     for event in blocks:
-        _take(message["content"], event)
+        _take(message["content"], event, may_be_cut=is_cut and event is blocks[-1])
     assert not any("open" in block for block in message["content"])
     return {**message, **delta["delta"], "usage": message["usage"] | delta["usage"]}
 
 
-def _take(content: list[dict[str, Any]], event: dict[str, Any]) -> None:
+def _take(content: list[dict[str, Any]], event: dict[str, Any], *, may_be_cut: bool) -> None:
     kind, index = event["type"], event["index"]
     if kind == "content_block_start":
         assert index == len(content)
@@ -50,7 +51,8 @@ def _take(content: list[dict[str, Any]], event: dict[str, Any]) -> None:
     if kind == "content_block_stop":
         del block["open"]
         if given := block.pop("json"):
-            block["input"] = json.loads(given)
+            # What max_tokens has cut is no JSON, and clients see it by the reason.
+            block["input"] = given if may_be_cut else json.loads(given)
         return
     assert kind == "content_block_delta"
     delta = event["delta"]
