@@ -49,12 +49,16 @@ class Listener:
 
     on_start: Callable[[], None]
     """An attempt begins."""
+    on_sent: Callable[[float], None]
+    """The call was sent, at this instant of Redis's clock in milliseconds, or before."""
     on_reach: Callable[[Reach], None]
     """The call has come so far."""
     on_events: Callable[[list[Event]], Flow]
     """Takes a batch, and says what is wanted next."""
     drained: Callable[[], Awaitable[None]]
     """Returns when more may be read after `Flow.WAIT`."""
+    has_ended: Callable[[], bool]
+    """Returns whether the job's last record is on its way, which gives the grant back."""
 
 
 class Calls:
@@ -107,23 +111,19 @@ class Calls:
     ) -> None:
         """Call Poe for `job` with `token`, which the pool has acquired for it.
 
-        The call ends early, and well, when no more is wanted. Before it is sent and when it is
-        answered, the job in Redis is told so. Raises Unavailable or NotSent where no call was made,
-        Fault where one failed.
+        The call ends early, and well, when no more is wanted. It is granted when its connection is
+        open, and Redis notes in the same step that it is sent. Raises Unavailable or NotSent where
+        no call was made, Fault where one failed.
         """
         began = time.monotonic()
-        # Before the grant, which is for a moment; uploads may take minutes.
         needed = upstream.needs_uploads and any(message.media for message in job.messages)
         attachments = await self._attachments(job, token, began) if needed else {}
         if not upstream.needs_uploads:
             job = await self._with_content(job, token, native=upstream.is_native)
         ask = Ask(job, model, simulate_roles, attachments, without)
-        grant = f"{job.id}:{token_hex(4)}"
-        call = _Call(job, epoch, token, grant, await self._granted(job, epoch, token, grant))
+        call = _Call(job.id, epoch, token, f"{job.id}:{token_hex(4)}")
         update: TokenUpdate | None = None
-        self._in_flight[grant] = token
         try:
-            listener.on_start()
             answer = self._answer(call, upstream, ask, listener)
             await answer.read(listener.on_events, listener.drained)
             update = self._health.after_answer(answer.limits, token)
@@ -133,39 +133,43 @@ class Calls:
                 await self._uploads.forget(job, token)
             raise
         finally:
-            self._end(call, update)
+            self._end(call, update, is_noted=listener.has_ended())
 
     def _answer(self, call: _Call, upstream: Upstream, ask: Ask, listener: Listener) -> Answer:
+        async def may_send() -> bool:
+            try:
+                if call.granted is not None:
+                    # The connection was closed meanwhile, and this is another.
+                    return await self._jobs.note_sending(call.job, call.epoch)
+                call.granted = await self._granted(call)
+            except RedisFault:
+                return False
+            self._in_flight[call.grant] = call.token
+            listener.on_start()
+            return True
+
         def on_sent() -> None:
             call.is_sent = True
             now = time.monotonic()
             self._pool.sent(call.token, now)
-            at = call.granted.on_redis_clock(now)
-            self._background.start(lambda: self._tokens.note_sent(call.token, call.grant, at))
+            if call.granted is not None:
+                listener.on_sent(call.granted.on_redis_clock(now))
 
-        async def may_note() -> bool:
-            try:
-                return await self._jobs.note_sending(call.job.id, call.epoch)
-            except RedisFault:
-                return False
-
-        def on_reach(reach: Reach) -> None:
-            if reach is Reach.ANSWERED:
-                self._background.start(lambda: self._jobs.note_answered(call.job.id, call.epoch))
-            listener.on_reach(reach)
-
-        must_leave_by = call.granted.asked + self._guard
         gate = Gate(
-            before_send=may_note,
-            may_send=lambda: time.monotonic() < must_leave_by,
+            before_send=may_send,
+            may_send=lambda: call.may_leave(time.monotonic(), self._guard),
             on_sent=on_sent,
         )
-        return self._poe.answer(upstream, ask, call.token.secret, gate=gate, on_reach=on_reach)
+        secret = call.token.secret
+        return self._poe.answer(upstream, ask, secret, gate=gate, on_reach=listener.on_reach)
 
-    def _end(self, call: _Call, update: TokenUpdate | None) -> None:
+    def _end(self, call: _Call, update: TokenUpdate | None, *, is_noted: bool) -> None:
         token, grant, used = call.token, call.grant, call.is_sent
-        del self._in_flight[grant]
-        (self._pool.release if used else self._pool.cancel)(token)
+        self._in_flight.pop(grant, None)
+        if call.has_token:
+            (self._pool.release if used else self._pool.cancel)(token)
+        if update is None and (is_noted if used else call.granted is None):
+            return
         self._background.start(lambda: self._tokens.release(token, grant, used=used, update=update))
 
     async def _attachments(
@@ -217,17 +221,18 @@ class Calls:
             self._pool.drop_claim(token)
             self._on_free()
 
-    async def _granted(self, job: Job, epoch: int, token: PoeToken, grant: str) -> Granted:
+    async def _granted(self, call: _Call) -> Granted:
         """Ask for a grant. Raises Unavailable where there is none, with the token given back."""
+        token, grant = call.token, call.grant
         try:
-            reply = await self._reply(job, epoch, token, grant)
+            reply = await self._reply(call)
         except BaseException:
             # The grant may have been given; giving it back is harmless if it was not.
-            self._pool.cancel(token)
             self._background.start(lambda: self._tokens.release(token, grant, used=False))
             raise
         if isinstance(reply, Granted):
             return reply
+        call.has_token = False
         if isinstance(reply, Parked):
             self._pool.cancel(token)
             self._pool.park(token.id, time.monotonic() + reply.wait, reply.state)
@@ -235,9 +240,8 @@ class Calls:
             self._pool.refuse(token, time.monotonic() + pause_after(reply))
         raise Unavailable
 
-    async def _reply(
-        self, job: Job, epoch: int, token: PoeToken, grant: str
-    ) -> Granted | Refused | Parked | Lost:
+    async def _reply(self, call: _Call) -> Granted | Refused | Parked | Lost:
+        token = call.token
         while True:
             lease = self._leases.lease(token.account, time.monotonic())
             if lease is None:
@@ -245,8 +249,8 @@ class Calls:
             reply = await self._tokens.acquire(
                 token,
                 lease,
-                (job.id, epoch),
-                grant,
+                (call.job, call.epoch),
+                call.grant,
                 guard=self._guard,
                 others=self._pool.others(token),
             )
@@ -257,11 +261,17 @@ class Calls:
 
 @dataclass
 class _Call:
-    """A call that was granted."""
+    """A call on its way to Poe."""
 
-    job: Job
+    job: str
     epoch: int
     token: PoeToken
     grant: str
-    granted: Granted
+    has_token: bool = True
+    """Whether the pool counts its token as taken."""
+    granted: Granted | None = None
     is_sent: bool = False
+
+    def may_leave(self, now: float, guard: float) -> bool:
+        """Return whether it may be sent now, at most `guard` seconds after its grant."""
+        return self.granted is not None and now < self.granted.asked + guard

@@ -2,19 +2,23 @@
 
 One task writes for all jobs, at most once in a tick of a few milliseconds, so what many jobs emit
 at about the same time costs one write. What a client waits for goes out at once: the first output
-of an answer, its end, and whatever comes after a tick without a write. A write that fails because
-Redis is ailing is repeated as it was, for ever; the ids of its records make that harmless. A record
-that cannot be written, or that Redis will never take, ends its job.
+of an answer, its end, and whatever comes after a tick without a write. What nobody waits for, the
+start of an attempt and how far its call has come, goes with the next write, within a tick.
+
+A write that fails because Redis is ailing is repeated as it was, for ever; the ids of its records
+make that harmless. A record that cannot be written, or that Redis will never take, ends its job.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from contract.calls.worker import CallNote
 from contract.messages import (
     Event,
     Failed,
@@ -36,12 +40,18 @@ MAX_PENDING_EVENTS = 2000
 TICK = 0.005
 """Seconds between two writes, unless something urgent comes."""
 
+AT_ONCE = 0.0
+"""When an urgent write is due, on the loop's clock."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two tries of a write that fails."""
 
 STALE = 2
 """The verdict on a record whose job was given to another worker."""
 
+
+Write = Callable[[Sequence[Record], Sequence[CallNote]], Awaitable[list[int]]]
+"""Appends records, and notes how far calls have come; returns a verdict on each record."""
 
 _REFUSED = Failed(FailureKind.INTERNAL, "The answer could not be passed on.", charged=True)
 
@@ -60,6 +70,7 @@ class Outbox:
         self._emitter = emitter
         self._seq = 0
         self._pending: list[Event] = []
+        self._note: CallNote | None = None
         self._has_output = False
         self._changed = asyncio.Event()
 
@@ -68,7 +79,27 @@ class Outbox:
         self._pending.extend(events)
         is_first = not self._has_output and any(map(is_output, events))
         self._has_output = self._has_output or is_first
-        self._emitter.wake(self, urgent=is_first or is_terminal(events[-1]))
+        if is_first or is_terminal(events[-1]):
+            self._emitter.wake(self, AT_ONCE)
+        elif self._has_output:
+            self._emitter.wake(self, self._emitter.next_tick)
+        else:
+            self._emitter.wake_soon(self)
+
+    def note_sent(self, at: float) -> None:
+        """Note that the job's call was sent, at `at` ms of Redis's clock or before."""
+        self._note = CallNote(self.job, self.epoch, sent=at)
+        self._emitter.wake_soon(self)
+
+    def note_answered(self) -> None:
+        """Note that Poe has answered the job's call with 200."""
+        sent = self._note.sent if self._note else None
+        self._note = CallNote(self.job, self.epoch, sent=sent, answered=True)
+        self._emitter.wake_soon(self)
+
+    def drop_notes(self) -> None:
+        """Note nothing more of the call: it has ended, and the job may be asked again."""
+        self._note = None
 
     @property
     def is_full(self) -> bool:
@@ -86,6 +117,16 @@ class Outbox:
         while not self.ended:
             self._changed.clear()
             await self._changed.wait()
+
+    @property
+    def has_pending(self) -> bool:
+        """Return whether events wait for Redis."""
+        return bool(self._pending)
+
+    def take_note(self) -> CallNote | None:
+        """Return what is to be noted of the job's call, once."""
+        note, self._note = self._note, None
+        return note
 
     def take(self) -> Record:
         """Return the pending events as the next record."""
@@ -108,57 +149,80 @@ class Outbox:
 class Emitter:
     """Writes for all jobs, in one task."""
 
-    def __init__(self, append: Callable[[Sequence[Record]], Awaitable[list[int]]]) -> None:
+    def __init__(self, append: Write) -> None:
         self._append = append
         self._dirty: dict[Outbox, None] = {}
         self._due = asyncio.Event()
-        self._tick = 0.0
+        self.next_tick = 0.0
         """When the next write may be that is not urgent, on the loop's clock."""
         self._timer: asyncio.TimerHandle | None = None
+        self._due_at = math.inf
+        """When the next write is due."""
 
-    def wake(self, outbox: Outbox, *, urgent: bool) -> None:
-        """Tell the writer that this outbox has something to send."""
+    def wake(self, outbox: Outbox, at: float) -> None:
+        """Write what this outbox has to send at this instant of the loop's clock, or before."""
         self._dirty[outbox] = None
-        if self._due.is_set() or (self._timer is not None and not urgent):
+        if at >= self._due_at:
             return
+        self._due_at = at
+        self._stop_timer()
         loop = asyncio.get_running_loop()
-        if urgent or loop.time() >= self._tick:
+        if at <= loop.time():
             self._due.set()
         else:
-            self._timer = loop.call_at(self._tick, self._due.set)
+            self._timer = loop.call_at(at, self._due.set)
+
+    def wake_soon(self, outbox: Outbox) -> None:
+        """Write what this outbox has to send within a tick."""
+        self.wake(outbox, asyncio.get_running_loop().time() + TICK)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
             await self._due.wait()
             self._due.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            self._tick = asyncio.get_running_loop().time() + TICK
+            self._stop_timer()
+            self._due_at = math.inf
+            self.next_tick = asyncio.get_running_loop().time() + TICK
             # A job that came back to us while its first run was ending has an outbox for each.
-            dirty, self._dirty = [outbox for outbox in self._dirty if not outbox.ended], {}
+            open_, self._dirty = [outbox for outbox in self._dirty if not outbox.ended], {}
+            notes = [note for outbox in open_ if (note := outbox.take_note())]
+            dirty = [outbox for outbox in open_ if outbox.has_pending]
             records = [outbox.take() for outbox in dirty]
-            verdicts = await self._until_appended(records) if records else []
+            verdicts = await self._until_appended(records, notes) if records or notes else []
             for outbox, record, verdict in zip(dirty, records, verdicts, strict=True):
                 outbox.settle(record, verdict)
 
-    async def _until_appended(self, records: Sequence[Record]) -> list[int]:
+    async def _until_appended(
+        self, records: Sequence[Record], notes: Sequence[CallNote] = ()
+    ) -> list[int]:
         backoff = pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
-                return await self._append(records)
+                return await self._append(records, notes)
             except RedisFault as fault:
                 if not is_transient(fault):
-                    return await self._each_alone(records, fault)
+                    return await self._each_alone(records, notes, fault)
                 _log.warning("cannot write to Redis, trying again: %s", fault)
                 await asyncio.sleep(next(backoff))
             except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError) as fault:
                 # Of encoding: without this guard one record would silence all jobs.
-                return await self._each_alone(records, fault)
+                return await self._each_alone(records, notes, fault)
 
-    async def _each_alone(self, records: Sequence[Record], fault: BaseException) -> list[int]:
+    async def _each_alone(
+        self, records: Sequence[Record], notes: Sequence[CallNote], fault: BaseException
+    ) -> list[int]:
         """Find the records that can never be written, and end their jobs in their place."""
+        if not records:
+            _log.error("the notes of %d calls cannot be written: %s", len(notes), _told(fault))
+            return []
+        if notes:
+            await self._until_appended((), notes)
         if len(records) > 1:
             return [(await self._until_appended([record]))[0] for record in records]
         (record,) = records

@@ -248,11 +248,21 @@ class JobRun:
             job,
             self._dispatched.epoch,
             token,
-            Listener(self._on_start, self._on_reach, self._delivery.take, self._outbox.drained),
+            self._listener(),
             upstream=self._upstream,
             model=self._model,
             simulate_roles=self._worker.simulate_roles,
             without=self._without,
+        )
+
+    def _listener(self) -> Listener:
+        return Listener(
+            on_start=self._on_start,
+            on_sent=self._outbox.note_sent,
+            on_reach=self._on_reach,
+            on_events=self._delivery.take,
+            drained=self._outbox.drained,
+            has_ended=lambda: self._state.phase is Phase.ENDED,
         )
 
     async def _prepared(self, token: PoeToken) -> Job:
@@ -300,6 +310,8 @@ class JobRun:
     def _on_reach(self, reach: Reach) -> None:
         self._reach = reach
         self._history.note_reach(reach)
+        if reach is Reach.ANSWERED:
+            self._outbox.note_answered()
 
     def _is_answered(self) -> bool:
         """Return whether nothing more is to be asked."""
@@ -356,6 +368,7 @@ class JobRun:
     async def _settle(self) -> None:
         """Note that the job may be asked again, and what has failed it, should this worker die."""
         self._reach = Reach.UNSENT
+        self._outbox.drop_notes()
         history = self._history
         try:
             await self._worker.queue.jobs.note_failed(

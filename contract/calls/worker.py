@@ -76,16 +76,31 @@ def _dispatched(row: Sequence[Any]) -> Dispatched | Unreadable:
     return Dispatched(job, epoch, attempt, max(waited, 0) / 1000, tokens, failures, bool(keyed))
 
 
+class CallNote(msgspec.Struct, frozen=True):
+    """How far a job's call has come since the last note."""
+
+    job: str
+    epoch: int
+    sent: float | None = None
+    """When it was sent, by Redis's clock in milliseconds, or before. None: nothing new."""
+    answered: bool = False
+    """Whether Poe has answered it with 200."""
+
+
 class Append(Call[list[int]], frozen=True):
     """Append to the logs of jobs, and tell their gateways. Returns a verdict on each record."""
 
     script: ClassVar[str] = "append"
 
     records: Sequence[Record]
+    notes: Sequence[CallNote] = ()
     answer_life: float = ANSWER_LIFE
 
     def arguments(self) -> list[Word]:
-        words: list[Word] = [milliseconds(self.answer_life)]
+        words: list[Word] = [milliseconds(self.answer_life), len(self.notes)]
+        for note in self.notes:
+            sent = "" if note.sent is None else note.sent
+            words += (note.job, note.epoch, sent, int(note.answered))
         for record in self.records:
             words += (record.job, record.epoch, record.seq, mark(record), encode(record))
         return words

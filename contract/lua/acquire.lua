@@ -6,6 +6,9 @@
 -- the real one. So a worker that freezes between grant and call breaks no limit, and one that does not
 -- wastes nothing. A grant expires by itself if its worker dies.
 --
+-- A grant is also the note that the job's call is sent: whoever finds the worker dead goes by it. So the
+-- worker asks with its connection to Poe open, and nothing is sent that Redis does not know of.
+--
 -- A token that is configured under another `account` brings along the uses of its former account, and
 -- so do the other tokens of the new account, which may all have been used under another one until now.
 --
@@ -20,12 +23,13 @@ local uses, grants = keys.uses(account), keys.grants(account)
 local owner, fence, expires = unpack(redis.call('HMGET', keys.lease(ARGV[3]), 'owner', 'fence', 'expires'))
 if owner ~= worker or fence ~= ARGV[4] or tonumber(expires) <= now then return { 'lost' } end
 
-local epoch, cancelled = unpack(redis.call('HMGET', keys.job(ARGV[14]), 'epoch', 'cancelled'))
-if cancelled or (epoch and epoch ~= ARGV[15]) then return { 'gone' } end
+local job = keys.job(ARGV[14])
+local epoch, cancelled, state, call = unpack(redis.call('HMGET', job, 'epoch', 'cancelled', 'state', 'call'))
+if cancelled or state == 'done' or (epoch and epoch ~= ARGV[15]) then return { 'gone' } end
 
-local parked, state, held = unpack(redis.call('HMGET', keys.token(ARGV[5]), 'until', 'state', 'held'))
+local parked, why, held = unpack(redis.call('HMGET', keys.token(ARGV[5]), 'until', 'state', 'held'))
 if held_for(held, now) then return { 'parked', held_for(held, now), 'held' } end
-if parked and tonumber(parked) > now then return { 'parked', parked - now, state } end
+if parked and tonumber(parked) > now then return { 'parked', parked - now, why } end
 adopt(ARGV[5], account)
 for i = 16, #ARGV do adopt(ARGV[i], account) end
 local rests = tonumber(redis.call('HGET', keys.token(account), 'rests')) or 0
@@ -51,6 +55,8 @@ local guard, life = tonumber(ARGV[12]), tonumber(ARGV[13])
 enter(uses, grant, now + guard, guard + math.max(window, cooldown))
 enter(grants, grant, now + life, life)
 if ARGV[5] ~= account then redis.call('SET', keys.account(ARGV[5]), account, 'PX', life + SPARE) end
-redis.call('HSET', keys.job(ARGV[14]), 'account', account, 'grant', grant)
-redis.call('PEXPIRE', keys.job(ARGV[14]), tonumber(ARGV[13]), 'NX')
+-- A call that asks for a correction follows one that was paid for, so its job stays 'answered'.
+redis.call('HSET', job, 'token', ARGV[5], 'account', account, 'grant', grant,
+  'call', call == 'answered' and call or 'sent')
+redis.call('PEXPIRE', job, tonumber(ARGV[13]), 'NX')
 return { 'granted', now }

@@ -5,12 +5,32 @@
 -- at this append did arrive, and its reply was lost. Another epoch means that the job was given to
 -- another worker, and this one must stop. Nothing follows the last record.
 --
--- ARGV: now, life ms of a finished job, then for each record: job, epoch, seq, mark, bytes.
---       The mark is 0 for no output, 1 for output, 2 for the last record, 3 for the last record of a
---       failure that has cost nothing
+-- What has become of the calls to Poe meanwhile rides along. A call that was sent counts from then on as
+-- used at that instant, no longer at the latest possible. With the last record, the job's last grant is
+-- given back.
+--
+-- ARGV: now, life ms of a finished job, number of notes, then for each note: job, epoch, instant at which
+--       its call was sent at the latest ('' = nothing new), 1 if it was answered; then for each record:
+--       job, epoch, seq, mark, bytes. The mark is 0 for no output, 1 for output, 2 for the last record,
+--       3 for the last record of a failure that has cost nothing
 -- Returns for each record 0 = appended, 1 = appended, and its client has left, 2 = stale.
-local verdicts, frames = {}, {}
-for i = 3, #ARGV, 5 do
+local function note(id, at, sent, answered)
+  local epoch, state, call, account, grant =
+    unpack(redis.call('HMGET', keys.job(id), 'epoch', 'state', 'call', 'account', 'grant'))
+  if epoch ~= at or state == 'done' then return end
+  if sent ~= '' and grant then redis.call('ZADD', keys.uses(account), 'XX', 'LT', sent, grant) end
+  -- Two notes may overtake each other: only a call that was sent can be answered.
+  if answered == '1' and call == 'sent' then redis.call('HSET', keys.job(id), 'call', 'answered') end
+end
+
+local function give_back_grant(id)
+  local token, account, grant = unpack(redis.call('HMGET', keys.job(id), 'token', 'account', 'grant'))
+  if token then end_call(token, account, grant) end
+end
+
+local verdicts, frames, first = {}, {}, 4 + 4 * ARGV[3]
+for i = 4, first - 1, 4 do note(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+for i = first, #ARGV, 5 do
   local id, epoch, seq, mark, record = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local current, gateway, cancelled, begun, state =
     unpack(redis.call('HMGET', keys.job(id), 'epoch', 'gateway', 'cancelled', 'begun', 'state'))
@@ -27,7 +47,10 @@ for i = 3, #ARGV, 5 do
       if seq == '1' then redis.call('PEXPIRE', keys.log(id), redis.call('PTTL', keys.job(id))) end
       frame(frames, gateway, record)
       if mark ~= '0' and not begun then redis.call('HSET', keys.job(id), 'begun', 1) end
-      if mark >= '2' then finish(id, ARGV[2], mark == '3') end
+      if mark >= '2' then
+        give_back_grant(id)
+        finish(id, ARGV[2], mark == '3')
+      end
     end
   end
   verdicts[#verdicts + 1] = verdict

@@ -63,6 +63,11 @@ local function account_of(token) return redis.call('GET', keys.account(token)) o
 -- The account that a worker knows a token by, and the one that it has moved to.
 local function both(account, other) return account == other and { account } or { account, other } end
 
+-- A call is in flight no longer, under whichever account its token is known.
+local function end_call(token, account, grant)
+  for _, each in ipairs(both(account, account_of(token))) do redis.call('ZREM', keys.grants(each), grant) end
+end
+
 -- A token brings the uses, the calls in flight and the rest of the account that it was last used
 -- under. They stay there as well, for a worker that has not heard of its new account.
 local function adopt(token, account)

@@ -1,8 +1,8 @@
 -- note_call: record how far a job's present call to Poe has come, for whoever finds its worker dead.
 --
--- A call is noted before its first byte leaves. So nothing is sent that Redis does not know of, nothing
--- for a client that has left, and nothing by a worker that lost the job while it was frozen. A call that
--- asks for a correction follows one that was paid for, so its job stays 'answered'.
+-- `acquire` has noted that it is sent. It is noted again before a second try to send it, where the first
+-- found its connection closed: nothing is sent for a client that has left, and nothing by a worker that
+-- lost the job while it was frozen.
 --
 -- ARGV: now, job, epoch, 'sent', 'answered' or '' (it has ended so that the job may be asked again); with
 --       '' also what was tried (comma separated), and the attempts that the upstream has failed

@@ -6,8 +6,8 @@
 -- Returns 1.
 local now, key, account, grant = clock(ARGV[1]), keys.token(ARGV[2]), ARGV[3], ARGV[4]
 local rest, park = tonumber(ARGV[6]), tonumber(ARGV[7])
+end_call(ARGV[2], account, grant)
 for _, each in ipairs(both(account, account_of(ARGV[2]))) do
-  redis.call('ZREM', keys.grants(each), grant)
   if ARGV[5] == '1' then redis.call('ZREM', keys.uses(each), grant) end
   if rest > 0 then
     local rests = tonumber(redis.call('HGET', keys.token(each), 'rests')) or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -28,6 +28,7 @@ from contract.calls.gateway import (
 from contract.calls.tokens import Acquire, Extend, Release, TokenUpdate
 from contract.calls.worker import (
     Append,
+    CallNote,
     Dispatch,
     NoteCall,
     Reclaim,
@@ -252,8 +253,8 @@ class Scripts:
             for row in rows
         ]
 
-    def append(self, *records: Record) -> list[int]:
-        return self.run(Append(records))
+    def append(self, *records: Record, notes: Sequence[CallNote] = ()) -> list[int]:
+        return self.run(Append(records, notes))
 
     def claim(self, job: str, body: str = "body") -> str | None:
         """Return the job with the idempotency key `IDEM`, if it is for this body."""
@@ -377,7 +378,7 @@ class Scripts:
         return [reply[0].decode(), *reply[1:]]
 
     def sent(self, grant: str, at: int, account: str = "a") -> None:
-        """The one step of a call that needs no script; `Queue.sent` does the same."""
+        """Count a use from the instant at which it was sent, as `append` does."""
         self.redis.zadd(keys.uses(account), {grant: at}, xx=True, lt=True)
 
     def extend(

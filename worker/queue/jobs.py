@@ -13,6 +13,7 @@ from redis import exceptions
 from contract.calls.worker import (
     NO_LIMITS,
     Append,
+    CallNote,
     Dispatch,
     Dispatched,
     NoteCall,
@@ -78,9 +79,9 @@ class Jobs:
         self._requests[first] = taken.job
         return taken
 
-    async def append(self, records: Sequence[Record]) -> list[int]:
+    async def append(self, records: Sequence[Record], notes: Sequence[CallNote] = ()) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
-        return await self._session.run(Append(records))
+        return await self._session.run(Append(records, notes))
 
     async def requeue(
         self,
@@ -119,10 +120,6 @@ class Jobs:
     async def note_sending(self, job: str, epoch: int) -> bool:
         """Note that a call for this job is about to leave; False: it must not."""
         return await self._session.run(NoteCall(job, epoch, "sent"))
-
-    async def note_answered(self, job: str, epoch: int) -> None:
-        """Note that Poe has answered the present call of this job with 200."""
-        await self._session.run(NoteCall(job, epoch, "answered"))
 
     async def note_failed(self, job: str, epoch: int, tried: Iterable[str], failures: int) -> None:
         """Note that the present call of this job has failed so that the job may be asked again.

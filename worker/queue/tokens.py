@@ -85,12 +85,6 @@ class Tokens:
         reply = await self._session.run(acquire, patience=0.0)
         return Granted(reply.at, asked) if isinstance(reply, Grant) else reply
 
-    async def note_sent(self, token: PoeToken, grant: str, at: float) -> None:
-        """Note that the granted call has left, at `at` milliseconds of Redis's clock or before."""
-        await self._session.link.call(
-            "ZADD", self._session.keys.uses(token.account), "XX", "LT", at, grant
-        )
-
     async def extend(self, grants: Iterable[tuple[PoeToken, str]]) -> None:
         """Keep calls in flight counted."""
         calls = [(token.id, token.account, grant) for token, grant in grants]

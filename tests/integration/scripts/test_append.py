@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
+from contract.calls.worker import CallNote
 from contract.messages import Frame, Record, Text
 from tests.support.keys import keys
-from tests.support.scripts import LIFE, Given, Scripts, finished, started, text
+from tests.support.scripts import LIFE, START, Given, Scripts, finished, started, text
 
 APPENDED, LEFT, STALE = 0, 1, 2
 
@@ -168,3 +169,63 @@ def test_a_fault_of_redis_itself_is_not_taken_for_a_repetition(scripts: Scripts)
         scripts.append(text(given))
 
     assert scripts.state("j1") == "running"
+
+
+def _granted(scripts: Scripts, **limits: int) -> Given:
+    (given,) = _given(scripts, "j1")
+    scripts.heartbeat("w1", batches=["b"])
+    assert scripts.acquire("g1", job="j1", epoch=given.epoch, **limits)[0] == "granted"
+    return given
+
+
+def test_a_call_that_was_sent_counts_from_that_instant_on(scripts: Scripts) -> None:
+    given = _granted(scripts, guard=5000)
+
+    scripts.append(notes=[CallNote("j1", given.epoch, sent=START + 70)])
+
+    assert scripts.redis.zrange("p2g:uses:a", 0, -1, withscores=True) == [(b"g1", START + 70)]
+
+
+def test_a_grant_says_that_the_call_is_sent_and_a_note_that_it_was_answered(
+    scripts: Scripts,
+) -> None:
+    given = _granted(scripts)
+    sent = scripts.redis.hget(keys.job("j1"), "call")
+
+    scripts.append(notes=[CallNote("j1", given.epoch, answered=True)])
+
+    answered = scripts.redis.hget(keys.job("j1"), "call")
+    assert [sent, answered] == [b"sent", b"answered"]
+
+
+def test_a_job_that_went_to_another_worker_takes_no_note_of_the_first(scripts: Scripts) -> None:
+    old = _granted(scripts, guard=5000)
+    scripts.requeue(old)
+    scripts.dispatch(1, "w2")
+
+    scripts.append(notes=[CallNote("j1", old.epoch, sent=START + 70, answered=True)])
+
+    assert scripts.redis.hget(keys.job("j1"), "call") == b""
+    assert scripts.redis.zscore("p2g:uses:a", "g1") == START + 5000
+
+
+def test_the_last_record_gives_the_grant_back(scripts: Scripts) -> None:
+    given = _granted(scripts, most=1)
+    full = scripts.acquire("g2", most=1)
+
+    scripts.append(finished(given))
+
+    assert full == ["full"]
+    assert scripts.acquire("g2", most=1)[0] == "granted"
+
+
+def test_the_grant_of_a_token_that_has_moved_is_given_back_where_it_is_now(
+    scripts: Scripts,
+) -> None:
+    given = _granted(scripts, most=1)
+    # given a worker that has read the token under a named account
+    assert scripts.acquire("g2", account="named", most=1) == ["full"]
+
+    scripts.append(finished(given))
+
+    assert scripts.acquire("g2", account="named", most=1)[0] == "granted"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import exceptions
 
+from contract.calls.worker import CallNote
 from contract.messages import (
     Event,
     Failed,
@@ -35,6 +36,7 @@ class Log:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.notes: list[CallNote] = []
         self.writes = 0
         self.faults: list[type[Exception] | str] = []
         """What the next writes meet: an exception, or "lost" for a reply that never comes."""
@@ -42,9 +44,10 @@ class Log:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def append(self, records: Sequence[Record]) -> list[int]:
+    async def append(self, records: Sequence[Record], notes: Sequence[CallNote]) -> list[int]:
         self.writes += 1
         await self.open.wait()
+        self.notes += notes
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, type):
             raise fault
@@ -323,9 +326,9 @@ def test_any_mixture_of_jobs_and_faults_gives_the_same_answers(
 async def test_an_event_that_cannot_be_encoded_ends_its_own_job_only() -> None:
     log, heard = Log(), Heard()
 
-    async def append(records: Sequence[Record]) -> list[int]:
+    async def append(records: Sequence[Record], notes: Sequence[CallNote]) -> list[int]:
         msgspec.msgpack.encode(list(records))
-        return await log.append(records)
+        return await log.append(records, notes)
 
     emitter = Emitter(append)
     task = asyncio.create_task(emitter.run())
@@ -346,3 +349,46 @@ async def test_an_event_that_cannot_be_encoded_ends_its_own_job_only() -> None:
     assert end.charged
     assert log.events("good") == [Text("whole"), Finished()]
     assert heard.stops == [True]
+
+
+async def test_how_far_a_call_has_come_is_written_without_a_record() -> None:
+    # given a call of which nothing but its status has come
+    log, heard = Log(), Heard()
+    async with _running(log) as emitter:
+        outbox = heard.outbox(emitter, "j")
+        # when
+        outbox.note_sent(5.0)
+        outbox.note_answered()
+        # then
+        await eventually(lambda: log.notes, "the note")
+        assert log.notes == [CallNote("j", 1, sent=5.0, answered=True)]
+        assert log.records == []
+
+
+async def test_a_short_answer_and_its_call_cost_one_write() -> None:
+    log, heard = Log(), Heard()
+    async with _running(log) as emitter:
+        outbox = heard.outbox(emitter, "j")
+        # when all of it comes at about the same time
+        outbox.put([Started("w", 1, "model", "token", 0.0)])
+        outbox.note_sent(5.0)
+        outbox.note_answered()
+        outbox.put([Text("short")])
+        outbox.put([Finished()])
+        await outbox.closed()
+    # then
+    assert log.writes == 1
+    assert len(log.records) == len(log.notes) == 1
+
+
+async def test_a_call_that_failed_is_noted_no_longer() -> None:
+    log, heard = Log(), Heard()
+    async with _running(log) as emitter:
+        outbox = heard.outbox(emitter, "j")
+        outbox.note_sent(5.0)
+        # when
+        outbox.drop_notes()
+        outbox.put([Finished()])
+        await outbox.closed()
+    # then
+    assert log.notes == []
