@@ -279,7 +279,7 @@ class Options(msgspec.Struct, frozen=True, array_like=True):
     @property
     def callable_tools(self) -> tuple[Tool, ...]:
         """The tools that the choice leaves."""
-        if self.tool_choice == "none":
+        if not self.tools or self.tool_choice == "none":
             return ()
         return tuple(tool for tool in self.tools if self.tool_name in ("", tool.name))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -102,6 +103,7 @@ def _keep(kept: OrderedDict[_K, _V], key: _K, value: _V) -> None:
         kept.popitem(last=False)
 
 
+@lru_cache(REMEMBERED)
 def _network(address: str) -> str:
     """Return what one party controls: an address of IPv4, but a whole /64 of IPv6."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -23,6 +23,10 @@ LINGER = 32 * 1024 * 1024
 A client that is cut off while it sends sees a broken connection instead of the reason, and sends
 everything again.
 """
+
+WATCH_AFTER = 0.1
+"""Seconds after which it is first asked whether a client has left. Refusals and short answers are
+over by then, and the question and its end cost them three turns between Granian's threads."""
 
 LONGEST_ECHO = 2048
 """Bytes of a request header that an answer repeats. nginx counts an answer whose headers exceed its
@@ -146,14 +150,16 @@ class Request:
         if length.isdecimal() and int(length) > limit + patience:
             self._cut_off = True
             raise body_too_large(limit)
+        # With both headers, the length is not the body's.
+        is_told = length.isdecimal() and not self.header("transfer-encoding")
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                return await self._collected(limit)
+                return await self._collected(limit, int(length) if is_told else None)
         except TimeoutError:
             self._cut_off = True
             raise body_timeout(BODY_TIMEOUT) from None
 
-    async def _collected(self, limit: int) -> bytes:
+    async def _collected(self, limit: int, length: int | None) -> bytes:
         pieces: list[bytes] = []
         size = 0
         refusal: Problem | None = None
@@ -171,13 +177,16 @@ class Request:
                     # What still comes is thrown away: see LINGER.
                     pieces.clear()
                     upload.drop()
+                if size == length:
+                    # To hear that nothing more comes takes Granian another turn between threads.
+                    break
         if refusal is not None:
             raise refusal
         return b"".join(pieces)
 
-    def disconnected(self) -> asyncio.Future[None]:
-        """Return a future that is done when the client has left. Cancel it after the answer."""
-        return asyncio.ensure_future(self._protocol.client_disconnect())
+    def watch(self, on_leave: Callable[[], None]) -> Watch:
+        """Call back when the client leaves. Stop the watch after the answer."""
+        return Watch(self._protocol.client_disconnect, on_leave)
 
     def respond(
         self,
@@ -234,6 +243,33 @@ class Request:
             ("x-request-id", self.id),
             *self.headers,
         ]
+
+
+class Watch:
+    """Calls back once when a client has left, unless it is stopped before."""
+
+    def __init__(
+        self, disconnected: Callable[[], Awaitable[None]], on_leave: Callable[[], None]
+    ) -> None:
+        self._disconnected = disconnected
+        self._on_leave = on_leave
+        self._left: asyncio.Future[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._begin)
+
+    def _begin(self) -> None:
+        # Granian remembers who has left already.
+        self._left = asyncio.ensure_future(self._disconnected())
+        self._left.add_done_callback(self._settle)
+
+    def _settle(self, left: asyncio.Future[None]) -> None:
+        if not left.cancelled():
+            self._on_leave()
+
+    def stop(self) -> None:
+        """Call back no longer."""
+        self._timer.cancel()
+        if self._left is not None:
+            self._left.cancel()
 
 
 def _refusal(upload: Upload, more: int, size: int, limit: int) -> Problem | None:

@@ -18,12 +18,20 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 def configure(name: str, level: int = logging.INFO) -> None:
     """Log to standard error; `name` identifies this process in every line."""
+    _leave_out_what_no_line_shows()
     on_terminal = sys.stderr.isatty()
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(_Readable(name) if on_terminal else _Json(name))
     logging.basicConfig(level=level, handlers=[stream], force=True)
     for noisy in ("httpx", "httpcore", "aiohttp", "_granian", "granian"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _leave_out_what_no_line_shows() -> None:
+    # As Python's documentation of `logging` advises: where a call is in the source, and in which
+    # thread, takes longer to find than the line to write.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

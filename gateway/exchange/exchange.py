@@ -172,8 +172,7 @@ class Exchange:
     def _following(self) -> Iterator[None]:
         """Inside the block, follow the jobs and watch the client."""
         answer, hub = self._answer, self._services.hub
-        watch = self._request.disconnected()
-        watch.add_done_callback(lambda done: None if done.cancelled() else answer.leave())
+        watch = self._request.watch(answer.leave)
         self._followers = [
             hub.follow(job.id, partial(answer.take, choice))
             for choice, job in enumerate(self._submission.jobs)
@@ -181,7 +180,7 @@ class Exchange:
         try:
             yield
         finally:
-            watch.cancel()
+            watch.stop()
             for follower in self._followers:
                 hub.unfollow(follower)
             # Where one choice has failed, the others are of no use to anybody.

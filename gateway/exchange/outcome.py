@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 _log = logging.getLogger("gateway.exchange")
 
@@ -37,7 +37,7 @@ class Outcome:
 
     def log(self) -> None:
         """Write the request's line."""
-        _log.info("request", extra={name: _rounded(value) for name, value in asdict(self).items()})
+        _log.info("request", extra={name: _rounded(value) for name, value in vars(self).items()})
 
 
 def _rounded(value: object) -> object:

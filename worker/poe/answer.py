@@ -18,7 +18,7 @@ from contract.messages import Event
 from worker.poe.body import ERROR_TIME, LONGEST_BODY, LONGEST_ERROR
 from worker.poe.errors import from_status
 from worker.poe.faults import Fault, FaultKind, Reach
-from worker.poe.http1 import Connection, Connections, Gate
+from worker.poe.http1 import Connection, Connections, Gate, Outgoing
 from worker.poe.http_errors import translated
 from worker.poe.limits import RateLimits, limits_from
 from worker.poe.reader import AnswerReader
@@ -52,7 +52,7 @@ class Answer:
     def __init__(
         self,
         connections: Connections,
-        request: httpx.Request,
+        request: Outgoing,
         stream: AnswerReader,
         secret: str,
         *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -16,7 +16,7 @@ from worker.poe.answer import Answer
 from worker.poe.body import refusal, whole
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.faults import Fault, FaultKind, Reach
-from worker.poe.http1 import Connections, Gate, NotSent
+from worker.poe.http1 import Connections, Gate, Head, NotSent
 from worker.poe.http_errors import translated
 from worker.poe.transport import Transport
 from worker.poe.uploads import FileUpload, UploadedFile, UrlUpload, upload, upload_url
@@ -31,6 +31,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "User-Agent": "poe2gpt",
 }
+
+MOST_HEADS = 4096
+"""Heads of requests that are kept, one for each token and path."""
 
 LONGEST_WHOLE = 600.0
 """Seconds that an answer may take that comes as a whole: Poe's own bound for bots."""
@@ -65,6 +68,8 @@ class PoeClient:
         self._answer_timeout = answer_timeout
         self._connect_timeout = connect_timeout
         self._connections = Connections(max_connections=max_connections, proxy=_proxy(proxy))
+        # To word the head of a request takes longer than to word a short body.
+        self._head = lru_cache(MOST_HEADS)(self._new_head)
         self._http = httpx.AsyncClient(
             transport=Transport(self._connections, connect_timeout),
             headers=_HEADERS,
@@ -103,10 +108,9 @@ class PoeClient:
         """
         with translated(secret, lambda: False):
             request = upstream.request(ask)
-            headers = {**_HEADERS, **dict(request.headers), **_authorization(secret)}
-            headers["Content-Type"] = "application/json"
-            url = _parsed(self._base_url + request.path)
-            post = httpx.Request("POST", url, headers=headers, content=request.body)
+            # Headers in a client's own words are as many as there are clients: no heads for keeps.
+            head = self._new_head if request.headers else self._head
+            post = head(request.path, secret, request.headers).with_body(request.body)
         return Answer(
             self._connections,
             post,
@@ -136,6 +140,11 @@ class PoeClient:
         """Return the catalogue, which needs no key. Raises Fault."""
         return read_catalogue(await self._get("/v1/models"))
 
+    def _new_head(self, path: str, secret: str, more: Sequence[tuple[str, str]]) -> Head:
+        headers = {**_HEADERS, **dict(more), **_authorization(secret)}
+        headers["Content-Type"] = "application/json"
+        return self._connections.head(httpx.Request("POST", self._base_url + path, headers=headers))
+
     async def _get(self, path: str, secret: str = "") -> bytes:
         with translated(secret):
             async with asyncio.timeout(self._timeout):
@@ -145,12 +154,6 @@ class PoeClient:
                     if response.status_code != 200:
                         raise await refusal(response)
                     return await whole(response)
-
-
-@lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    """Parse a URL: that takes longer than to word a short request, and there are few."""
-    return httpx.URL(url)
 
 
 def _proxy(url: str | None) -> httpx.URL | None:

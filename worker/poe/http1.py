@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,27 @@ class NotSent(Exception):
 
     Not a byte of it has left.
     """
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A request as it is written."""
+
+    origin: Origin
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Head:
+    """All of a POST but its body, made once for many requests."""
+
+    origin: Origin
+    lines: bytes
+
+    def with_body(self, body: bytes) -> Outgoing:
+        """Return the request with this body."""
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        return Outgoing(self.origin, self.lines + length + body)
 
 
 @dataclass(frozen=True)
@@ -135,9 +156,19 @@ class Connections:
         self._busy: set[_Link] = set()
         self._sweeping: asyncio.TimerHandle | None = None
 
+    def outgoing(self, request: httpx.Request) -> Outgoing:
+        """Return a request, whose content has been read, as it is written."""
+        lines = _lines(request, self._proxy, request.headers.multi_items())
+        return Outgoing(_origin(request.url), lines + b"\r\n" + request.content)
+
+    def head(self, request: httpx.Request) -> Head:
+        """Return a request as it is written, for any body."""
+        headers = [pair for pair in request.headers.multi_items() if pair[0] != "content-length"]
+        return Head(_origin(request.url), _lines(request, self._proxy, headers))
+
     async def send(
         self,
-        request: httpx.Request,
+        request: Outgoing,
         reader: Reader,
         *,
         connect_timeout: float,
@@ -150,10 +181,8 @@ class Connections:
         can be had, and NotSent where the gate is closed; then nothing was sent, and `reader` is
         not called.
         """
-        origin = _origin(request.url)
-        data = _written(request, self._proxy)
         while True:
-            link = await self._connected(origin, connect_timeout)
+            link = await self._connected(request.origin, connect_timeout)
             try:
                 ready = await gate.before_send()
             except BaseException:
@@ -169,7 +198,7 @@ class Connections:
             self._put_back(link)
         gate.on_sent()
         self._busy.add(link)
-        return link.begin(data, reader)
+        return link.begin(request.data, reader)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -404,7 +433,8 @@ class _Link(asyncio.BufferedProtocol):
             if status == 101:
                 raise httpx.RemoteProtocolError("the server has changed the protocol")
             return
-        headers = httpx.Headers(self._headers)
+        # Without an encoding each look at a header tries several.
+        headers = httpx.Headers(self._headers, encoding="latin-1")
         self._has_head = True
         self._ends_with_connection = not (
             "content-length" in headers or "transfer-encoding" in headers
@@ -500,16 +530,21 @@ def _origin(url: httpx.URL) -> Origin:
     return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
 
 
-def _written(request: httpx.Request, proxy: httpx.URL | None) -> bytes:
-    """Return the bytes of a request; to a proxy without a tunnel its target is the whole URL."""
+def _lines(
+    request: httpx.Request, proxy: httpx.URL | None, headers: Sequence[tuple[str, str]]
+) -> bytes:
+    """Return a request's first line and these headers.
+
+    To a proxy without a tunnel the target is the whole URL.
+    """
     url = request.url
     target = url.raw_path
-    lines = [f"{name}: {value}".encode("latin-1") for name, value in request.headers.multi_items()]
+    lines = [f"{name}: {value}".encode("latin-1") for name, value in headers]
     if proxy is not None and url.scheme == "http":
         target = b"http://" + url.netloc + target
         lines += [line.encode("ascii") for line in _credentials(proxy)]
     first = request.method.encode("ascii") + b" " + target + b" HTTP/1.1"
-    return b"\r\n".join([first, *lines, b"", request.content])
+    return b"\r\n".join([first, *lines, b""])
 
 
 def _credentials(proxy: httpx.URL) -> list[str]:

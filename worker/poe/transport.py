@@ -25,7 +25,7 @@ class Transport(httpx.AsyncBaseTransport):
         await request.aread()
         body = _Body()
         body.connection = await self._connections.send(
-            request, body, connect_timeout=self._connect_timeout
+            self._connections.outgoing(request), body, connect_timeout=self._connect_timeout
         )
         try:
             status, headers = await body.head
