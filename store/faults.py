@@ -17,8 +17,17 @@ _STATE_OF_THE_SERVER = (
     exceptions.TryAgainError,
     exceptions.AuthenticationWrongNumberOfArgsError,
 )
-_CODES_OF_THE_SERVER = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "NOAUTH", "NOGOODSLAVE")
-"""Error codes about the server's state for which redis-py has no class."""
+_CODES_OF_THE_SERVER = (
+    "NOREPLICAS",
+    "MISCONF",
+    "BUSY",
+    "UNBLOCKED",
+    "NOAUTH",
+    "NOGOODSLAVE",
+    # What is NOAUTH for a command of at most ten words.
+    "Protocol error: unauthenticated",
+)
+"""Beginnings of errors about the server's state for which redis-py has no class."""
 
 
 def is_transient(fault: BaseException) -> bool:

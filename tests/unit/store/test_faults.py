@@ -20,6 +20,7 @@ from store.faults import is_transient
         exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
         exceptions.ResponseError("MISCONF Errors writing to the AOF file"),
         exceptions.ResponseError("UNBLOCKED force unblock from blocking operation"),
+        exceptions.ResponseError("Protocol error: unauthenticated multibulk length"),
         TimeoutError(),
         OSError("no route"),
     ],
