@@ -1,9 +1,13 @@
-"""Where everything is said to be installed, a skipped test is a failed one."""
+"""What holds for all tests.
+
+Where everything is said to be installed, a skipped test is a failed one.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -12,6 +16,11 @@ from hypothesis import settings
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# The tests start hundreds of processes, and compiling takes as long as all else that each does to
+# start. The bytecode stays out of the source, for those who want none there.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

@@ -597,10 +597,13 @@ async def test_not_a_byte_leaves_when_the_grant_is_gone(size: int) -> None:
         asked_with.append(raw.connections)
         return False
 
-    async with raw_poe(script) as raw, client(raw.url) as poe:
-        answer = poe.answer(BOT, Ask(job), SECRET, gate=gate(may_send, lambda: pytest.fail("sent")))
-        with pytest.raises(NotSent):
-            await collect(answer)
+    async with raw_poe(script) as raw:
+        async with client(raw.url) as poe:
+            gated = gate(may_send, lambda: pytest.fail("sent"))
+            answer = poe.answer(BOT, Ask(job), SECRET, gate=gated)
+            with pytest.raises(NotSent):
+                await collect(answer)
+        # The client has kept the connection until it was closed itself.
         await asyncio.gather(*raw.tasks)
 
     assert received == [b""]
@@ -616,14 +619,12 @@ async def test_not_a_byte_leaves_over_a_used_connection_either() -> None:
         await call.send(HEAD, chunk(HELLO + DONE), END)
         received.append(await call.request())
 
-    async with raw_poe(script) as raw, client(raw.url) as poe:
-        await collect(ask(poe))
-        with pytest.raises(NotSent):
-            await collect(
-                poe.answer(
-                    BOT, Ask(JOB), SECRET, gate=gate(lambda: False, lambda: pytest.fail("sent"))
-                )
-            )
+    async with raw_poe(script) as raw:
+        async with client(raw.url) as poe:
+            await collect(ask(poe))
+            gated = gate(lambda: False, lambda: pytest.fail("sent"))
+            with pytest.raises(NotSent):
+                await collect(poe.answer(BOT, Ask(JOB), SECRET, gate=gated))
         await asyncio.gather(*raw.tasks)
 
     assert received == [b""]
