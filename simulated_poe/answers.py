@@ -47,7 +47,9 @@ class Refused(Exception):
 class Answers:
     """Answers questions, charges accounts, and adds every call to `record`."""
 
-    def __init__(self, settings: Settings, record: Record, catalogue: Catalogue) -> None:
+    def __init__(
+        self, settings: Settings, record: Record, catalogue: Catalogue, hurry: asyncio.Event
+    ) -> None:
         self._settings = settings
         self._catalogue = catalogue
         self._record = record
@@ -59,6 +61,7 @@ class Answers:
         }
         self._caches: set[tuple[str, str]] = set()
         """Accounts, and the prefixes that they have sent to be cached."""
+        self._hurry = hurry
         self.stopping = False
 
     async def bot(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +88,14 @@ class Answers:
         call = self._record.open(key, kind, name, now, time.time())
         try:
             steps = await self._decide(request, call)
-            player = Player(request, self._record, call, self._headers(call), self._settings)
+            player = Player(
+                request,
+                self._record,
+                call,
+                self._headers(call),
+                settings=self._settings,
+                hurry=self._hurry,
+            )
             return await player.play(steps)
         except asyncio.CancelledError:
             self._record.end(call, "stopped" if self.stopping else "client_left", time.monotonic())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import orjson
 from aiohttp import web
@@ -26,13 +27,17 @@ class Player:
         record: Record,
         call: Call,
         headers: dict[str, str],
+        *,
         settings: Settings,
+        hurry: asyncio.Event,
     ) -> None:
+        """While `hurry` is set, nothing is waited for."""
         self._request = request
         self._record = record
         self._call = call
         self._headers = headers
         self._cut_bytes = settings.cut_bytes
+        self._hurry = hurry
         self._stream: web.StreamResponse | None = None
         self._writes = 0
 
@@ -45,13 +50,21 @@ class Player:
                 case Raw():
                     await self._write(step)
                 case Sleep(seconds):
-                    due += seconds
-                    await asyncio.sleep(max(due - loop.time(), 0))
+                    due = await self._wait(due + seconds)
                 case Status() if self._stream is None:
                     return self._whole(step)
                 case Cut() | Status():
                     return self._drop()
         return await self._finish()
+
+    async def _wait(self, until: float) -> float:
+        """Wait, and return the time from which the next step counts."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._hurry.wait()
+                await asyncio.sleep(0)
+                return asyncio.get_running_loop().time()
+        return until
 
     async def _write(self, raw: Raw) -> None:
         if self._stream is None:

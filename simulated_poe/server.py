@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import TracebackType
 from typing import Any
@@ -32,6 +33,7 @@ class SimulatedPoe:
     """A Poe that runs on the current event loop while its context is open.
 
     `url` is its base URL, `record` lists the calls it received, `catalogue` the models it offers.
+    While `hurry` is set, no answer waits: neither those under way nor new ones.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class SimulatedPoe:
         self.record = Record()
         self.catalogue = Catalogue(self.settings.catalogue_status)
         self.url = ""
+        self.hurry = asyncio.Event()
         self._address = (host, port)
-        self._answers = Answers(self.settings, self.record, self.catalogue)
+        self._answers = Answers(self.settings, self.record, self.catalogue, self.hurry)
         self._uploads = Uploads(self.settings, self.record)
         self._runner = web.AppRunner(
             self._app(),

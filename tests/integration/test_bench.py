@@ -18,19 +18,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-async def test_a_quick_comparison_tells_the_cost_of_each_part(tmp_path: Path) -> None:
+async def test_a_comparison_tells_the_cost_of_each_part(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
 
     child = await spawn(
         tmp_path / "bench.log",
-        *(sys.executable, "-m", "bench.compare", "--quick", "--only", "poe2gpt,nginx"),
-        *("--rows", "64 streams, unpaced", "--json", str(figures)),
+        *(sys.executable, "-m", "bench.compare", "--rounds", "1", "--only", "poe2gpt,nginx"),
+        *("--rows", "short answers, 1 client", "--json", str(figures)),
     )
     status = await child.process.wait()
 
     output = child.output()
     assert status == 0, output
-    for part in ("gateway us a chunk", "worker us a chunk", "Redis us a chunk", "nginx proxy_pass"):
+    for part in (
+        "gateway ms an answer",
+        "worker ms an answer",
+        "Redis ms an answer",
+        "nginx proxy_pass",
+    ):
         assert part in output
     assert figures.exists()
 

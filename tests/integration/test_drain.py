@@ -77,7 +77,7 @@ async def test_two_hundred_streams_do_not_notice_that_their_processes_are_told_t
     await eventually(shared_out, "an even share for each")
     async with gateway.http(limits=httpx.Limits(max_connections=None)) as http:
         async with asyncio.TaskGroup() as group:
-            told = _ask_many(group, http, "20 every 300ms")
+            told = _ask_many(group, http, "20 every 10s")
             await _begun(told)
 
             stopping.send(signal.SIGTERM)
@@ -86,6 +86,7 @@ async def test_two_hundred_streams_do_not_notice_that_their_processes_are_told_t
                 await eventually(lambda child=child: "draining" in child.output(), "the drain")
             under_way = sum(not one.done for one in told)
             await eventually(handed_over, "all leases with the one that stays")
+            poe.hurry.set()
             later = await ask(http, "Count", "3", at=other.url)
         other.child.send(signal.SIGTERM)
         statuses = [await _stopped(child) for child in (stopping, gateway.child, other.child)]
@@ -116,7 +117,7 @@ async def test_a_worker_that_must_stop_now_says_so_and_leaves_the_rest_to_others
         asked = [asyncio.create_task(ask(http, "Count", "900 every 20ms", into=begun[0]))]
         asked += [
             asyncio.create_task(ask(http, "Count", "901 every 20ms", stream=False, into=begun[1])),
-            asyncio.create_task(ask(http, "Silent", "wait 4")),
+            asyncio.create_task(ask(http, "Silent", "wait 60")),
         ]
         await eventually(lambda: len(poe.record.calls) == 3, "the calls")
         await eventually(lambda: _with_output(redis, 2), "the first words of two")
@@ -129,6 +130,8 @@ async def test_a_worker_that_must_stop_now_says_so_and_leaves_the_rest_to_others
             await asyncio.sleep(ECHO)
             stopping.send(signal.SIGTERM)
         status = await _stopped(stopping)
+        await eventually(lambda: len(poe.record.calls) == 4, "the call of another worker")
+        poe.hurry.set()
         streamed, whole, silent = await asyncio.gather(*asked)
 
     assert status == 0

@@ -8,20 +8,34 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from openai import APIError, AsyncOpenAI
 
-from tests.support.deployment import KEY, Deployment, Gateway, eventually, free_port, spawn
+from tests.support.deployment import (
+    KEY,
+    Deployment,
+    Gateway,
+    eventually,
+    free_port,
+    running_redis,
+    spawn,
+)
 from tests.support.upload_desk import UploadDesk
 
-
-@pytest.fixture
-async def desk() -> AsyncIterator[UploadDesk]:
-    async with UploadDesk() as desk:
-        yield desk
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def gateway(deployment: Deployment, desk: UploadDesk) -> Gateway:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    async with running_redis() as server, UploadDesk() as desk:
+        deployment = Deployment(tmp_path_factory.mktemp("official"), server)
+        try:
+            yield await _start(deployment, desk)
+        finally:
+            await deployment.close()
+
+
+async def _start(deployment: Deployment, desk: UploadDesk) -> Gateway:
     port = free_port()
     argv = (sys.executable, "-m", "tests.support.fastapi_poe_bot", "--port", str(port))
     bots = await spawn(deployment.directory / "bots.log", *argv)

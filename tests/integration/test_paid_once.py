@@ -20,7 +20,7 @@ from contract.messages import Event, FailureKind, Finished, Message
 from simulated_poe import Settings, SimulatedPoe
 from simulated_poe.ask import conversation_of
 from store.client import connect
-from tests.support.deployment import RedisServer, running_redis
+from tests.support.deployment import running_redis
 from tests.support.worker_alone import Asking, failure, said, token, working
 
 Steps = Sequence[dict[str, Any]]
@@ -238,6 +238,22 @@ ALL = [
 ]
 
 
+BY_KEY = [
+    *(Case(str(code), kind, status(code), 2) for kind in KINDS for code in (401, 402, 403, 404)),
+    Case("points", BOT, error(NO_POINTS, **NO_RETRY), 2, keyed=True),
+    Case("points behind meta", BOT, [*META, *error(NO_POINTS, **NO_RETRY)], 2),
+    Case("points", CHAT, chat_error(402), 2, keyed=True),
+    Case("points behind a role", CHAT, [*ROLE, *chat_error(402)], 2),
+]
+TOO_LATE = [
+    Case("placeholder, points", BOT, [*PLACEHOLDERS, *error(NO_POINTS, **NO_RETRY)]),
+    Case("placeholder, limit", BOT, [*text("Thinking..."), *error(RATE_LIMIT, **MAY_RETRY)]),
+    Case("thoughts, limit", CHAT, [*chunk({"reasoning_content": "Hm."}), *chat_error(429)]),
+]
+
+OF_KEYS = [*BY_KEY, *TOO_LATE]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How often Poe was called for a case, and what came of it."""
@@ -249,11 +265,10 @@ class Outcome:
 Outcomes = dict[str, Outcome]
 
 
-async def _outcomes(
-    server: RedisServer, kind: Kind, cases: Sequence[Case], tokens: int = 1
-) -> Outcomes:
+async def _outcomes(kind: Kind, cases: Sequence[Case], tokens: int = 1) -> Outcomes:
     """Ask all these of one worker at once."""
     async with (
+        running_redis() as server,
         SimulatedPoe(Settings(rate_limit=None)) as poe,
         connect(server.url, connections=8, timeout=10) as redis,
         working(
@@ -284,8 +299,10 @@ async def _outcomes(
 async def outcomes() -> AsyncIterator[Outcomes]:
     found: Outcomes = {}
     for kind in KINDS:
-        async with running_redis() as server:
-            found |= await _outcomes(server, kind, [case for case in ALL if case.kind == kind])
+        found |= await _outcomes(kind, [case for case in ALL if case.kind == kind])
+    # What is said of a key makes it unfit for the next case, so these get a worker each.
+    for each in await asyncio.gather(*(_outcomes(case.kind, [case], 2) for case in OF_KEYS)):
+        found |= each
     yield found
 
 
@@ -353,28 +370,9 @@ def test_any_byte_of_a_living_stream_rearms_the_clock(case: Case, outcomes: Outc
     assert said(outcomes[str(case)].events) == "Hi"
 
 
-# What is said of a key makes it unfit for the next, so these get a worker each.
-
-
-OF_KEYS = [
-    *(Case(str(code), kind, status(code), 2) for kind in KINDS for code in (401, 402, 403, 404)),
-    Case("points", BOT, error(NO_POINTS, **NO_RETRY), 2, keyed=True),
-    Case("points behind meta", BOT, [*META, *error(NO_POINTS, **NO_RETRY)], 2),
-    Case("points", CHAT, chat_error(402), 2, keyed=True),
-    Case("points behind a role", CHAT, [*ROLE, *chat_error(402)], 2),
-]
-OF_KEYS_TOO_LATE = [
-    Case("placeholder, points", BOT, [*PLACEHOLDERS, *error(NO_POINTS, **NO_RETRY)]),
-    Case("placeholder, limit", BOT, [*text("Thinking..."), *error(RATE_LIMIT, **MAY_RETRY)]),
-    Case("thoughts, limit", CHAT, [*chunk({"reasoning_content": "Hm."}), *chat_error(429)]),
-]
-
-
-@each([*OF_KEYS, *OF_KEYS_TOO_LATE])
-async def test_what_is_the_fault_of_a_key_is_asked_with_the_other_unless_an_answer_has_begun(
-    case: Case, redis_server: RedisServer
+@each(OF_KEYS)
+def test_what_is_the_fault_of_a_key_is_asked_with_the_other_unless_an_answer_has_begun(
+    case: Case, outcomes: Outcomes
 ) -> None:
-    found = await _outcomes(redis_server, case.kind, [case], tokens=2)
-
-    assert found[str(case)].calls == case.calls
-    assert failure(found[str(case)].events)
+    assert outcomes[str(case)].calls == case.calls
+    assert failure(outcomes[str(case)].events)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
 import httpx
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
 
 from contract.messages import Event, FailureKind, Finished
 from runtime.signals import ECHO
 from simulated_poe import SimulatedPoe
 from simulated_poe.ask import conversation_of
-from tests.support.deployment import Child, Deployment, eventually
+from tests.support.deployment import Child, Deployment, Gateway, eventually, running_redis
 from tests.support.keys import keys
 from tests.support.worker_alone import Asking, failure
 
 How = Literal["killed", "frozen", "drained"]
 
 SENT, ANSWERED = "Silent", "Silent-open"
-"""Bots that say nothing for a while: not even the status, or that alone."""
+"""Bots that say nothing until Poe is told to hurry: not even the status, or that alone."""
 
 CONFIG = "coolDown = 0\nmaxInFlight = 100\nleaseLife = 2\n"
 CHAT = '[models."Silent"]\nprotocol = "openai"\n[models."Silent-open"]\nprotocol = "openai"\n'
@@ -37,7 +39,7 @@ class Case:
 
     @property
     def text(self) -> str:
-        return f"wait 4, and keyed is {self.keyed}, and streamed is {self.stream}"
+        return f"wait 60, and keyed is {self.keyed}, and streamed is {self.stream}"
 
 
 CASES = [
@@ -102,15 +104,18 @@ async def test_what_was_sent_is_repeated_once_without_a_key_and_what_was_answere
     assert [_calls(poe, case) for case in CASES] == [1] * len(CASES)
     await deployment.start_worker(config=CONFIG + models)
     await _stop(first, how)
+    repeated = [case.calls for case in CASES]
+    await eventually(lambda: [_calls(poe, case) for case in CASES] == repeated, "the repetitions")
+    poe.hurry.set()
     answers = await asyncio.gather(*map(asking.answer, jobs))
 
-    assert [_calls(poe, case) for case in CASES] == [case.calls for case in CASES]
+    assert [_calls(poe, case) for case in CASES] == repeated
     for case, events in zip(CASES, answers, strict=True):
         _assert_told(case, events)
     if how == "frozen":
         first.send(signal.SIGCONT)
         await eventually(lambda: all(call.ended for call in poe.record.calls), "the old calls")
-        assert [_calls(poe, case) for case in CASES] == [case.calls for case in CASES]
+        assert [_calls(poe, case) for case in CASES] == repeated
 
 
 def _assert_told(case: Case, events: list[Event]) -> None:
@@ -159,13 +164,32 @@ async def test_a_worker_that_dies_between_two_tries_leaves_the_rest_of_them(
     assert len(poe.record.calls) == 3
 
 
+# A gateway and a worker that live through the rest.
+
+Whole = tuple[SimulatedPoe, Gateway]
+
+living = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def whole(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Whole]:
+    async with running_redis() as server:
+        deployment = Deployment(tmp_path_factory.mktemp("whole"), server)
+        try:
+            poe = await deployment.start_poe()
+            await deployment.start_worker(config=CONFIG)
+            yield poe, await deployment.start_gateway()
+        finally:
+            await deployment.close()
+
+
 @pytest.mark.parametrize(("keyed", "most"), [(False, 4), (True, 2)], ids=["no key", "keyed"])
+@living
 async def test_each_of_two_choices_keeps_to_the_rule_for_itself(
-    deployment: Deployment, keyed: bool, most: int
+    whole: Whole, keyed: bool, most: int
 ) -> None:
-    poe = await deployment.start_poe()
-    await deployment.start_worker(config=CONFIG)
-    gateway = await deployment.start_gateway()
+    poe, gateway = whole
+    poe.record.clear()
     body = {"model": "Script", "n": 2, "messages": [{"role": "user", "content": '[{"cut":true}]'}]}
     async with gateway.http() as http:
         answer = await _posted(http, body, keyed)
@@ -186,12 +210,11 @@ async def _posted(http: httpx.AsyncClient, body: object, keyed: bool) -> httpx.R
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@living
 async def test_an_answer_without_text_is_a_200_with_empty_content(
-    deployment: Deployment, stream: bool
+    whole: Whole, stream: bool
 ) -> None:
-    await deployment.start_poe()
-    await deployment.start_worker(config=CONFIG)
-    gateway = await deployment.start_gateway()
+    _, gateway = whole
     messages = [{"role": "user", "content": "hello"}]
     body = {"model": "Empty", "stream": stream, "messages": messages}
     async with gateway.http() as http:
