@@ -51,6 +51,8 @@ class Intake:
         self._lease_life = lease_life
         self._changed = asyncio.Event()
         """Set when a token may have become free."""
+        self._listening: asyncio.Timeout | None = None
+        """The wait for the bell, while it lasts."""
         self._is_closed = False
 
     def tokens_changed(self) -> None:
@@ -61,6 +63,9 @@ class Intake:
         """Take nothing more."""
         self._is_closed = True
         self._changed.set()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.reschedule(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Take jobs until closed."""
@@ -102,7 +107,7 @@ class Intake:
         if limits:
             await self._until_fit(tokens, limits, until)
         else:
-            await self._jobs.wait_for_bell()
+            await self._until_bell()
 
     def _free_tokens(self) -> tuple[list[PoeToken], float]:
         """Take the tokens that could start a call now, and tell when the next one can."""
@@ -150,6 +155,17 @@ class Intake:
                 task.result()
         finally:
             await tasks.end(waiting)
+
+    async def _until_bell(self) -> None:
+        """Wait for the bell, unless there is nothing more to be taken."""
+        try:
+            async with asyncio.timeout(None) as self._listening:
+                await self._jobs.wait_for_bell()
+        except TimeoutError:
+            if not self._is_closed:
+                raise
+        finally:
+            self._listening = None
 
     async def _until_changed(self, seconds: float) -> None:
         try:

@@ -12,10 +12,12 @@ import sys
 from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from poe2gpt import embedded, ports
 from poe2gpt.programs import Program
@@ -37,10 +39,15 @@ VARIABLES = (
 PATIENCE = 20.0
 
 
+def clean(place: Path) -> dict[str, str]:
+    """An environment without our variables, whose state is kept in this folder."""
+    others = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return {**others, "XDG_STATE_HOME": str(place / "state")}
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    return {**clean, "XDG_STATE_HOME": str(tmp_path / "state")}
+    return clean(tmp_path)
 
 
 def run(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -178,24 +185,45 @@ def test_a_taken_port_is_named_before_anything_starts(
     assert not (tmp_path / "state").exists()
 
 
-async def test_it_serves_and_ends_all_it_has_started(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    async with serving(env=environment, cwd=tmp_path) as (process, url):
+@dataclass(frozen=True)
+class Served:
+    """What was seen of a command that served, and has ended."""
+
+    answer: str
+    started: list[int]
+    shown: list[str]
+    """The command lines of all processes, and the environments of those it has started."""
+    status: int
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    place = tmp_path_factory.mktemp("served")
+    (place / "config.toml").write_text('tokens = ["env:TEAM"]')
+    secrets = {"ACCESS_TOKENS": KEY, "TEAM": "sim-c", "POE_TOKENS": "sim-d"}
+    async with serving(env=clean(place) | secrets, cwd=place) as (process, url):
         answer = await ask(url)
-        started = children(process.pid)
+        own_line = shown("cmdline", process.pid)
+        lines = children(process.pid)
+        environments = [shown("environ", pid) for pid in lines]
         process.terminate()
         status = await process.wait()
-
-    assert answer == "hello"
-    assert len(started) == 5  # the guard, Redis, the gateway, two workers
-    assert status == 0
-    assert not [pid for pid in started if alive(pid)]
+    return Served(answer, list(lines), [own_line, *lines.values(), *environments], status)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+def test_it_serves_and_ends_all_it_has_started(served: Served) -> None:
+    assert served.answer == "hello"
+    assert len(served.started) == 5  # the guard, Redis, the gateway, two workers
+    assert served.status == 0
+    assert not [pid for pid in served.started if alive(pid)]
+
+
+def test_no_secret_is_in_a_command_line_nor_in_the_environment_of_a_child(served: Served) -> None:
+    assert all("sim-" not in text and KEY not in text for text in served.shown)
+
+
 async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
-    environment: dict[str, str], tmp_path: Path, times: int
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
     async with serving("-c", "0", env=environment, cwd=tmp_path) as (process, url):
         body = {
@@ -210,9 +238,9 @@ async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
         ):
             lines = answer.aiter_lines()
             told = [await anext(lines)]
-            # As systemd does with KillMode=control-group, its default; and, the second time, as a
-            # wrapper that passes on what it has heard itself.
-            for pid in times * (process.pid, *children(process.pid)):
+            # As systemd does with KillMode=control-group, its default, and then as a wrapper that
+            # passes on what it has heard itself.
+            for pid in 2 * (process.pid, *children(process.pid)):
                 os.kill(pid, signal.SIGTERM)
             told += [line async for line in lines]
         status = await process.wait()
@@ -220,24 +248,6 @@ async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
     assert told[-2:] == ["data: [DONE]", ""]
     assert not [line for line in told if '"error"' in line]
     assert status == 0
-
-
-async def test_no_secret_is_in_a_command_line_nor_in_the_environment_of_a_child(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "config.toml").write_text('tokens = ["env:TEAM"]')
-    secret = {**environment, "ACCESS_TOKENS": KEY, "TEAM": "sim-c", "POE_TOKENS": "sim-d"}
-
-    async with serving(env=secret, cwd=tmp_path) as (process, _):
-        own_line = shown("cmdline", process.pid)
-        lines = children(process.pid)
-        seen = [shown("environ", pid) for pid in lines]
-        process.terminate()
-        await process.wait()
-
-    assert all(
-        "sim-" not in text and KEY not in text for text in (own_line, *lines.values(), *seen)
-    )
 
 
 async def test_a_worker_that_dies_is_replaced(environment: dict[str, str], tmp_path: Path) -> None:

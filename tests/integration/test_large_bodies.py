@@ -6,14 +6,17 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from contract.messages import Finished, Text
 from tests.support.deployment import eventually
 from tests.support.gateway_alone import CHAT, House, asking, house
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 
@@ -21,6 +24,24 @@ FLOODS = [
     pytest.param(b'{"model":"Test","z":[%b[]]}' % (b"[]," * (5 * MIB)), id="unknown fields"),
     pytest.param(b'{"model":"Test","messages":[%b{}]}' % (b'{"role":"a"},' * MIB), id="messages"),
 ]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with house(tmp_path_factory.mktemp("bodies")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(shared: House) -> House:
+    """A gateway that has no process to read bodies yet."""
+    gateway = shared.gateway.child.pid
+    for pid in peaks(shared).keys() - {gateway}:
+        os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: peaks(shared).keys() == {gateway}, "the readers' end")
+    # Linux forgets the peak so far: see proc(5).
+    Path(f"/proc/{gateway}/clear_refs").write_text("5")
+    return shared
 
 
 def processes(pid: int) -> Iterator[int]:
@@ -45,9 +66,9 @@ def peaks(house: House) -> dict[int, int]:
 
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_a_body_of_many_values_takes_memory_by_its_bytes_only(
-    tmp_path: Path, flood: bytes
+    home: House, flood: bytes
 ) -> None:
-    async with house(tmp_path) as home, home.gateway.http() as http:
+    async with home.gateway.http() as http:
         before = peaks(home)
 
         answer = await http.post(CHAT, content=flood)
@@ -60,9 +81,9 @@ async def test_a_body_of_many_values_takes_memory_by_its_bytes_only(
         assert reader < 4 * len(flood) + 64 * MIB
 
 
-async def test_a_large_conversation_arrives_as_it_was_sent(tmp_path: Path) -> None:
+async def test_a_large_conversation_arrives_as_it_was_sent(home: House) -> None:
     text = 'He said "hi" and {so} 你好 😀.\n' * 100_000
-    async with house(tmp_path) as home, home.gateway.http() as http:
+    async with home.gateway.http() as http:
         asked = asyncio.create_task(http.post(CHAT, json=asking(text)))
         answering = await home.worker.take()
 
@@ -72,9 +93,9 @@ async def test_a_large_conversation_arrives_as_it_was_sent(tmp_path: Path) -> No
         assert answering.job.messages[0].content == text
 
 
-async def test_a_process_that_reads_bodies_is_replaced_when_it_is_killed(tmp_path: Path) -> None:
+async def test_a_process_that_reads_bodies_is_replaced_when_it_is_killed(home: House) -> None:
     large = json.dumps(asking("x" * 100_000, temperature=9)).encode()
-    async with house(tmp_path) as home, home.gateway.http() as http:
+    async with home.gateway.http() as http:
         before = peaks(home)
         assert (await http.post(CHAT, content=large)).status_code == 400
         (reader,) = peaks(home).keys() - before.keys()

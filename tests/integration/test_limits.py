@@ -31,4 +31,4 @@ async def test_nothing_that_dies_freezes_or_restarts_breaks_a_limit(
     print(f"\n{outcome}")  # noqa: T201  # utilisation and shares are worth a look
     assert outcome.violations == []
     assert outcome.kills >= 3
-    assert outcome.freezes >= 3
+    assert outcome.freezes >= 2

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from simulated_poe import Call
+from simulated_poe import Call, SimulatedPoe
 from tests.support.clients import Told, ask, counted
 from tests.support.deployment import Child, Deployment, Gateway, eventually, running_redis
 from tests.support.keys import keys
@@ -28,6 +28,7 @@ HANGING = 5.0
 """Seconds after which a client of these tests takes a request for hanging."""
 
 WORDS = 200
+"""Of an answer that lasts until Poe is told to hurry."""
 
 Cure = Callable[[], Awaitable[None]]
 
@@ -47,9 +48,19 @@ class House:
         return child
 
     @property
-    def calls(self) -> list[Call]:
+    def poe(self) -> SimulatedPoe:
         assert self.deployment.poe
-        return list(self.deployment.poe.record.calls)
+        return self.deployment.poe
+
+    @property
+    def calls(self) -> list[Call]:
+        return list(self.poe.record.calls)
+
+    async def rest(self, answer: asyncio.Task[Told]) -> None:
+        """Let Poe say the rest of an answer at once, and wait for its end."""
+        self.poe.hurry.set()
+        await answer
+        self.poe.hurry.clear()
 
     def http(self) -> httpx.AsyncClient:
         """A client to whom silence is a failure."""
@@ -162,7 +173,7 @@ async def _answers(http: httpx.AsyncClient) -> bool:
 async def _counting(http: httpx.AsyncClient, words: int) -> tuple[Told, asyncio.Task[Told]]:
     """A stream that has begun."""
     told = Told()
-    asking = asyncio.create_task(ask(http, "Count", f"{words} every 20ms", into=told))
+    asking = asyncio.create_task(ask(http, "Count", f"{words} every 100ms", into=told))
     await told.begun.wait()
     return told, asking
 
@@ -204,7 +215,7 @@ async def test_new_requests_are_refused_at_once_and_running_ones_end_whole(
         await cure()
 
         await eventually(lambda: _answers(http), "an answer")
-        await running
+        await house.rest(running)
         await eventually(lambda: house.gateway.answers("/readyz"), "readiness")
 
     assert told.is_whole
@@ -224,7 +235,7 @@ async def test_a_freeze_longer_than_every_timeout_harms_nobody(house: House) -> 
             await _assert_refused(http)
         await thaw()
         await eventually(lambda: _answers(http), "an answer")
-        await running
+        await house.rest(running)
 
     assert told.is_whole
     assert told.text == counted(WORDS)
@@ -235,7 +246,7 @@ async def test_a_full_redis_lets_what_runs_come_to_its_end(house: House) -> None
     async with house.http() as http:
         told, running = await _counting(http, 60)
         cure = await _full(house)
-        await running
+        await house.rest(running)
         await cure()
 
     assert told.text == counted(60)
@@ -297,7 +308,7 @@ async def test_an_answer_that_redis_will_never_take_ends_alone(house: House) -> 
         pipe.set(log, "no stream")
         await pipe.execute()
         await eventually(lambda: call.ended, "the end of the call")
-        await other
+        await house.rest(other)
         spoilt.cancel()
         await redis.delete(log)
 

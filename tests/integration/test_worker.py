@@ -420,6 +420,24 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_takes_nothin
     assert not await asking.redis.exists(keys.workers)
 
 
+async def test_an_idle_worker_does_not_wait_for_a_job_before_it_stops(
+    redis_server: RedisServer, poe: SimulatedPoe, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.queue.jobs.BELL_WAIT", 3600.0)
+
+    async with working(redis_server.url, poe.url, token("sim-a")) as worker:
+        await asking.answer(await asking.ask("Echo"))
+
+        async def is_listening() -> bool:
+            clients = await asking.redis.client_list()
+            return any(client["cmd"] == "brpop" for client in clients)
+
+        await eventually(is_listening, "the wait for a job")
+        worker.drain()
+
+    assert not await asking.redis.exists(keys.workers)
+
+
 async def test_a_job_of_a_killed_worker_runs_elsewhere_if_it_had_not_begun(
     deployment: Deployment, asking: Asking
 ) -> None:
