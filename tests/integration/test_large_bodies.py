@@ -39,8 +39,7 @@ async def home(shared: House) -> House:
     for pid in peaks(shared).keys() - {gateway}:
         os.kill(pid, signal.SIGKILL)
     await eventually(lambda: peaks(shared).keys() == {gateway}, "the readers' end")
-    # Linux forgets the peak so far: see proc(5).
-    Path(f"/proc/{gateway}/clear_refs").write_text("5")
+    forget_peak(gateway)
     return shared
 
 
@@ -58,6 +57,11 @@ def peak(pid: int) -> int:
     # One that has ended and was not looked after yet has none.
     lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(lines[0].split()[1]) * 1024 if lines else 0
+
+
+def forget_peak(pid: int) -> None:
+    """Let the peak be counted from now on: see proc_pid_clear_refs(5)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peaks(house: House) -> dict[int, int]:
