@@ -40,6 +40,7 @@ Key = tuple[str | int, ...]
 """Where a value stands: `("tokens", 0, "rateLimit")`."""
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 _SECRETS = {
     "tokens",
@@ -171,9 +172,25 @@ class Settings:
         """Return these settings, with these values for what no source has."""
         return Settings(Given(dict(values), {key: key for key in values}), *self._sources)
 
-    def secret_variables(self) -> set[str]:
-        """Name the variables that any `env:NAME` refers to, even if a later source won."""
-        return {name for source in self._sources for name in _environment_names(source.values)}
+    def secret_variables(self, keys: Collection[str] | None = None) -> set[str]:
+        """Name the variables that any `env:NAME` refers to, even if a later source won.
+
+        `keys` are the settings to look at. None: all.
+        """
+        return self._references("env:", keys)
+
+    def files(self, keys: Collection[str]) -> set[str]:
+        """Name the files that any `file:/path` refers to, in these settings."""
+        return self._references("file:", keys)
+
+    def _references(self, kind: str, keys: Collection[str] | None) -> set[str]:
+        return {
+            name
+            for source in self._sources
+            for key, value in source.values.items()
+            if keys is None or key in keys
+            for name in _references(value, kind)
+        }
 
     def struct(self, type_: type[T], but: Collection[str] = ()) -> T:
         """Decode the values that `type_` has fields for, except those named in `but`."""
@@ -332,36 +349,57 @@ def checked_url(url: str, schemes: Sequence[str], where: object) -> str:
     return url.rstrip("/")
 
 
+def merged(old: S, new: S, fixed: Collection[str]) -> tuple[S, list[str]]:
+    """Return new settings with the `fixed` fields of the old ones, and which of those have changed.
+
+    They are named as in `config.toml`.
+    """
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(old)}
+    kept = {name: getattr(old, name) for name in fixed}
+    changed = [names[name] for name, value in kept.items() if getattr(new, name) != value]
+    return msgspec.structs.replace(new, **kept), changed
+
+
 def write_settings(settings: msgspec.Struct | tuple[str, ...]) -> int:
     """Put settings into a file that has no name, and return its descriptor, for one child.
 
     An argument or a variable would be shown to every user of the machine, or handed on to every
     grandchild. The descriptor is not inherited unless the caller says so.
     """
+    return write_data(msgspec.msgpack.encode(settings))
+
+
+def write_data(data: bytes) -> int:
+    """Put bytes into a file that has no name, and return its descriptor."""
     if sys.platform == "linux":
         fd = os.memfd_create("settings", os.MFD_CLOEXEC)
     else:
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
     with open(fd, "wb", closefd=False) as file:
-        file.write(msgspec.msgpack.encode(settings))
+        file.write(data)
     return fd
 
 
 def read_settings(fd: int, type_: type[T]) -> T:
-    """Read what `write_settings` wrote, from its beginning, and close the descriptor."""
+    """Read what `write_settings` wrote, and close the descriptor."""
+    return msgspec.msgpack.decode(read_data(fd), type=type_)
+
+
+def read_data(fd: int) -> bytes:
+    """Read what is behind a descriptor, from its beginning, and close it."""
     with open(fd, "rb") as file:
         file.seek(0)
-        return msgspec.msgpack.decode(file.read(), type=type_)
+        return file.read()
 
 
-def _environment_names(values: object) -> set[str]:
+def _references(values: object, kind: str) -> set[str]:
     if isinstance(values, str):
-        return {values.removeprefix("env:")} if values.startswith("env:") else set()
+        return {values.removeprefix(kind)} if values.startswith(kind) else set()
     if isinstance(values, dict):
         values = list(values.values())
     if isinstance(values, list):
-        return {name for value in values for name in _environment_names(value)}
+        return {name for value in values for name in _references(value, kind)}
     return set()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from secrets import token_hex
 
+import msgspec
 import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
@@ -23,6 +24,7 @@ from gateway.config import GatewayConfig
 from gateway.listening import addresses, try_to_bind
 from gateway.queue.hub import Hub
 from runtime import garbage, logs, open_files, signals
+from runtime.reloading import reloading
 
 _log = logging.getLogger("gateway")
 
@@ -49,11 +51,13 @@ def main() -> None:
     """Serve until SIGTERM, then let the streams finish."""
     parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
-    config = read_settings(parser.parse_args().settings_fd, GatewayConfig)
+    parser.add_argument("--source-fd", type=int)
+    arguments = parser.parse_args()
+    config = read_settings(arguments.settings_fd, GatewayConfig)
     logs.configure("gateway")
     open_files.allow_many()
     garbage.settle()
-    uvloop.run(_serve(config, _where(config)))
+    uvloop.run(_serve(config, _where(config), arguments.source_fd))
 
 
 def _where(config: GatewayConfig) -> tuple[str, ...]:
@@ -67,7 +71,7 @@ def _where(config: GatewayConfig) -> tuple[str, ...]:
     return found
 
 
-async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
+async def _serve(config: GatewayConfig, where: Sequence[str], source: int | None) -> None:
     if not config.needs_key:
         _log.warning(
             "no access tokens are configured: unless keys were made with `poe2gpt keys`, anyone who"
@@ -77,7 +81,11 @@ async def _serve(config: GatewayConfig, where: Sequence[str]) -> None:
     servers = [_server(app, address, config.port) for address in where]
     stopping = asyncio.Event()
     signals.heed(stopping.set, partial(os._exit, 1))
-    async with app.running() as background:
+
+    def take(settings: bytes) -> None:
+        app.configure(msgspec.msgpack.decode(settings, type=GatewayConfig))
+
+    async with app.running() as background, reloading(source, take, stopping.set):
         serving = asyncio.ensure_future(asyncio.gather(*(each.serve() for each in servers)))
         _log.info("listening", extra={"host": ", ".join(where), "port": config.port})
         stopped = asyncio.create_task(stopping.wait())

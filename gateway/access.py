@@ -35,6 +35,14 @@ class Access:
         self._on_refusal = on_refusal
         self._guesses = Guesses()
 
+    def configure(self, config: GatewayConfig) -> None:
+        """Take other settings. Raises ValueError for such as would let everyone in."""
+        if self._config.needs_key and not config.needs_key:
+            raise ValueError(
+                "without accessTokens and requireKey anyone could ask: restart the gateway for that"
+            )
+        self._config = config
+
     async def client(self, request: Request) -> AccessToken:
         """Return who asks. Raises Problem, also for an address that guesses."""
         key = key_of(

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
+from contract.config import merged
 from gateway.access import Access
 from gateway.anthropic.dialect import ANTHROPIC
-from gateway.config import GatewayConfig
+from gateway.config import FIXED, GatewayConfig
 from gateway.dialect import Archive, Dialect, Endpoint, Inquiry, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
 from gateway.exchange.backpressure import Backpressure
@@ -81,8 +82,9 @@ class App:
         self._models = ModelTable(config.bot, config.any_bot, None, int(time.time()))
         self._metrics = Metrics(hub.gateway)
         self._access = Access(config, StoredKeys(hub.server), self._metrics.refuse_key)
-        services = Services(config, hub, self._fleet, self._models, Backpressure(config.port))
-        self._exchanges = Exchanges(services, self._metrics.count)
+        backpressure = Backpressure(config.port)
+        self._services = Services(config, hub, self._fleet, self._models, backpressure)
+        self._exchanges = Exchanges(self._services, self._metrics.count)
         self._metrics.active.set_function(lambda: self._exchanges.active)
         self._metrics.incomplete_bodies.set_function(lambda: self._uploads.total)
         self._routes = self._all_routes()
@@ -91,6 +93,17 @@ class App:
     def active(self) -> int:
         """Accepted requests that are not answered yet."""
         return self._exchanges.active
+
+    def configure(self, config: GatewayConfig) -> None:
+        """Take other settings, but for those that need a restart.
+
+        Raises ValueError for such as would let everyone in.
+        """
+        config, unchanged = merged(self._config, config, FIXED)
+        self._access.configure(config)
+        self._config = self._services.config = config
+        self._models.configure(config.bot, config.any_bot)
+        _log.info("new settings", extra={"needs_restart": ", ".join(unchanged) or None})
 
     def drain(self) -> None:
         """Tell load balancers to send nothing more."""

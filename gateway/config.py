@@ -47,6 +47,13 @@ class AccessToken(msgspec.Struct, frozen=True):
     """Unix time in seconds from which on the key is refused."""
 
 
+FIXED = (
+    *("host", "port", "redis_url", "key_prefix", "fingerprint_key"),
+    *("trusted_proxies", "max_body", "drain_timeout"),
+)
+"""The settings that a running gateway cannot change."""
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     """All settings of a gateway. Times are in seconds."""
 

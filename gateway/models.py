@@ -44,14 +44,20 @@ class ModelTable:
     def __init__(
         self, bot: Mapping[str, str], allow_any: bool, catalogue: Catalogue | None, created: int
     ) -> None:
+        self._created = created
+        self._published = catalogue
+        self.configure(bot, allow_any)
+
+    def configure(self, bot: Mapping[str, str], allow_any: bool) -> None:
+        """Take other aliases."""
         self._bot = bot
         self._aliases = {alias.casefold(): upstream for alias, upstream in bot.items()}
         self._allow_any = allow_any
-        self._created = created
-        self.renew(catalogue)
+        self.renew(self._published)
 
     def renew(self, catalogue: Catalogue | None) -> None:
         """Take another catalogue."""
+        self._published = catalogue
         models = catalogue.models if catalogue else ()
         self._catalogue = {model.id.casefold(): model for model in models}
         for model in models:

@@ -26,22 +26,25 @@ _UNKEYED = (
 )
 
 
-def become_gateway(settings: Settings) -> NoReturn:
-    """Replace this process with a gateway. Settings of workers are not read."""
+def become_gateway(settings: Settings, source: int) -> NoReturn:
+    """Replace this process with a gateway. Settings of workers are not read.
+
+    `source` is the descriptor of where its settings come from.
+    """
     config, warnings = gateway_config(settings)
     if config.access_tokens and "fingerprintKey" not in settings.values:
         warnings.append(_UNKEYED)
     for warning in warnings:
         say(f"warning: {warning}")
-    become(program("gateway", config, GATEWAY, environment(settings)))
+    become(program("gateway", config, GATEWAY, environment(settings), source))
 
 
-def become_worker(settings: Settings) -> NoReturn:
-    """Replace this process with a worker."""
+def become_worker(settings: Settings, source: int) -> NoReturn:
+    """Replace this process with a worker; `source` is as for a gateway."""
     config, warnings = with_tokens(settings)
     for warning in warnings:
         say(f"warning: {warning}")
-    become(program("worker", config, WORKER, environment(settings)))
+    become(program("worker", config, WORKER, environment(settings), source))
 
 
 def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
@@ -53,10 +56,14 @@ def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:
 
 
 def program(
-    name: str, settings: msgspec.Struct, stage: int, environment: dict[str, str]
+    name: str,
+    settings: msgspec.Struct,
+    stage: int,
+    environment: dict[str, str],
+    source: int | None = None,
 ) -> Program:
     """Return one of our own programs, ready to start."""
-    return Program(name, module(name), environment, settings, stage=stage)
+    return Program(name, module(name), environment, settings, source, stage=stage)
 
 
 def environment(settings: Settings) -> dict[str, str]:

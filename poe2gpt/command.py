@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from contract.config import ConfigError, Settings, read_settings, write_settings
 from poe2gpt import flags
 from poe2gpt.become import become_gateway, become_worker
 from poe2gpt.programs import module
+from poe2gpt.reread import Role, source_of
 from poe2gpt.settings import check_key_log, ignored_host, settings
 from poe2gpt.terminal import CommandError, say
 
@@ -54,9 +56,9 @@ def _run(arguments: Sequence[str]) -> int:
     # Imported on demand: the imports take half a second.
     match asked.command:
         case "gateway":
-            return become_gateway(read)
+            return become_gateway(read, source_of("gateway", asked, os.environ, read, file))
         case "worker":
-            return become_worker(read)
+            return become_worker(read, source_of("worker", asked, os.environ, read, file))
         case "demo":
             from poe2gpt.demo import demo  # noqa: PLC0415
 
@@ -68,7 +70,10 @@ def _run(arguments: Sequence[str]) -> int:
         case _:
             from poe2gpt.serve import serve  # noqa: PLC0415
 
-            return serve(read, asked.workers)
+            def source(role: Role, own: Mapping[str, Any]) -> int:
+                return source_of(role, asked, os.environ, read, file, defaults=own)
+
+            return serve(read, asked.workers, source)
 
 
 def _administer(asked: flags.Flags, read: Settings) -> int:

@@ -28,6 +28,8 @@ class Program(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     settings: msgspec.Struct | None = None
     """Passed as `--settings-fd N`, written anew for each start."""
+    source: int | None = None
+    """The descriptor of where it has them from, passed as `--source-fd N`: see `reread`."""
     cwd: Path | None = None
     files: tuple[int, ...] = ()
     """File descriptors that it inherits."""
@@ -69,17 +71,22 @@ async def start(program: Program) -> Process:
     # The child inherits this mask: it is forked before `create_subprocess_exec` first awaits.
     # Our own programs unblock SIGINT once they handle it.
     blocked = {signal.SIGTERM, STOP} if program.settings is not None else {signal.SIGTERM}
+    inherited = program.files
+    argv = program.argv + tuple(word for fd in fds for word in ("--settings-fd", str(fd)))
+    if program.source is not None:
+        blocked.add(signal.SIGHUP)
+        argv += ("--source-fd", str(program.source))
+        inherited += (program.source,)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     try:
         return await create_subprocess_exec(
-            *program.argv,
-            *(word for fd in fds for word in ("--settings-fd", str(fd))),
+            *argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             env=program.environment,
             cwd=program.cwd,
-            pass_fds=(*fds, *program.files),
+            pass_fds=(*fds, *inherited),
             start_new_session=True,
         )
     finally:
@@ -97,7 +104,10 @@ def become(program: Program) -> NoReturn:
         fd = write_settings(program.settings)
         os.set_inheritable(fd, True)
         argv += ("--settings-fd", str(fd))
+    if program.source is not None:
+        os.set_inheritable(program.source, True)
+        argv += ("--source-fd", str(program.source))
     # During imports, Python answers Ctrl-C with a traceback. The program unblocks SIGINT once
     # it can shut down cleanly.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     os.execve(argv[0], argv, program.environment)  # noqa: S606

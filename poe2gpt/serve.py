@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,9 +25,13 @@ from gateway.listening import reached_at
 from poe2gpt import __version__, embedded, ports
 from poe2gpt.become import environment, program, with_tokens
 from poe2gpt.programs import GATEWAY, WORKER
+from poe2gpt.reread import Role
 from poe2gpt.supervisor import Supervisor
 from poe2gpt.terminal import say
 from worker.config import WorkerConfig
+
+Sources = Callable[[Role, Mapping[str, Any]], int]
+"""Writes down where a program has its settings from; see `reread.source_of`."""
 
 NO_REDIS = (AttributeError, LookupError, TypeError, ValueError)
 """What redis-py raises when the server at the address is not a Redis."""
@@ -38,6 +44,9 @@ class Stack(msgspec.Struct, frozen=True):
     worker: WorkerConfig
     workers: int
     environment: dict[str, str]
+    gateway_source: int | None = None
+    """The descriptor of where the gateway has its settings from."""
+    worker_source: int | None = None
     log: Path | None = None
     """The file for the programs' logs; None: our stderr."""
 
@@ -49,12 +58,21 @@ class Stack(msgspec.Struct, frozen=True):
             worker=msgspec.structs.replace(self.worker, redis_url=redis_url),
         )
 
+    def reading(self, sources: Sources, own: Mapping[str, Any]) -> Stack:
+        """Return the same stack, whose programs read their settings again when those change.
+
+        `own` are the settings that nobody has given.
+        """
+        return msgspec.structs.replace(
+            self, gateway_source=sources("gateway", own), worker_source=sources("worker", own)
+        )
+
     @property
     def drain_timeout(self) -> float:
         return max(self.gateway.drain_timeout, self.worker.drain_timeout)
 
 
-def serve(settings: Settings, workers: int) -> int:
+def serve(settings: Settings, workers: int, sources: Sources) -> int:
     """Run everything until a signal, and return the exit status."""
     stack, warnings = _stack(settings, workers)
     for warning in warnings:
@@ -62,11 +80,12 @@ def serve(settings: Settings, workers: int) -> int:
     gateway = stack.gateway
     ports.ensure_free(gateway.host, gateway.port)
     if "redisUrl" in settings.values:
-        return asyncio.run(_serve(stack, None))
+        return asyncio.run(_serve(stack.reading(sources, {}), None))
     server = embedded.find_server()
     with embedded.persistent_directory(gateway.port) as data:
-        stack, _ = _stack(settings.with_defaults(embedded.made_keys(data)), workers)
-        return asyncio.run(_serve(stack.on(data.url), (server, data)))
+        own = {"redisUrl": data.url, **embedded.made_keys(data)}
+        stack, _ = _stack(settings.with_defaults(own), workers)
+        return asyncio.run(_serve(stack.reading(sources, own), (server, data)))
 
 
 def _stack(settings: Settings, workers: int) -> tuple[Stack, list[str]]:
@@ -78,9 +97,9 @@ def _stack(settings: Settings, workers: int) -> tuple[Stack, list[str]]:
 
 async def start_stack(stack: Stack, supervisor: Supervisor) -> None:
     """Start the gateway and the workers, and wait until the gateway is ready."""
-    programs = [program("gateway", stack.gateway, GATEWAY, stack.environment)]
+    programs = [program("gateway", stack.gateway, GATEWAY, stack.environment, stack.gateway_source)]
     for number in range(1, stack.workers + 1):
-        worker = program("worker", stack.worker, WORKER, stack.environment)
+        worker = program("worker", stack.worker, WORKER, stack.environment, stack.worker_source)
         programs.append(msgspec.structs.replace(worker, name=f"worker {number}"))
     for each in programs:
         supervisor.start(msgspec.structs.replace(each, log=stack.log))

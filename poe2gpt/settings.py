@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from contract.config import (
@@ -41,6 +41,11 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
 SECRET_VARIABLES = frozenset(
     {"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGERPRINT_KEY", "TOKEN_KEY"}
 )
+
+
+def variables_of(keys: Collection[str]) -> set[str]:
+    """Name the environment variables that set one of these settings."""
+    return {name for name, (key, _) in _VARIABLES.items() if key in keys}
 
 
 def settings(flags: Flags, environment: Mapping[str, str]) -> tuple[Settings, str]:

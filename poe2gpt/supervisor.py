@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from asyncio.subprocess import Process
@@ -40,6 +41,13 @@ class Child:
         self._stopping.set()
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(STOP)
+
+    def reload(self) -> None:
+        """Have the process read its settings again, if it can."""
+        running = self._process is not None and self._process.returncode is None
+        if running and self.program.source is not None:
+            assert self._process is not None  # noqa: S101
+            self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """Kill the process, and do not start it again."""
@@ -87,6 +95,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._signals = StopSignals()
+        self._has_terminal = os.isatty(2)
 
     def start(self, program: Program) -> Child:
         """Start a program and keep it running."""
@@ -104,6 +113,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         starting = asyncio.create_task(startup)
         waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._died)]
         try:
@@ -119,6 +129,14 @@ class Supervisor:
             if isinstance(result, Exception):
                 raise result
         return 130 if self._hurry.is_set() else 0
+
+    def _hung_up(self) -> None:
+        if self._has_terminal and not os.isatty(2):
+            # Nobody asked for anything: the terminal was closed.
+            self._signalled(signal.SIGHUP)
+            return
+        for child in self._children:
+            child.reload()
 
     def _signalled(self, number: int) -> None:
         if self._signals.is_impatient(number, time.monotonic()):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 
+import msgspec
 import uvloop
 
 from contract.config import read_settings
 from contract.keys import Keys
 from contract.version import VERSION
 from runtime import garbage, logs, open_files, signals
+from runtime.reloading import reloading
 from worker.config import WorkerConfig
 from worker.poe.client import PoeClient
 from worker.queue import Queue
@@ -26,18 +28,20 @@ def main() -> None:
     """Work until SIGTERM, then finish what runs."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--settings-fd", type=int, required=True)
-    config = read_settings(parser.parse_args().settings_fd, WorkerConfig)
+    parser.add_argument("--source-fd", type=int)
+    arguments = parser.parse_args()
+    config = read_settings(arguments.settings_fd, WorkerConfig)
     logs.configure("worker")
     open_files.allow_many()
     garbage.settle()
     try:
-        uvloop.run(_work(config))
+        uvloop.run(_work(config, arguments.source_fd))
     except Exception:
         _log.critical("the worker ends by its own fault", exc_info=True)
         raise SystemExit(1) from None
 
 
-async def _work(config: WorkerConfig) -> None:
+async def _work(config: WorkerConfig, source: int | None) -> None:
     name = new_name()
     async with (
         Queue(
@@ -60,7 +64,12 @@ async def _work(config: WorkerConfig) -> None:
         service = Service(config, queue, poe, VERSION)
         signals.heed(service.drain, service.hurry)
         _log.info("working", extra={"worker": name, "tokens": len(config.tokens)})
-        await service.run()
+
+        def take(settings: bytes) -> None:
+            service.configure(msgspec.msgpack.decode(settings, type=WorkerConfig))
+
+        async with reloading(source, take, service.drain):
+            await service.run()
         _log.info("stopped", extra={"worker": name})
 
 

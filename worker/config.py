@@ -48,6 +48,14 @@ class PoeToken(msgspec.Struct, frozen=True):
         return f"PoeToken({self.label})"
 
 
+FIXED = (
+    *("redis_url", "key_prefix", "fingerprint_key", "token_key", "poe_url", "upload_url", "proxy"),
+    *("timeout", "answer_timeout", "connect_timeout", "lease_life", "max_attempts"),
+    "drain_timeout",
+)
+"""The settings that a running worker cannot change."""
+
+
 class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     """All settings of a worker. Times are in seconds."""
 

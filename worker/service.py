@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Collection
 from secrets import token_hex
 
 from contract.calls.worker import Dispatched
-from contract.config import ModelSettings, model_settings
+from contract.config import ModelSettings, merged, model_settings
 from contract.lifetimes import GRANT_LIFE
 from contract.messages import Model, WorkerReport
 from runtime import tasks
 from store.faults import RedisFault
 from worker.calls import Calls
 from worker.checker import Checker
-from worker.config import PoeToken, WorkerConfig
+from worker.config import FIXED, PoeToken, WorkerConfig
 from worker.emitter import Emitter
 from worker.heartbeat import Heartbeat
 from worker.intake import Intake
@@ -103,6 +103,20 @@ class Service:
         """What is configured for a model, by any of the upstream's names for it."""
         names = (name,) if model is None else (name, model.display_name, model.id)
         return model_settings(self._config.models, *names)
+
+    def configure(self, config: WorkerConfig) -> None:
+        """Take other settings, but for those that need a restart."""
+        self._config, unchanged = merged(self._config, config, FIXED)
+        self.simulate_roles = self._config.simulate_roles
+        self._stored.configure(self._config)
+        self._intake.tokens_changed()
+        _log.info(
+            "new settings",
+            extra={
+                "tokens": len(self._config.tokens),
+                "needs_restart": ", ".join(unchanged) or None,
+            },
+        )
 
     async def learn_of_others(self) -> None:
         """Learn what the workers that own them know of the tokens that we do not."""

@@ -11,11 +11,12 @@ from gateway.queue.fleet import FleetView
 from gateway.queue.hub import Hub
 
 
-@dataclass(frozen=True)
+@dataclass
 class Services:
     """One of each, made by the app."""
 
     config: GatewayConfig
+    """The settings, which may become others at any time."""
     hub: Hub
     fleet: FleetView
     models: ModelTable
