@@ -51,6 +51,7 @@ _SECRETS = {
     "proxy",
     "fingerprintKey",
     "tokenKey",
+    "adminToken",
 }
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")

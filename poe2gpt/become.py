@@ -9,9 +9,10 @@ from typing import NoReturn
 
 import msgspec
 
+from admin.config import admin_config
 from contract.config import ConfigError, Settings
 from gateway.config import gateway_config
-from poe2gpt.programs import GATEWAY, WORKER, Program, become, environment_without, module
+from poe2gpt.programs import BACKING, GATEWAY, WORKER, Program, become, environment_without, module
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.terminal import say
 from worker.config import WorkerConfig, worker_config
@@ -19,6 +20,11 @@ from worker.config import WorkerConfig, worker_config
 _HOW_TO_BEGIN = """\
 no Poe token is given: use poe2gpt -t <a key from https://poe.com/api_key>, or set tokens in
 config.toml (see config.example.toml); to try it without a key: poe2gpt demo"""
+
+_NO_LOGIN = (
+    "the admin service needs a login token: make one with `openssl rand -hex 24`, and set it as"
+    " adminToken (ADMIN_TOKEN)"
+)
 
 _UNKEYED = (
     "no fingerprintKey is set, so whoever can read Redis can test guesses of access tokens; "
@@ -45,6 +51,14 @@ def become_worker(settings: Settings, source: int) -> NoReturn:
     for warning in warnings:
         say(f"warning: {warning}")
     become(program("worker", config, WORKER, environment(settings), source))
+
+
+def become_admin(settings: Settings) -> NoReturn:
+    """Replace this process with the admin service. Raises ConfigError without a login token."""
+    config = admin_config(settings)
+    if not config.admin_token:
+        raise ConfigError(_NO_LOGIN)
+    become(program("admin", config, BACKING, environment(settings)))
 
 
 def with_tokens(settings: Settings) -> tuple[WorkerConfig, list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from contract.config import ConfigError, Settings, read_settings, write_settings
 from poe2gpt import flags
-from poe2gpt.become import become_gateway, become_worker
+from poe2gpt.become import become_admin, become_gateway, become_worker
 from poe2gpt.programs import module
 from poe2gpt.reread import Role, source_of
 from poe2gpt.settings import check_key_log, ignored_host, settings
@@ -48,11 +48,12 @@ def _hide(arguments: Sequence[str]) -> None:
 def _run(arguments: Sequence[str]) -> int:
     asked = flags.parse(arguments)
     read, file = settings(asked, os.environ)
-    if asked.command in flags.ADMINISTRATION:
+    if asked.command in ("admin", *flags.ADMINISTRATION):
         return _administer(asked, read)
     check_key_log(os.environ)
-    for warning in ignored_host(os.environ, read) if asked.command != "worker" else ():
-        say(f"warning: {warning}")
+    if asked.command != "worker":
+        for warning in ignored_host(os.environ, read):
+            say(f"warning: {warning}")
     # Imported on demand: the imports take half a second.
     match asked.command:
         case "gateway":
@@ -77,9 +78,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _administer(asked: flags.Flags, read: Settings) -> int:
-    from poe2gpt.keys import keys  # noqa: PLC0415
     from poe2gpt.redis import with_running_serve  # noqa: PLC0415
+
+    read = with_running_serve(read)
+    if asked.command == "admin":
+        return become_admin(read)
+    from poe2gpt.keys import keys  # noqa: PLC0415
     from poe2gpt.tokens import tokens  # noqa: PLC0415
 
-    run = keys if asked.command == "keys" else tokens
-    return run(with_running_serve(read), asked.verb)
+    return (keys if asked.command == "keys" else tokens)(read, asked.verb)

@@ -14,7 +14,7 @@ from contract.config import ConfigError, Given, nearest
 from contract.lookalikes import first_lookalike
 from poe2gpt import __version__
 
-COMMANDS = ("serve", "gateway", "worker", "demo", "check")
+COMMANDS = ("serve", "gateway", "worker", "demo", "check", "admin")
 ADMINISTRATION = ("keys", "tokens")
 """Commands that have verbs, and flags of their own for each."""
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
@@ -37,6 +37,7 @@ commands:
   worker     run one worker of a larger deployment
   demo       run everything with a simulated Poe: needs no key and no configuration
   check      check the configuration, Redis, and the points of every token
+  admin      run the admin service, which has an API for keys (needs adminToken)
   keys       make, change and remove access tokens while everything runs: see poe2gpt keys --help
   tokens     the same for Poe tokens: see poe2gpt tokens --help
 """

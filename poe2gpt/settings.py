@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from admin.config import AdminConfig
 from contract.config import (
     ConfigError,
     File,
@@ -21,7 +22,7 @@ from gateway.config import GatewayConfig
 from poe2gpt.flags import Flags, number
 from worker.config import WorkerConfig
 
-_KNOWN = list(dict.fromkeys(keys_of(GatewayConfig) + keys_of(WorkerConfig)))
+_KNOWN = list(dict.fromkeys(keys_of(GatewayConfig) + keys_of(WorkerConfig) + keys_of(AdminConfig)))
 
 _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "POE_TOKENS": ("tokens", listed),
@@ -33,13 +34,14 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "TRUSTED_PROXIES": ("trustedProxies", listed_hosts),
     "FINGERPRINT_KEY": ("fingerprintKey", str),
     "TOKEN_KEY": ("tokenKey", str),
+    "ADMIN_TOKEN": ("adminToken", str),
     "REDIS_URL": ("redisUrl", str),
     "KEY_PREFIX": ("keyPrefix", str),
     "POE_URL": ("poeUrl", str),
     "POE_UPLOAD_URL": ("uploadUrl", str),
 }
 SECRET_VARIABLES = frozenset(
-    {"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGERPRINT_KEY", "TOKEN_KEY"}
+    {"POE_TOKENS", "ACCESS_TOKENS", "REDIS_URL", "FINGERPRINT_KEY", "TOKEN_KEY", "ADMIN_TOKEN"}
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from admin.config import AdminConfig, admin_config
 from contract.config import File, ModelSettings, Settings, keys_of
 from gateway.config import GatewayConfig, gateway_config
 from worker.config import WorkerConfig, worker_config
@@ -34,10 +35,11 @@ def test_the_manual_says_what_the_defaults_are(text: str) -> None:
 
     assert gateway == GatewayConfig()
     assert worker == WorkerConfig()
+    assert admin_config(settings) == AdminConfig()
 
 
 def test_the_manual_shows_every_setting_and_no_other() -> None:
-    known = {key for type_ in (GatewayConfig, WorkerConfig) for key in keys_of(type_)}
+    known = {key for type_ in (GatewayConfig, WorkerConfig, AdminConfig) for key in keys_of(type_)}
 
     shown = tomllib.loads(SHOWN_DEFAULT.sub("", MANUAL)).keys()
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from admin.config import AdminConfig, admin_config
 from contract.config import ConfigError, File, Settings, keys_of, read_settings, write_settings
 from gateway.config import GatewayConfig, gateway_config
 from worker.config import WorkerConfig, worker_config
 
-KEYS = sorted({key for type_ in (GatewayConfig, WorkerConfig) for key in keys_of(type_)})
+KEYS = sorted(
+    {key for type_ in (GatewayConfig, WorkerConfig, AdminConfig) for key in keys_of(type_)}
+)
 VALUES = [
     *('""', '" "', '"x"', r'"\u0000"', '"é"', '"“a”"', '"env:A b"', "true", "2027-01-01", "[]"),
     *("0", "-1", "1", "1.0", "1.5", "nan", "-nan", "inf", "-inf", "1e400", "9" * 30),
@@ -27,10 +30,14 @@ VALUES = [
 
 def outcome(read: Any, file: File) -> object:
     try:
-        made, _ = read(Settings(file))
+        made = read(Settings(file))
     except ConfigError as error:
         return str(error)
     return read_settings(write_settings(made), type(made))
+
+
+def first(read: Any) -> Any:
+    return lambda settings: read(settings)[0]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -38,6 +45,6 @@ def test_any_value_is_taken_or_refused(key: str) -> None:
     for value in VALUES:
         text = f"{key} = {value}\n"
         file = File("c.toml", text, tomllib.loads(text))
-        for read in (gateway_config, worker_config):
+        for read in (first(gateway_config), first(worker_config), admin_config):
             said = outcome(read, file)
             assert not isinstance(said, str) or "c.toml" in said or f"`{key}" in said, said

@@ -1,0 +1,50 @@
+"""The admin service: `python -m admin --settings-fd N`, started by `poe2gpt admin`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+from functools import partial
+
+import uvloop
+from aiohttp import web
+
+from admin.app import application
+from admin.config import AdminConfig
+from contract.config import read_settings
+from runtime import logs, signals
+
+_log = logging.getLogger("admin")
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m admin", description=__doc__)
+    parser.add_argument("--settings-fd", type=int, required=True)
+    config = read_settings(parser.parse_args().settings_fd, AdminConfig)
+    logs.configure("admin")
+    uvloop.run(_serve(config))
+
+
+async def _serve(config: AdminConfig) -> None:
+    stopping = asyncio.Event()
+    signals.heed(stopping.set, partial(os._exit, 1))
+    runner = web.AppRunner(application(config), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, config.admin_host, config.admin_port).start()
+        _log.info("listening", extra={"host": config.admin_host, "port": config.admin_port})
+        await stopping.wait()
+    except OSError as error:
+        _log.critical(
+            "cannot listen on %s, port %d: %s", config.admin_host, config.admin_port, error
+        )
+        raise SystemExit(1) from None
+    finally:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    main()
