@@ -29,10 +29,21 @@ GENERAL = Model("General", "json", tools=True, endpoints=("/v1/chat/completions"
 SCRIPTED = Model("Scripted", "script", tools=True)
 """A model that calls tools by the script in its question, over the bot protocol."""
 
+BOT_AGENT = Model("Bot-Agent", "agent", tools=True)
+"""A model that performs the steps in its question, over the bot protocol."""
+
+CLAUDE_AGENT = Model("Claude-Agent", "agent", tools=True, endpoints=("/v1/messages",))
+"""The same, over Anthropic's API."""
+
 _WORKER = """
 coolDown = 0.0
 rateLimit = 500
 maxInFlight = 50
+"""
+_MODELS = """
+[models."Emulate"]
+protocol = "bot"
+toolEmulation = true
 """
 
 
@@ -85,7 +96,7 @@ def running_service(
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(
-            _running_service(gateway, _WORKER + worker, tokens, settings)
+            _running_service(gateway, _WORKER + worker + _MODELS, tokens, settings)
         ) as service,
     ):
         yield service
@@ -102,6 +113,8 @@ async def _running_service(
                 poe = await deployment.start_poe(settings)
                 poe.catalogue.add(GENERAL)
                 poe.catalogue.add(SCRIPTED)
+                poe.catalogue.add(BOT_AGENT)
+                poe.catalogue.add(CLAUDE_AGENT)
                 await deployment.start_worker(config=worker, tokens=tokens)
                 running = await deployment.start_gateway(config=gateway)
                 async with running.http() as http:

@@ -52,6 +52,8 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dep
         try:
             poe = await running.start_poe()
             poe.catalogue.add(Model("Bot-Agent", "agent", tools=True))
+            claude = Model("Claude-Agent", "agent", tools=True, endpoints=("/v1/messages",))
+            poe.catalogue.add(claude)
             await running.start_worker(config=_WORKER, tokens="sim-a,sim-b,sim-c")
             yield running
         finally:
@@ -108,7 +110,13 @@ async def test_a_message_comes_whole_and_as_a_stream(client: AsyncAnthropic, str
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
-    ("model", "asked"), [("Agent", BY_NATURE), ("Bot-Agent", BY_NATURE), ("Emulate", BY_WORDS)]
+    ("model", "asked"),
+    [
+        ("Agent", BY_NATURE),
+        ("Claude-Agent", BY_NATURE),
+        ("Bot-Agent", BY_NATURE),
+        ("Emulate", BY_WORDS),
+    ],
 )
 async def test_tools_are_called_over_several_rounds(
     client: AsyncAnthropic, model: str, asked: str, stream: bool
@@ -162,6 +170,37 @@ async def test_who_has_not_asked_for_thoughts_gets_none(client: AsyncAnthropic) 
     message = await say(client, True, model="Reason", messages=[user("Why?")])
 
     assert [block.type for block in message.content] == ["text"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_thoughts_that_poe_has_signed_go_back_to_it_as_they_came(
+    client: AsyncAnthropic, poe: SimulatedPoe, stream: bool
+) -> None:
+    asked = {"model": "Claude-Opus-4.8", "thinking": {"type": "adaptive"}}
+
+    first = await say(client, stream, messages=[user("Why?")], **asked)
+    again = [user("Why?"), {"role": "assistant", "content": first.content}, user("Really?")]
+    second = await say(client, stream, messages=again, **asked)
+
+    assert first.model == "Claude-Opus-4.8"
+    (signed, *_) = [block.signature for block in first.content if block.type == "thinking"]
+    assert signed != UNSIGNED
+    assert signed in json.dumps(poe.record.bodies[-1])
+    assert second.stop_reason == "end_turn"
+
+
+async def test_thoughts_of_another_model_are_not_shown_to_one_that_signs_its_own(
+    client: AsyncAnthropic, poe: SimulatedPoe
+) -> None:
+    thinking: Any = {"type": "adaptive"}
+    first = await say(client, True, model="Reason", messages=[user("Why?")], thinking=thinking)
+    again = [user("Why?"), {"role": "assistant", "content": first.content}, user("Really?")]
+
+    second = await say(client, True, model="Claude-Opus-4.8", messages=again, thinking=thinking)
+
+    assert second.stop_reason == "end_turn"
+    assert poe.record.calls[-1].kind == "messages"
+    assert UNSIGNED not in json.dumps(poe.record.bodies[-1])
 
 
 @pytest.mark.parametrize("stream", [True, False])
