@@ -123,3 +123,33 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"poe2gpt {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [
+            "--redis-url",
+            "redis://h",
+            "--config=c.toml",
+            "-p",
+            "1",
+            "keys",
+            "add",
+            "ann",
+            "--x",
+            "y",
+        ],
+        ["keys", "add", "ann", "--x", "y", "-p=1", "--config", "c.toml", "--redis-url=redis://h"],
+    ],
+)
+def test_a_command_with_verbs_says_where_redis_is_before_or_after(line: list[str]) -> None:
+    flags = parse(line)
+
+    assert (flags.command, flags.config) == ("keys", "c.toml")
+    assert flags.given.values == {"redisUrl": "redis://h", "port": 1}
+    assert flags.verb == ("add", "ann", "--x", "y")
+
+
+def test_a_token_that_is_called_like_a_command_is_no_command() -> None:
+    assert parse(["-t", "keys"]).command == "serve"

@@ -72,3 +72,14 @@ def test_however_many_addresses_guess_only_some_are_remembered() -> None:
     guesses.accepted(HERE, RIGHT)
 
     assert repr(guesses) == f"Guesses({REMEMBERED} addresses, {REMEMBERED} accepted keys)"
+
+
+def test_a_key_that_works_no_longer_is_a_guess_like_any_other() -> None:
+    guesses = guessed(BURST, HERE)
+    guesses.accepted(HERE, RIGHT)
+    before = guesses.wait(HERE, RIGHT, NOW)
+
+    guesses.wrong(HERE, NOW, RIGHT)
+
+    assert before == 0
+    assert guesses.wait(HERE, RIGHT, NOW) > 0
