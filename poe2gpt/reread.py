@@ -117,6 +117,10 @@ def main() -> None:
     except ConfigError as error:
         print(f"poe2gpt: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Exception as error:
+        # Its text may hold anything, a secret too.
+        print(f"poe2gpt: this is a bug, please report it: {type(error).__name__}", file=sys.stderr)
+        raise SystemExit(1) from None
     sys.stdout.buffer.write(msgspec.msgpack.encode((files, msgspec.msgpack.encode(made))))
 
 
