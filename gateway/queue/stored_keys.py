@@ -28,6 +28,9 @@ class StoredKeys:
         self._known: OrderedDict[str, tuple[float, Found]] = OrderedDict()
         """What was found and when it was asked for, by digest; what was asked last is last."""
 
+    def __repr__(self) -> str:
+        return f"StoredKeys({len(self._known)} remembered)"
+
     async def find(self, digest: str) -> Found:
         """Return whose secret has this digest, in hex; the empty one is nobody's.
 

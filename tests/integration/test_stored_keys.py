@@ -23,7 +23,9 @@ from contract.config import Given
 from contract.keys import DEFAULT_KEYS
 from contract.messages import Finished, Text
 from contract.stored_keys import StoredKey, digest_of, secret_of
+from gateway.queue.server import Server
 from gateway.queue.stored_keys import BELIEVED_FOR
+from gateway.queue.stored_keys import StoredKeys as LookUp
 from store.link import Link
 from store.stored_keys import StoredKeys, UnknownKey
 from tests.support.deployment import KEY, Gateway, RedisServer, running_redis
@@ -216,6 +218,27 @@ async def test_limits_and_models_hold_at_every_gateway_and_change_there(place: P
     assert limited == [429, 429]
     assert (refused.status_code, changed.status_code) == (404, 404)
     assert "not available to this API key" in changed.text
+
+
+async def test_guesses_displace_no_key_and_only_so_many_are_remembered(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = [digest_of((await place.add(f"remembered {n}"))[1]) for n in range(3)]
+    monkeypatch.setattr("gateway.queue.stored_keys.REMEMBERED", 2)
+    server = Server(place.server.url)
+    known = LookUp(server)
+
+    try:
+        guessed = [await known.find(digest_of(f"guess {number}")) for number in range(20)]
+        after_guesses = repr(known)
+        found = [await known.find(digest) for digest in digests]
+    finally:
+        await server.aclose()
+
+    assert not any(each.key for each in guessed)
+    assert all(each.key for each in found)
+    assert after_guesses == "StoredKeys(0 remembered)"
+    assert repr(known) == "StoredKeys(2 remembered)"
 
 
 async def test_a_key_of_the_file_keeps_the_settings_of_the_file(place: Place) -> None:
