@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
 from contract.messages import Job, Native
+from worker.messages import system_roles
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.raw_json import Path, edited
 from worker.poe.refused import refused_fields
@@ -39,6 +41,8 @@ def request_of(ask: Ask) -> Request:
     values = {"model": msgspec.json.encode(ask.job.model), "stream": b"true"}
     try:
         body = edited(b"".join(native.body), values, without={*_REFUSED, *ask.without})
+        if system_roles.REFUSED in ask.without:
+            body = system_roles.said_by_user(body)
     except (msgspec.DecodeError, RecursionError):
         message = "The request's body cannot be passed on."
         raise Fault(FaultKind.BAD_REQUEST, message, sent=False) from None
@@ -53,7 +57,11 @@ def refused(job: Job, message: str) -> frozenset[Path]:
     if message.startswith(_UNEXPECTED_BETAS):
         named = set(_QUOTED.findall(message))
         return frozenset((_BETA, beta) for beta in _betas_in(native) if beta in named)
-    return refused_fields(b"".join(native.body), message)
+    body = b"".join(native.body)
+    with suppress(msgspec.DecodeError):
+        if system_roles.are_refused(body, message):
+            return frozenset({system_roles.REFUSED})
+    return refused_fields(body, message)
 
 
 def native_of(job: Job) -> Native | None:

@@ -81,6 +81,41 @@ def test_a_refusal_names_what_the_job_can_do_without() -> None:
     assert paths == {("output_config", "effort")}
 
 
+SYSTEM_AMID = (
+    b'{"system":"s","messages":[{"role" : "user","content":"\\"system\\""},'
+    b'{"content":[{"type":"text","text":"now"}],"role":"system"}, {"role":"assistant"}]}'
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'messages.1: Unexpected role "system". The Messages API accepts a top-level `system`',
+        "messages.1.role: Input should be 'user' or 'assistant'",
+    ],
+)
+def test_a_system_message_that_is_refused_is_said_by_the_user(message: str) -> None:
+    (path,) = refused(job(SYSTEM_AMID), message)
+
+    body = request_of(ask(SYSTEM_AMID, path)).body
+
+    assert b'{"role" : "user","content":"\\"system\\""}' in body
+    assert b'{"content":[{"type":"text","text":"now"}],"role":"user"}' in body
+    assert b'"system":"s"' in body
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"messages":[{"role":"user"}]}', 'Unexpected role "system"'),
+        (SYSTEM_AMID, 'Unexpected role "tool"'),
+        (b"{}", 'Unexpected role "system"'),
+    ],
+)
+def test_other_roles_are_not_learned_of(body: bytes, message: str) -> None:
+    assert refused(job(body), message) == set()
+
+
 def test_a_refused_beta_is_one_of_the_header() -> None:
     message = "Unexpected value(s) `b-1`, `z-9` for the `anthropic-beta` header. Please consult us"
 
