@@ -187,14 +187,13 @@ class Answers:
 
     def _cached(self, call: Call, ask: Ask, form: Form) -> dict[str, int]:
         """Return how many tokens an account's caches give, and take."""
-        known = (call.account or "", form.prefix)
-        is_read = bool(form.prefix) and known in self._caches
-        if form.prefix:
-            self._caches.add(known)
+        own = [((call.account or "", name), words) for name, words in form.prefixes]
+        read = max((words for known, words in own if known in self._caches), default=0)
+        self._caches |= {known for known, _ in own}
         return {
             "input_tokens": ask.prompt_tokens,
-            "cache_creation_input_tokens": 0 if is_read else form.prefix_words,
-            "cache_read_input_tokens": form.prefix_words if is_read else 0,
+            "cache_creation_input_tokens": max((words for _, words in own), default=0) - read,
+            "cache_read_input_tokens": read,
         }
 
     def _responses_steps(self, call: Call, body: Any, _: Mapping[str, str]) -> Iterator[Played]:

@@ -96,8 +96,9 @@ class _Renderer:
                 case Cut():
                     yield step
                     return
-                case Status(status, _):
-                    yield as_status(failures.FAILURES[status]) if status >= 400 else step
+                case Status(status, body):
+                    is_ours = isinstance(body, dict) and body.get("type") == "error"
+                    yield step if is_ours or status < 400 else as_status(failures.FAILURES[status])
                     return
                 case Event("error", data):
                     yield from self._error(data)

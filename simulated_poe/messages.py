@@ -48,9 +48,8 @@ class Form(msgspec.Struct, frozen=True):
     stream: bool
     thinks: bool
     """Whether the model may think before it answers."""
-    prefix: str
-    """The hash of what is to be cached; empty: nothing."""
-    prefix_words: int
+    prefixes: tuple[tuple[str, int], ...]
+    """What is to be cached, and all that it begins with: hashes, and how many words each has."""
     hides: bool = False
     """Whether a thought is hidden from the client: the question has the word "redacted"."""
     cuts: bool = False
@@ -104,7 +103,7 @@ def from_request(
         thoughts_apart=True,
     )
     hides, cuts = "redacted" in ask.text, settings.late_errors == "cut"
-    return ask, Form(bool(body.get("stream")), thinks, *_cached(body), hides=hides, cuts=cuts)
+    return ask, Form(bool(body.get("stream")), thinks, _prefixes(body), hides=hides, cuts=cuts)
 
 
 def _check_betas(header: str, settings: Settings) -> None:
@@ -271,14 +270,16 @@ def _attachments(given: list[dict[str, Any]]) -> Iterable[Attachment]:
             yield Attachment(url, kind, block["type"])
 
 
-def _cached(body: dict[str, Any]) -> tuple[str, int]:
-    """Return the hash of all up to the last `cache_control`, and the words in that."""
+def _prefixes(body: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Return a hash and a count of words for each block up to the last with `cache_control`."""
     blocks = [*(body.get("tools") or []), *_blocks(body.get("system") or "")]
     for message in body["messages"]:
         blocks += _blocks(message["content"])
     marked = [place for place, block in enumerate(blocks, 1) if block.get("cache_control")]
-    if not marked:
-        return "", 0
-    plain = [{k: v for k, v in b.items() if k != "cache_control"} for b in blocks[: marked[-1]]]
-    data = orjson.dumps(plain)
-    return hashlib.sha256(data).hexdigest(), len(data.split())
+    prefixes, state, words = [], hashlib.sha256(), 0
+    for block in blocks[: max(marked, default=0)]:
+        data = orjson.dumps({k: v for k, v in block.items() if k != "cache_control"})
+        state.update(data)
+        words += len(data.split())
+        prefixes.append((state.hexdigest(), words))
+    return tuple(prefixes)

@@ -150,10 +150,12 @@ async def test_what_is_cached_is_read_from_the_cache(
     long = user(text("many words " * 50, **CACHED))
 
     first = events(await ask(http, long, stream=True))
-    second = (await ask(http, long)).json()
+    more = [{"role": "assistant", "content": "Yes?"}, user(text("And a few more.", **CACHED))]
+    second = (await ask(http, long, *more)).json()
 
     written, read = first[0][1]["message"]["usage"], second["usage"]
     assert written["cache_creation_input_tokens"] == read["cache_read_input_tokens"] > 100
+    assert read["cache_creation_input_tokens"] > 0
     assert poe.record.bodies[0]["messages"][0]["content"][0]["cache_control"] == {
         "type": "ephemeral"
     }
@@ -261,6 +263,27 @@ async def test_a_failure_before_the_answer_has_its_status(
     assert reply.status_code == status, reply.text
     assert reply.json()["error"]["type"] == kind
     assert set(kinds(poe)) == {"messages"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "prompt is too long: 250000 tokens > 200000 maximum",
+        "output_config.effort: Input should be 'low', 'medium' or 'high'",
+    ],
+)
+async def test_poes_words_about_the_request_arrive(
+    http: httpx.AsyncClient, poe: SimulatedPoe, words: str
+) -> None:
+    error = {"type": "invalid_request_error", "message": json.dumps({"message": words})}
+    script = [{"status": 400, "body": {"type": "error", "error": error}}]
+
+    reply = await ask(http, user(text(json.dumps(script))), model="Native-Script", stream=True)
+
+    assert reply.status_code == 400, reply.text
+    assert words in reply.json()["error"]["message"]
+    assert len(poe.record.calls) == 1
 
 
 @pytest.mark.parametrize(
