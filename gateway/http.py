@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from granian import rsgi
 
 from gateway.doors import Network, Peer, client_address, plain
+from gateway.incoming import Body
+from gateway.inflate import Inflater, inflater_of
 from gateway.problems import Problem, body_timeout, body_too_large, invalid_request
-from gateway.uploads import Upload, Uploads
+from gateway.uploads import Uploads
 
 BODY_TIMEOUT = 60.0
 """Seconds within which a whole body must arrive."""
@@ -144,7 +146,8 @@ class Request:
         return tuple((name, value) for name, value in found if value)
 
     async def body(self, limit: int) -> bytes:
-        """Return the whole body, of at most `limit` bytes. Raises Problem."""
+        """Return the whole body, expanded, of at most `limit` bytes as such. Raises Problem."""
+        inflater = inflater_of(self.header("content-encoding"))
         length = self.header("content-length")
         patience = 0 if self.header("expect") else LINGER
         if length.isdecimal() and int(length) > limit + patience:
@@ -154,35 +157,29 @@ class Request:
         is_told = length.isdecimal() and not self.header("transfer-encoding")
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                return await self._collected(limit, int(length) if is_told else None)
+                return await self._collected(limit, int(length) if is_told else None, inflater)
         except TimeoutError:
             self._cut_off = True
             raise body_timeout(BODY_TIMEOUT) from None
 
-    async def _collected(self, limit: int, length: int | None) -> bytes:
-        pieces: list[bytes] = []
+    async def _collected(self, limit: int, length: int | None, inflater: Inflater | None) -> bytes:
         size = 0
         refusal: Problem | None = None
         with self._uploads.upload(self.address) as upload:
+            body = Body(upload, limit, inflater)
             async for piece in self._protocol:
                 size += len(piece)
                 if refusal is None:
-                    refusal = _refusal(upload, len(piece), size, limit)
+                    refusal = await body.add(bytes(piece))
                 if size > limit + LINGER:
                     self._cut_off = True
                     break
-                if refusal is None:
-                    pieces.append(bytes(piece))
-                else:
-                    # What still comes is thrown away: see LINGER.
-                    pieces.clear()
-                    upload.drop()
                 if size == length:
                     # To hear that nothing more comes takes Granian another turn between threads.
                     break
-        if refusal is not None:
-            raise refusal
-        return b"".join(pieces)
+            if refusal is not None:
+                raise refusal
+            return body.whole()
 
     def watch(self, on_leave: Callable[[], None]) -> Watch:
         """Call back when the client leaves. Stop the watch after the answer."""
@@ -270,14 +267,3 @@ class Watch:
         self._timer.cancel()
         if self._left is not None:
             self._left.cancel()
-
-
-def _refusal(upload: Upload, more: int, size: int, limit: int) -> Problem | None:
-    """Return why a body of `size` bytes so far, `more` of them new, is not taken."""
-    if size > limit:
-        return body_too_large(limit)
-    try:
-        upload.add(more)
-    except Problem as error:
-        return error
-    return None

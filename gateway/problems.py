@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,10 +251,18 @@ def foreign_origin() -> Problem:
     return Problem(Kind.FORBIDDEN_ORIGIN, message, "Origin")
 
 
-def unsupported_encoding(encoding: str) -> Problem:
-    """The body came compressed."""
-    message = f"Content-Encoding {encoding[:64]!r} is not supported; send the body as it is."
+def unsupported_encoding(encoding: str, supported: Sequence[str]) -> Problem:
+    """The body came compressed in another way than those that are supported."""
+    message = (
+        f"Content-Encoding {encoding[:64]!r} is not supported; use one of {', '.join(supported)},"
+        " or send the body as it is."
+    )
     return Problem(Kind.UNSUPPORTED_ENCODING, message)
+
+
+def malformed_encoding(encoding: str) -> Problem:
+    """The body is not what its Content-Encoding says."""
+    return invalid_request(f"The request's body is not valid {encoding}, or is not whole.")
 
 
 def queue_full(retry_after: float) -> Problem:

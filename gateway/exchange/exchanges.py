@@ -18,7 +18,6 @@ from gateway.exchange.kept import KeptAnswers
 from gateway.exchange.outcome import Outcome
 from gateway.exchange.services import Services
 from gateway.http import Request
-from gateway.problems import unsupported_encoding
 from gateway.queue.faults import no_queue
 from store.faults import RedisFault
 
@@ -124,7 +123,7 @@ class Exchanges:
 
     async def tell(self, inquiry: Inquiry[Any], request: Request, client: AccessToken) -> None:
         """Answer a request from its body alone. Raises Problem."""
-        body = await self._body(request)
+        body = await request.body(self._max_body)
         ask, _ = await self._bodies.parse(inquiry, body, client.client)
         reply = inquiry.reply(ask)
         request.respond(reply.status, reply.body, headers=reply.headers)
@@ -143,7 +142,7 @@ class Exchanges:
     async def _asked(
         self, endpoint: Endpoint[Any], request: Request, client: AccessToken
     ) -> tuple[Ask, Blobs]:
-        body, archive = await self._body(request), endpoint.archive
+        body, archive = await request.body(self._max_body), endpoint.archive
         ask, blobs = await self._bodies.parse(endpoint, body, client.client)
         if not ask.previous or archive is None:
             return ask, blobs
@@ -155,11 +154,6 @@ class Exchanges:
             raise no_queue(fault) from None
         earlier = [part for turn in turns for part in (turn.input, turn.output)]
         return await self._bodies.parse_after(endpoint, archive, body, earlier, client.client)
-
-    async def _body(self, request: Request) -> bytes:
-        if encoding := request.header("content-encoding").replace("identity", ""):
-            raise unsupported_encoding(encoding)
-        return await request.body(self._max_body)
 
     async def close(self) -> None:
         """End the child processes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -22,6 +24,11 @@ from poe2gpt.programs import Program
 from tests.support.deployment import KEY, PATIENCE, Child, Gateway, eventually
 from tests.support.gateway_alone import CHAT, House, house, kill
 from tests.support.scripted_worker import answering_all, words
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 from .conftest import Edge, configure, free_port, running_nginx
 
@@ -197,3 +204,15 @@ async def test_who_shares_an_address_with_a_guesser_goes_on_working(edge: Edge) 
 
     assert guessed[-1] == 429
     assert await asked(edge, KEY, "127.0.0.8") == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_a_compressed_body_passes_and_a_bomb_does_not(edge: Edge, encoding: str) -> None:
+    compress = {"gzip": gzip.compress, "zstd": zstd.compress}[encoding]
+    headers = {"content-encoding": encoding, "authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=edge.url, headers=headers) as http:
+        answer = await http.post(CHAT, content=compress(QUESTION))
+        bomb = await http.post(CHAT, content=compress(b" " * 64 * MIB))
+
+    assert answer.json()["choices"][0]["message"]["content"] == "one two three "
+    assert bomb.status_code == 413

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,11 @@ from tests.support.gateway_alone import (
 )
 from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, answering_all, scripted_worker, words
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -182,9 +190,9 @@ async def test_a_browser_that_names_no_headers_may_use_the_usual_ones(shared: Ho
         pytest.param(
             "POST",
             CHAT,
-            {"content": b"{}", "headers": {"content-encoding": "gzip"}},
+            {"content": b"{}", "headers": {"content-encoding": "br"}},
             415,
-            id="compressed",
+            id="compressed otherwise",
         ),
     ],
 )
@@ -197,6 +205,31 @@ async def test_every_error_has_openais_shape_and_the_common_headers(
     assert_proper_error(answer, status)
     if status == 405:
         assert "OPTIONS" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress, zstd.compress])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param(CHAT, asking(model="fast"), id="chat completions"),
+        pytest.param("/v1/completions", {"model": "fast", "prompt": "hello"}, id="completions"),
+        pytest.param("/v1/responses", {"model": "fast", "input": "hello"}, id="responses"),
+        pytest.param("/responses", {"model": "fast", "input": "x" * 200_000}, id="large"),
+    ],
+)
+async def test_a_body_may_be_compressed(
+    shared: House, path: str, body: dict[str, Any], compress: Callable[[bytes], bytes]
+) -> None:
+    encoding = {gzip.compress: "gzip", zlib.compress: "deflate"}.get(compress, "zstd")
+    content = compress(json.dumps(body).encode())
+    answering = asyncio.create_task(shared.worker.take(words))
+
+    async with shared.gateway.http() as http:
+        answer = await http.post(path, content=content, headers={"content-encoding": encoding})
+
+    await answering
+    assert answer.status_code == 200
+    assert "one two three" in answer.text
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
