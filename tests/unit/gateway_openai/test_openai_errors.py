@@ -202,7 +202,7 @@ def test_every_kind_of_problem_has_a_status(kind: Kind) -> None:
             [("allow", "GET, OPTIONS")],
         ),
         (problems.body_too_large(10), 413, "request_too_large", []),
-        (problems.unsupported_encoding("br"), 415, "unsupported_encoding", []),
+        (problems.unsupported_encoding("br", ("gzip",)), 415, "unsupported_encoding", []),
         (problems.queue_full(1.5), 429, "queue_full", [("retry-after", "2")]),
         (problems.queue_timeout(30), 429, "queue_timeout", [("retry-after", "30")]),
         (problems.rate_limited(0), 429, "rate_limit_exceeded", [("retry-after", "1")]),
