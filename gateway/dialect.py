@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -134,6 +134,18 @@ class Encoder(Protocol):
         """Return what closes the stream: after the last choice, or because of a problem.
 
         Only the frames of a problem that a record brought are stamped with its id.
+        """
+        ...
+
+
+@runtime_checkable
+class Reassuring(Protocol):
+    """An encoder whose clients count events while they wait, and no comments."""
+
+    def still(self) -> list[Frame]:
+        """Return an event that says only that the answer is under way.
+
+        It comes behind `begin`, is no part of the answer, and must not change what `feed` returns.
         """
         ...
 

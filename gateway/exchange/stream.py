@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from contract.lifetimes import ANSWER_LIFE
 from contract.messages import Failed, Finished, Record
-from gateway.dialect import Dialect, Encoder, Frame
+from gateway.dialect import Dialect, Encoder, Frame, Reassuring
 from gateway.exchange.answer import Answer
 from gateway.exchange.backpressure import CREDIT, Backpressure
 from gateway.exchange.resume import Cursor
@@ -15,6 +15,9 @@ from gateway.http import ProtocolClosed, Request
 from gateway.problems import Problem
 from gateway.queue.batch import Batch
 from gateway.queue.follower import Follower
+
+EVENT_EVERY = 60.0
+"""Seconds without an event after which one takes a comment's place: Codex gives up after 300."""
 
 _LARGE = 16 * 1024
 """Characters that are written at once, though more may come in the same batch."""
@@ -46,6 +49,7 @@ class Stream:
         goes_on: bool = False,
     ) -> None:
         self._sink = request.stream()
+        self._told = time.monotonic()
         self._peer = request.peer
         self._answer = answer
         self._dialect = dialect
@@ -101,8 +105,14 @@ class Stream:
         self._flush()
 
     def comment(self, data: bytes) -> None:
-        """Write what keeps the connection open."""
-        self._send(data)
+        """Write what keeps the connection open, and from time to time the client patient."""
+        if isinstance(self._encoder, Reassuring) and time.monotonic() - self._told >= EVENT_EVERY:
+            if not self._has_begun:
+                self._begin()
+            self._pending += map(_text, self._encoder.still())
+            self._flush()
+        else:
+            self._send(data)
 
     def silent_since(self) -> float:
         """Return when something was last written, on the monotonic clock; now, while paused."""
@@ -144,6 +154,7 @@ class Stream:
 
     def _flush(self) -> None:
         if self._pending:
+            self._told = time.monotonic()
             data = "".join(self._pending).encode()
             self._pending.clear()
             self._send(data)

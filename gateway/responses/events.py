@@ -44,6 +44,11 @@ class Numbering:
     def __init__(self, first: int = 0) -> None:
         self._next = first
 
+    @property
+    def last(self) -> int:
+        """The number of the last event."""
+        return self._next - 1
+
     def frame(self, event: Event) -> Frame:
         """Return the next event."""
         return self.raw(event.type, compact(event.fields)[1:-1])

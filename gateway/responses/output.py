@@ -149,7 +149,7 @@ class Call:
         return input_of(text) if self.is_custom else text
 
     def opening(self) -> list[Event]:
-        return [_added(self._index, self._shown(""))]
+        return [_added(self._index, self.opened())]
 
     def closing(self, status: Status) -> list[Event]:
         self._status = status
@@ -160,6 +160,10 @@ class Call:
             Event(self._done, {**place, **name, field: self.value}),
             _done(self._index, self.shown()),
         ]
+
+    def opened(self) -> dict[str, Any]:
+        """Return the call without what it is called with."""
+        return self._shown("")
 
     def shown(self) -> dict[str, Any]:
         return self._shown(self.value)

@@ -64,6 +64,16 @@ class ResponseEncoder:
         self._has_begun = self._has_begun or bool(out)
         return out
 
+    def still(self) -> list[Frame]:
+        """Return the response as it is, which is an event that every client knows.
+
+        OpenAI sends a `keepalive` that is in no schema, and at which some clients fail. The number
+        is that of the event before: this one is no part of the response.
+        """
+        output = [_so_far(item) for item in self._items]
+        members = f'"response":{response_of(self._head, self._ask, "in_progress", output)}'
+        return [Numbering(self._numbering.last).raw("response.in_progress", members)]
+
     def end(self, problem: Problem | None) -> list[Frame]:
         """Return the one event that ends a stream: completed, incomplete or failed.
 
@@ -175,6 +185,11 @@ class ResponseEncoder:
 
     def _id(self, prefix: str) -> str:
         return f"{prefix}_{self._head.job}_{len(self._items)}"
+
+
+def _so_far(item: Item) -> dict[str, Any]:
+    """Return an item as its events have told it: the input of a custom tool comes at the end."""
+    return item.opened() if isinstance(item, Call) and item.is_custom else item.shown()
 
 
 def _settled(item: dict[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,13 @@ def streaming(
     return stream
 
 
+class Patient(Faulty):
+    """Has an event for clients that count events while they wait."""
+
+    def still(self) -> list[Frame]:
+        return [Frame("{}", "still")]
+
+
 def record(seq: int, *events: Event) -> Record:
     return Record("j", 1, seq, events)
 
@@ -152,3 +159,40 @@ async def test_what_closes_a_stream_has_no_place_in_its_log() -> None:
     *_, finish, done, rest = client.body.split(b"\n\n")
     assert b'"event_id":"1-1"' in finish
     assert (done, rest) == (b"data: [DONE]", b"")
+
+
+async def test_an_event_takes_a_comments_place_when_none_has_come_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("gateway.exchange.stream.time.monotonic", lambda: now)
+    client, answer = Client(), Answer()
+    stream = streaming(request_of(client), answer, Patient())
+    still = b"event: still\ndata: {}"
+
+    for _ in range(25):
+        now += 10
+        stream.comment(b": alive\n\n")
+    answer.take(0, record(1, Text("a")))
+    for _ in range(5):
+        now += 10
+        stream.comment(b": alive\n\n")
+
+    *blocks, _ = client.body.split(b"\n\n")
+    assert [number for number, block in enumerate(blocks) if block == still] == [5, 11, 17, 23]
+    assert blocks[24] == b": alive"
+    assert blocks[-5:] == [b": alive"] * 5
+
+
+async def test_clients_that_skip_comments_get_nothing_else_while_they_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("gateway.exchange.stream.time.monotonic", lambda: now)
+    client, answer = Client(), Answer()
+    stream = streaming(request_of(client), answer)
+
+    now += 1000
+    stream.comment(b": alive\n\n")
+
+    assert client.body == b": alive\n\n"

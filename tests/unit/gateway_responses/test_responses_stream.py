@@ -23,14 +23,16 @@ from contract.messages import (
     Usage,
 )
 from gateway.dialect import Frame
+from gateway.responses.stream import ResponseEncoder
 from tests.support.openai_schema import assert_is
-from tests.support.responses_schema import RESPONSE
-from tests.support.responses_wire import check
+from tests.support.responses_schema import EVENTS, RESPONSE
+from tests.support.responses_wire import built_from, check
 from tests.unit.gateway_responses.rendering import (
     INTERRUPTED,
     ask_of,
     decoded,
     frames_of,
+    head,
     streamed,
     whole,
 )
@@ -235,3 +237,27 @@ def _replayed(recording: Path, pieces: list[bytes], *, thinks: bool) -> list[Fra
         failed = Failed(FailureKind.UPSTREAM_FAILED, "why")
         records.append([*shaping.flush(), failed])
     return frames_of(records, ASKED, failed=failed)
+
+
+def test_an_event_that_keeps_clients_patient_is_the_response_as_it_is() -> None:
+    ask = ask_of(tools=[PATCH])
+    records: list[list[Event]] = [
+        [Reasoning("hm")],
+        [Text("Hel")],
+        [Text("lo"), ToolCallDelta(0, "call_1", "weather", '{"ci')],
+        [ToolCallDelta(0, "", "", 'ty": 1}'), ToolCallDelta(1, "call_2", "patch", '{"in')],
+        [ToolCallDelta(1, "", "", 'put": "x"}')],
+        [Finished("tool_calls")],
+    ]
+    encoder = ResponseEncoder(head(), ask)
+    frames = encoder.begin()
+
+    for record in records:
+        (still,) = decoded(encoder.still())
+        assert_is(still, EVENTS["response.in_progress"])
+        events = decoded(frames)
+        assert still["sequence_number"] == events[-1]["sequence_number"]
+        assert still["response"]["output"] == built_from(events, whole=False)
+        frames += encoder.feed(0, record)
+
+    assert decoded(frames + encoder.end(None)) == streamed(records, ask)
