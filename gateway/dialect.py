@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -59,6 +59,10 @@ class Ask(msgspec.Struct, frozen=True):
     def in_background(self) -> bool:
         """Whether it goes on without its client."""
         return self.keep is not None and self.keep.background
+
+    def shown_for(self, model: Model | None) -> Self:  # noqa: ARG002
+        """Return the request as its answer repeats it, when this model gives it."""
+        return self
 
     def options_for(self, model: Model | None) -> Options:  # noqa: ARG002
         """Return the options as they go to this model: None is one that no catalogue lists."""

@@ -44,6 +44,8 @@ class Exchanges:
     ) -> None:
         """Answer one request. Raises Problem before anything was sent."""
         ask, blobs = await self._asked(endpoint, request, client)
+        models = self._services.models
+        ask = ask.shown_for(models.listed(models.resolve(ask.model, client.models)))
         exchange = Exchange(
             self._services,
             dialect,

@@ -25,9 +25,25 @@ _ROLES: dict[str, _Role] = {
     "user": "user",
     "assistant": "assistant",
 }
-_OF_NO_USE = frozenset({"reasoning", "web_search_call", "file_search_call", "mcp_list_tools"})
-"""Items that tell how an answer came about: no model is told its own thoughts, and what a search
-found stands in the message behind it."""
+_OF_NO_USE = frozenset(
+    {
+        "reasoning",
+        "web_search_call",
+        "file_search_call",
+        "tool_search_call",
+        "tool_search_output",
+        "image_generation_call",
+        "code_interpreter_call",
+        "mcp_list_tools",
+        "compaction",
+        "context_compaction",
+        "compaction_summary",
+        "compaction_trigger",
+        "configuration_update",
+    }
+)
+"""Items that tell how an answer came about, or that only OpenAI can read: no model is told its own
+thoughts, and what a search found stands in the message behind it."""
 
 _PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
 
@@ -78,6 +94,9 @@ class _ItemReader:
 
     def _take(self, item: fields.Item, path: str) -> None:
         match item.type:
+            case "agent_message":  # Codex's, of one agent to another
+                content = self._contents.read(item.content, f"{path}.content")
+                self.messages.append(Message("user", content))
             case None | "message":
                 self.messages.append(self._message(item, path))
             case "function_call" | "custom_tool_call":

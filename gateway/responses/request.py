@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -24,7 +24,7 @@ from gateway.render.parameters import model_name, reasoning_effort, token_limit
 from gateway.responses import fields
 from gateway.responses.ids import job_of
 from gateway.responses.items import conversation
-from gateway.responses.tools import Toolbox, chosen, toolbox_of
+from gateway.responses.tools import Toolbox, chosen, searches, toolbox_of
 
 _SUMMARIES = ("auto", "concise", "detailed")
 
@@ -41,6 +41,15 @@ class ResponsesAsk(Ask, frozen=True):
     """The functions that stand for custom tools."""
     namespaced: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
     """Functions by their names, each with its namespace and its name within that."""
+
+    def shown_for(self, model: Model | None) -> Self:
+        """Return the request without a search of the web that this model has no parameter for."""
+        declared = model.parameters if model else {}
+        if WEB_SEARCH in declared or not self.options.extra.get(WEB_SEARCH):
+            return self
+        shown = json.loads(f"{{{self.echo}}}")
+        shown["tools"] = [tool for tool in shown["tools"] if not searches(tool["type"])]
+        return msgspec.structs.replace(self, echo=_members(shown))
 
     def options_for(self, model: Model | None) -> Options:
         """Return the options, with those of the model's own parameters that it declares.
@@ -182,6 +191,10 @@ def _echo(asked: fields.CreateResponse, box: Toolbox) -> str:
     }
     if asked.user is not None:
         shown["user"] = asked.user
+    return _members(shown)
+
+
+def _members(shown: dict[str, Any]) -> str:
     return json.dumps(shown, separators=(",", ":"))[1:-1]
 
 

@@ -49,6 +49,8 @@ class Toolbox:
     """The tools as the client sent them, without those that are left out."""
     searches: bool = False
     """Whether the client offers a search of the web."""
+    is_partial: bool = False
+    """Whether it offers what no model can call here: a search, or what runs at OpenAI."""
 
     def flat(self, namespace: str, name: str) -> str:
         """Return the name of the function that stands for a tool."""
@@ -76,7 +78,7 @@ def chosen(box: Toolbox, choice: str | fields.ToolChoice | None) -> Choice:
     match choice:
         case None:
             return Choice(tools)
-        case "required" if not tools:
+        case "required" if not tools and not box.is_partial:
             reason = "a tool is required, but the model can call none of the tools"
             raise invalid_value("tool_choice", reason)
         case "auto" | "none" | "required":
@@ -88,9 +90,17 @@ def chosen(box: Toolbox, choice: str | fields.ToolChoice | None) -> Choice:
             return _allowed(box, choice)
         case fields.ToolChoice(type="function" | "custom"):
             return Choice(tools, "required", _named(box, choice))
+        case _ if box.is_partial:
+            # One of those that are left out, as it would be without the choice.
+            return Choice(tools, "auto") if tools else Choice()
         case _:
             reason = f"no tool of type {quoted(choice.type)} can be forced"
             raise invalid_value("tool_choice.type", reason)
+
+
+def searches(kind: str) -> bool:
+    """Return whether a tool of this type searches the web."""
+    return kind.startswith("web_search")
 
 
 def _add(box: Toolbox, raw: msgspec.Raw, path: str, reader: SchemaReader) -> None:
@@ -103,9 +113,10 @@ def _add(box: Toolbox, raw: msgspec.Raw, path: str, reader: SchemaReader) -> Non
         space = _typed(raw, fields.Tool, path)
         for i, inner in enumerate(space.tools or ()):
             _add_inner(box, inner, f"{path}.tools[{i}]", reader, space.name)
-    elif kind.startswith("web_search"):
-        box.searches = True
+    elif searches(kind):
+        box.searches = box.is_partial = True
     else:
+        box.is_partial = True
         return
     box.honoured.append(_shown(_typed(raw, dict[str, Any], path)))
 
@@ -174,7 +185,7 @@ def _find(box: Toolbox, namespace: str, name: str) -> str:
 def _allowed(box: Toolbox, choice: fields.ToolChoice) -> Choice:
     names = {_find(box, each.namespace or "", each.name or "") for each in choice.tools or ()}
     tools = tuple(tool for tool in box.tools if tool.name in names)
-    if not tools and choice.mode == "required":
+    if not tools and choice.mode == "required" and not box.is_partial:
         reason = "a tool is required, but the model can call none of those that are allowed"
         raise invalid_value("tool_choice.tools", reason)
     if not tools:

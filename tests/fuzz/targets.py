@@ -26,7 +26,10 @@ from contract.messages import (
     Finished,
     Job,
     MediaPart,
+    Reasoning,
     Record,
+    Text,
+    ToolCallDelta,
     is_terminal,
 )
 from gateway.anthropic.dialect import ANTHROPIC
@@ -39,9 +42,12 @@ from gateway.openai.errors import body as error_body
 from gateway.problems import Problem
 from gateway.render.openai_errors import headers as error_headers
 from gateway.render.usage import estimate_prompt
+from gateway.responses.request import parse_response
 from poe2gpt.flags import parse
 from poe2gpt.settings import settings
 from tests.support.openai_answers import chat_collector, chat_renderer, status_of
+from tests.support.responses_wire import built_from
+from tests.unit.gateway_responses.rendering import streamed
 from worker.bot.reader import BotReader
 from worker.bot.request import query_of
 from worker.config import worker_config
@@ -180,6 +186,27 @@ def _ask(asked: GatewayAsk) -> None:
                 msgspec.json.encode(translate(ask))
             except Fault as fault:
                 assert fault.kind is FaultKind.BAD_REQUEST
+
+
+def response(data: bytes) -> None:
+    """The same of a request for a response, whose answer is a stream of OpenAI's events."""
+    try:
+        asked = parse_response(data)
+    except Problem as error:
+        _assert_proper(error)
+        return
+    assert estimate_prompt(asked.messages) > 0
+    job = Job("job", "client", asked.model, asked.messages, asked.options, stream=asked.stream)
+    assert _crossed(job, Job) == job
+    _crossed(asked, type(asked))
+    calls = [
+        ToolCallDelta(index, f"call_{index}", tool.name, '{"input": "x"}')
+        for index, tool in enumerate(asked.options.tools[:3])
+    ]
+    for shown in (asked, asked.shown_for(None)):
+        events = streamed([[Reasoning("hm"), Text("so"), *calls], [Finished()]], shown)
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert built_from(events) == events[-1]["response"]["output"]
 
 
 def _attachment(part: MediaPart) -> Attachment:
@@ -345,6 +372,7 @@ TARGETS = {
         Target("catalogue", catalogue, _JSON),
         Target("request", request, _JSON),
         Target("messages", messages, _JSON),
+        Target("response", response, _JSON),
         Target("key", key, (CANARY.encode(), b"Bearer ", b"\n", b"\xff", b"\x00", b"\xc5\xbf")),
         Target("config", config, (CANARY.encode(), b"[", b"]", b'"', b"=", b"{", b"\n", *_JSON)),
     )

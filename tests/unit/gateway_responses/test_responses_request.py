@@ -330,3 +330,64 @@ def test_what_cannot_be_answered_names_the_field(fields: dict[str, Any], param: 
         ask_of(**fields)
 
     assert raised.value.param == param
+
+
+SEARCH: dict[str, Any] = {"type": "web_search"}
+WEATHER: dict[str, Any] = {"type": "function", "name": "weather"}
+SEARCHES = Model("m", 0, "o", parameters={"web_search": {"type": "boolean"}})
+
+
+@pytest.mark.parametrize(
+    ("model", "searched", "shown"),
+    [
+        pytest.param(SEARCHES, {"web_search": True}, ["web_search", "function"], id="declared"),
+        pytest.param(Model("m", 0, "o"), {}, ["function"], id="not declared"),
+        pytest.param(None, {}, ["function"], id="unknown"),
+    ],
+)
+def test_a_search_of_the_web_is_the_models_own_or_missing_from_what_the_answer_repeats(
+    model: Model | None, searched: dict[str, Any], shown: list[str]
+) -> None:
+    asked = ask_of(tools=[SEARCH, WEATHER])
+
+    assert asked.options_for(model).extra == searched
+    echo = json.loads(f"{{{asked.shown_for(model).echo}}}")
+    assert [tool["type"] for tool in echo["tools"]] == shown
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"type": "web_search"},
+        {"type": "mcp", "server_label": "x"},
+        {"type": "of_next_year"},
+        "required",
+        {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},
+    ],
+)
+@pytest.mark.parametrize("more", [[], [WEATHER]], ids=["alone", "with a function"])
+def test_a_choice_of_a_tool_that_is_left_out_is_no_choice(
+    choice: Any, more: list[dict[str, Any]]
+) -> None:
+    asked = ask_of(tools=[SEARCH, {"type": "of_next_year"}, *more], tool_choice=choice)
+
+    assert asked.options.tool_name == ""
+    if not more:
+        assert asked.options.tool_choice == ""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["compaction", "context_compaction", "compaction_trigger", "configuration_update"],
+)
+def test_items_that_only_openai_can_read_are_left_out(kind: str) -> None:
+    items = [{"role": "user", "content": "hi"}, {"type": kind, "encrypted_content": "gAAA"}]
+
+    assert ask_of(input=items).messages == (Message("user", "hi"),)
+
+
+def test_what_one_agent_says_to_another_is_a_message() -> None:
+    content = [{"type": "input_text", "text": "done"}]
+    item = {"type": "agent_message", "author": "/a", "recipient": "/", "content": content}
+
+    assert ask_of(input=[item]).messages == (Message("user", "done"),)
