@@ -1,4 +1,4 @@
-// Vercel's AI SDK, by both of its ways to a server like this one.
+// Vercel's AI SDK, by each of its ways to a server like this one. Its default is the Responses API.
 
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,6 +14,7 @@ import { z } from "zod";
 const at = { baseURL: process.env.BASE_URL, apiKey: process.env.API_KEY };
 const openai = createOpenAI(at);
 const ways = {
+  "openai (responses)": openai,
   openai: openai.chat,
   "openai-compatible": createOpenAICompatible({
     ...at,
