@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
 
 from contract.messages import Failed, FailureKind, Finished, Text
 from tests.support.deployment import Gateway, eventually
@@ -61,6 +63,8 @@ def post(
         body = asking(text, **more)
         if path == "/v1/responses":
             body = {"model": "Test", "input": text, **more}
+        if path == "/v1/messages":
+            body["max_tokens"] = 100
         async with gateway.http(key=key) as http:
             return await http.post(path, json=body, headers=headers)
 
@@ -95,7 +99,7 @@ def said(response: httpx.Response) -> str:
     return str(response.json()["choices"][0]["message"]["content"])
 
 
-@pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages"])
 @pytest.mark.parametrize("again", [AGAIN, SESSION], ids=["retry", "session"])
 async def test_a_resend_joins_the_running_answer_of_a_client_that_left(
     shared: House, other: Gateway, again: dict[str, str], path: str
@@ -294,3 +298,28 @@ async def test_a_resent_answer_has_no_event_ids_and_its_wait_counts_once(shared:
 
     assert "event_id" not in (await first).text + (await resent).text
     assert await shared.metric(waits) == before + 1
+
+
+@pytest.mark.parametrize("sdk", ["openai", "anthropic"])
+async def test_what_an_sdk_sends_again_by_itself_is_paid_for_once(shared: House, sdk: str) -> None:
+    key, before = "sk-test-canary-access-token", await dispatched(shared)
+    hello: list[Any] = [{"role": "user", "content": f"impatient {sdk}"}]
+    impatient: dict[str, Any] = {"api_key": key, "timeout": 1.0, "max_retries": 5}
+
+    async def ask() -> str | None:
+        if sdk == "openai":
+            async with AsyncOpenAI(base_url=f"{shared.gateway.url}/v1", **impatient) as openai:
+                answer = await openai.chat.completions.create(model="Test", messages=hello)
+                return answer.choices[0].message.content
+        async with AsyncAnthropic(base_url=shared.gateway.url, **impatient) as anthropic:
+            message = await anthropic.messages.create(model="Test", messages=hello, max_tokens=99)
+            return str(message.to_dict()["content"][0]["text"])
+
+    asked = asyncio.create_task(ask())
+    answering = await shared.worker.take()
+    await missed(shared, answering)
+    await read_by(shared, answering, 1)
+    await words(answering)
+
+    assert await asked == "one two three "
+    assert await dispatched(shared) == before + 1
