@@ -22,7 +22,7 @@ run: .venv/runtime  ## run the service on this machine: POE_TOKENS=... make run
 test: .venv/dev  ## run every test; skip those that need nginx or Docker if there is none
 	@exec $(BIN)/pytest -n 2 --dist loadfile
 
-clients: .venv-clients/ready $(NODE)/node_modules/.package-lock.json  ## test with real clients: LangChain, LiteLLM, Agents SDK, Claude Code, the AI SDK, those for Node
+clients: .venv-clients/ready $(NODE)/node_modules/.package-lock.json  ## test with real clients: LangChain, LiteLLM, Agents SDK, Claude Code, Codex, the AI SDK, those for Node
 	@PYTHONPATH=$(CURDIR) .venv-clients/bin/python -m pytest tests/clients
 
 soak: .venv/dev  ## test limits and fairness under load, for MINUTES=5
