@@ -214,6 +214,7 @@ async def test_every_error_has_openais_shape_and_the_common_headers(
         pytest.param(CHAT, asking(model="fast"), id="chat completions"),
         pytest.param("/v1/completions", {"model": "fast", "prompt": "hello"}, id="completions"),
         pytest.param("/v1/responses", {"model": "fast", "input": "hello"}, id="responses"),
+        pytest.param("/v1/messages", asking(model="fast", max_tokens=9), id="messages"),
         pytest.param("/responses", {"model": "fast", "input": "x" * 200_000}, id="large"),
     ],
 )
