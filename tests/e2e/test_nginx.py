@@ -218,6 +218,37 @@ async def test_an_error_of_nginx_has_the_shape_of_openai_s(
     assert (answer.headers.get("retry-after") == "2") is (status == 502)
 
 
+@pytest.mark.parametrize(
+    ("request_text", "status", "kind"),
+    [
+        pytest.param(
+            "POST //v1/messages?beta=true HTTP/1.1\r\nHost: x\r\nContent-Length: 33554433\r\n\r\n",
+            413,
+            "request_too_large",
+            id="by its path",
+        ),
+        pytest.param(
+            "GET /v1/models HTTP/1.1\r\nHost: x\r\nAnthropic-Version: 2023-06-01\r\n\r\n",
+            502,
+            "api_error",
+            id="by its header",
+        ),
+    ],
+)
+async def test_an_error_of_nginx_has_the_shape_of_anthropic_s_for_its_clients(
+    start_nginx: StartNginx, request_text: str, status: int, kind: str
+) -> None:
+    edge = await start_nginx(free_port())
+
+    answer = await say(edge, request_text)
+
+    told = json.loads(answer.body)
+    assert answer.status == status
+    assert told.keys() == {"type", "error", "request_id"}
+    assert (told["type"], told["error"]["type"]) == ("error", kind)
+    assert told["request_id"] == answer.headers["request-id"] == answer.headers["x-request-id"]
+
+
 async def test_an_error_of_the_gateway_passes_unchanged(
     start_nginx: StartNginx, start_gateway: StartGateway, client: aiohttp.ClientSession
 ) -> None:
