@@ -19,6 +19,8 @@ from gateway.render.parameters import token_limit
 UNSIGNED = "poe2gpt-unsigned"
 """The signature of thoughts that nobody has signed."""
 
+_NOTHING = msgspec.Raw(b"null")
+
 _DEFAULT = "high"
 """The effort of a model that thinks as it sees fit: Anthropic's default."""
 
@@ -78,9 +80,10 @@ def _signed_only(message: msgspec.Raw) -> msgspec.Raw | None:
     if UNSIGNED.encode() not in bytes(message):
         return message
     members = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
-    if not bytes(members["content"]).lstrip().startswith(b"["):
+    content = members.get("content", _NOTHING)
+    if not bytes(content).startswith(b"["):
         return message
-    blocks = msgspec.json.decode(members["content"], type=list[msgspec.Raw])
+    blocks = msgspec.json.decode(content, type=list[msgspec.Raw])
     kept = [block for block in blocks if not _is_unsigned(block)]
     return msgspec.Raw(_object(members | {"content": _array(kept)})) if kept else None
 

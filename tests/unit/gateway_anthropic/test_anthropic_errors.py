@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.anthropic.dialect import ANTHROPIC
+from gateway.app import TICK
 from gateway.dialect import Frame, RateLimit
+from gateway.exchange.exchange import QUEUED_EVERY
 from gateway.problems import Kind, Problem, method_not_allowed, unknown_path
 
 TYPES = {
@@ -88,6 +90,11 @@ def test_a_wrong_path_or_method_says_what_is_wrong_about_it() -> None:
 def test_the_id_of_a_request_is_in_anthropics_header() -> None:
     assert ANTHROPIC.headers("req_1") == [("request-id", "req_1")]
     assert {"request-id", "retry-after"} < set(ANTHROPIC.exposed)
+
+
+def test_a_client_that_waits_hears_something_every_fifteen_seconds() -> None:
+    for silence in (QUEUED_EVERY, ANTHROPIC.longest_silence):
+        assert silence + TICK < 15
 
 
 def test_a_ping_is_an_event() -> None:

@@ -357,6 +357,12 @@ def test_thoughts_that_nobody_has_signed_are_taken_out_and_all_else_stays() -> N
     )
 
 
+def test_a_message_without_content_may_hold_the_mark_anywhere() -> None:
+    body = body_of(messages=[{"role": "user", "x": UNSIGNED}, user(text("hi"))])
+
+    assert parse_message(body).messages == (Message("user", "hi"),)
+
+
 def test_tokens_are_estimated_by_the_rule_of_answers() -> None:
     reply = counted(ask_of(messages=[{"role": "user", "content": "x" * 400}], tools=[READ]))
 
