@@ -20,7 +20,7 @@ run: .venv/runtime  ## run the service on this machine: POE_TOKENS=... make run
 	@exec $(BIN)/poe2gpt
 
 test: .venv/dev  ## run every test; skip those that need nginx or Docker if there is none
-	@exec $(BIN)/pytest -n 2 --dist loadfile
+	@exec $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder  # the many short files last
 
 clients: .venv-clients/ready $(NODE)/node_modules/.package-lock.json  ## test with real clients: LangChain, LiteLLM, Agents SDK, Claude Code, Codex, the AI SDK, those for Node
 	@PYTHONPATH=$(CURDIR) .venv-clients/bin/python -m pytest tests/clients

@@ -36,11 +36,11 @@ async def test_a_stream_whose_worker_is_killed_ends_in_a_failed_response(
     async with gateway.http() as http, http.stream("POST", "/v1/responses", json=SLOW) as answer:
         assert answer.status_code == 200
         async for piece in answer.aiter_text():
-            if "output_text.delta" in piece and "output_text.delta" not in had:
-                worker.send(signal.SIGKILL)
+            had += piece
+            if "output_text.delta" in had and worker.process.returncode is None:
+                await worker.stop(signal.SIGKILL)
                 # It finds the job that nobody works at.
                 await deployment.start_worker(tokens="sim-two")
-            had += piece
 
     response = check(events_of(had))
     assert response["status"] == "failed"
@@ -67,6 +67,7 @@ async def test_a_stream_whose_gateway_is_killed_is_resumed_at_another(
                     had += piece
                     if had.count("output_text.delta") > 4:
                         first.child.send(signal.SIGKILL)
+                        break
         except httpx.TransportError:
             pass
     seen = events_of(had[: had.rindex("\n\n") + 2])

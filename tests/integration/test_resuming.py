@@ -302,6 +302,7 @@ async def test_only_who_began_an_answer_counts_its_wait(shared: House) -> None:
 
     await streamed(shared.gateway, "waits")
 
+    await eventually(lambda: shared.shows("poe2gpt_active_requests", 0), "the end of both")
     assert await shared.metric("poe2gpt_queue_wait_seconds_count") == before + 1
 
 

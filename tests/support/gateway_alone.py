@@ -49,6 +49,10 @@ class House:
             if sample.name == name and sample.labels.items() >= (labels or {}).items()
         )
 
+    async def shows(self, name: str, value: float) -> bool:
+        """Return whether a metric without labels has this value."""
+        return await self.metric(name) == value
+
 
 async def start_gateway(
     directory: Path,
