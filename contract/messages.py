@@ -333,6 +333,7 @@ class WorkerReport(msgspec.Struct, frozen=True, array_like=True):
 
     id: str
     version: str
+    """Of the program. Nobody reads it, but what follows is found by its place."""
     tokens: TokenCounts
     running: int
     capacity: float = 0.0

@@ -47,7 +47,7 @@ class Fleet:
         await eventually(lambda: len(self.calls) == times, f"{times} calls")
 
     async def begun(self, jobs: int = 1) -> bool:
-        """Tell whether so many jobs that run have output."""
+        """Return whether so many of the running jobs have output."""
         found = [key async for key in self.redis.scan_iter(keys.job("*"))]
         rows = [await self.redis.hmget(key, ["state", "begun"]) for key in found]
         return rows.count([b"running", b"1"]) == jobs
