@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -18,17 +17,10 @@ from gateway.anthropic.content import type_of
 from gateway.problems import invalid_value, missing, quoted
 from gateway.render.body import decode_within
 from gateway.render.json_schemas import SchemaReader
+from gateway.render.parameters import Choice
 
 _MAX_NAME = 256
 """Characters of a tool's name. Anthropic takes 128."""
-
-
-class Choice(NamedTuple):
-    """What `Options` says of the tools."""
-
-    tools: tuple[Tool, ...] = ()
-    choice: Literal["", "auto", "none", "required"] = ""
-    name: str = ""
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from contract.messages import EFFORTS
+from contract.messages import EFFORTS, Tool
 from gateway.problems import invalid_value, missing, quoted
 from gateway.render.body import bounded, whole
 
@@ -14,6 +14,14 @@ _MAX_MODEL = 256
 """Characters of a model's name. Every chunk repeats it, and a line must stay below 64 KiB."""
 _MAX_TOKENS = 2**53
 """Beyond this a limit is none."""
+
+
+class Choice(NamedTuple):
+    """The tools of a request, and which of them the model may or must call, as in `Options`."""
+
+    tools: tuple[Tool, ...] = ()
+    choice: Literal["", "auto", "none", "required"] = ""
+    name: str = ""
 
 
 def model_name(model: str | None) -> str:

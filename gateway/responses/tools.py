@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from contract.messages import Tool
 from gateway.problems import Problem, invalid_request, invalid_value, missing, quoted
 from gateway.render.json_schemas import SchemaReader
+from gateway.render.parameters import Choice
 from gateway.responses import fields
 
 INPUT = "input"
@@ -26,14 +27,6 @@ INPUT = "input"
 _MAX_NAME = 256
 _T = TypeVar("_T")
 _PLACE = re.compile(r" - at `\$(.*)`$")
-
-
-class Choice(NamedTuple):
-    """What `Options` says of the tools."""
-
-    tools: tuple[Tool, ...] = ()
-    choice: Literal["", "auto", "none", "required"] = ""
-    name: str = ""
 
 
 @dataclass

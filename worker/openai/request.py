@@ -11,16 +11,13 @@ from typing import Any
 
 from contract.messages import MediaPart, Message, Options, Part, TextPart, Tool
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.max_tokens import sendable
 from worker.poe.parameters import parameters_of
 from worker.poe.roles import flattened
 from worker.poe.upstream import Ask
 
 MAX_STOPS = 4
 """Stop sequences that Poe takes; none of them may be white space."""
-
-LEAST_MAX_TOKENS = 16
-"""The least `max_tokens` that Poe takes for OpenAI's models; for less, the worker cuts the
-answer."""
 
 
 def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
@@ -55,7 +52,7 @@ def _standard(options: Options) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "temperature": options.temperature,
         "top_p": options.top_p,
-        "max_tokens": options.max_tokens and max(options.max_tokens, LEAST_MAX_TOKENS),
+        "max_tokens": sendable(options.max_tokens),
         "stop": stop[:MAX_STOPS] or None,
     }
     if options.tools:

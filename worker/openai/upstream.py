@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from contract.config import ModelSettings
-from contract.messages import Job, Model, Options
+from contract.messages import Job, Model
 from worker.openai.reader import ChatReader
-from worker.openai.request import LEAST_MAX_TOKENS, body_of
+from worker.openai.request import body_of
 from worker.poe.capabilities import has_linked_files, lacks_tools, makes_media
 from worker.poe.faults import FaultKind
+from worker.poe.max_tokens import unkept
 from worker.poe.upstream import Ask, Request, Upstream
 
 PATH = "/v1/chat/completions"
@@ -20,13 +21,6 @@ def _request(ask: Ask) -> Request:
     is_whole = makes_media(ask.model)
     body = body_of(ask, stream=not is_whole)
     return Request(PATH, msgspec.json.encode(body), is_whole=is_whole)
-
-
-def _unkept(options: Options) -> Options:
-    """Leave `max_tokens` to Poe, which counts the tokens itself, where Poe takes it as it is."""
-    if (options.max_tokens or 0) < LEAST_MAX_TOKENS:
-        return options
-    return msgspec.structs.replace(options, max_tokens=None)
 
 
 def _suits(job: Job, model: Model | None, setting: ModelSettings) -> bool:
@@ -49,7 +43,7 @@ UPSTREAM = Upstream(
     request=_request,
     reader=ChatReader,
     takes_json=True,
-    unkept=_unkept,
+    unkept=unkept,
     suits=_suits,
     carries=_carries,
     refusals=frozenset({FaultKind.NO_API_ACCESS, FaultKind.MODEL_NOT_FOUND}),

@@ -25,14 +25,12 @@ from contract.messages import (
 )
 from worker.poe.attachments import is_sent_along
 from worker.poe.faults import Fault, FaultKind
+from worker.poe.max_tokens import sendable
 from worker.poe.parameters import parameters_of, thinks
 from worker.poe.raw_json import Path
 from worker.poe.roles import flattened
 from worker.poe.upstream import Ask
 from worker.responses.schemas import strict_form
-
-LEAST_MAX_TOKENS = 16
-"""The least `max_output_tokens` that OpenAI's models take; for less, the worker cuts the answer."""
 
 _EFFORT, _SEARCH, _VERBOSITY = "reasoning_effort", "web_search", "verbosity"
 _SAYABLE = frozenset({_VERBOSITY, _SEARCH, "max_output_tokens", "temperature", "top_p"})
@@ -131,7 +129,7 @@ def _fields(options: Options, model: Model | None) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "temperature": options.temperature,
         "top_p": options.top_p,
-        "max_output_tokens": most and max(most, LEAST_MAX_TOKENS),
+        "max_output_tokens": sendable(most),
         "reasoning": _reasoning(options, model, own.get(_EFFORT)),
         "text": _text(options.format, own.get(_VERBOSITY)),
         "tools": [*map(_tool, options.tools), *[_WEB] * searches(options, model)] or None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from contract.config import ModelSettings
-from contract.messages import Job, Model, Options
+from contract.messages import Job, Model
 from worker.poe.capabilities import lacks_tools, makes_media
 from worker.poe.faults import FaultKind
+from worker.poe.max_tokens import unkept
 from worker.poe.parameters import thinks
 from worker.poe.upstream import Ask, Request, Upstream
 from worker.responses.reader import ResponsesReader
-from worker.responses.request import LEAST_MAX_TOKENS, body_of, can_say, refused, searches
+from worker.responses.request import body_of, can_say, refused, searches
 
 PATH = "/v1/responses"
 
@@ -21,13 +22,6 @@ def _request(ask: Ask) -> Request:
     is_whole = makes_media(ask.model)
     body = body_of(ask, stream=not is_whole)
     return Request(PATH, msgspec.json.encode(body), is_whole=is_whole)
-
-
-def _unkept(options: Options) -> Options:
-    """Leave `max_tokens` to Poe, which counts the tokens itself, where Poe takes it as it is."""
-    if (options.max_tokens or 0) < LEAST_MAX_TOKENS:
-        return options
-    return msgspec.structs.replace(options, max_tokens=None)
 
 
 def _suits(job: Job, model: Model | None, setting: ModelSettings) -> bool:
@@ -55,7 +49,7 @@ UPSTREAM = Upstream(
     takes_json=True,
     has_formats=True,
     refused=refused,
-    unkept=_unkept,
+    unkept=unkept,
     suits=_suits,
     # What it refuses as invalid may be the field that the other API does without.
     refusals=frozenset({FaultKind.NO_API_ACCESS, FaultKind.MODEL_NOT_FOUND, FaultKind.BAD_REQUEST}),
