@@ -366,7 +366,7 @@ async def test_a_call_is_left_when_nothing_more_of_it_is_wanted(
         )
 
         assert said(events) == "1 2 3 4 5 6"
-        assert events[-1] == Finished()
+        assert events[-1] == Finished(stop=" 7")
         await eventually(lambda: poe.record.calls[0].outcome == "client_left", "the hanging up")
         assert len(poe.record.calls) == 1
 
