@@ -26,7 +26,7 @@
 -- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
 -- ask again}, or {'welcome', the blobs that are not stored} where the payload is empty, or a blob is not
 -- stored whose content is left out, and nothing else speaks against it.
-local MOST_TRIES = 64
+local MOST_TRIES, MOST_HELD, HELD_LIFE = 64, 200, 600000
 local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
 local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and named(ARGV[21])
@@ -90,6 +90,16 @@ local function refuse(...)
   end
   return { ... }
 end
+local function drop_held(client)
+  for _, id in ipairs(redis.call('ZRANGE', keys.abandoned, 0, MOST_HELD - 1)) do
+    local whose, idem, grace, hold = unpack(redis.call('HMGET', keys.job(id), 'client', 'idem', 'grace', 'keep'))
+    -- One in the background has a longer grace.
+    if whose == client and idem and not is_given(idem) and grace == hold then
+      redis.call('ZREM', keys.abandoned, id)
+      cancel(id, HELD_LIFE)
+    end
+  end
+end
 local function count(key, field) return tonumber(redis.call('HGET', key, field)) or 0 end
 local waiting = count(tally, 'waiting') + count(tally, 'aside')
 local waiting_in_all = count(keys.totals, 'waiting') + redis.call('ZCARD', keys.again)
@@ -100,8 +110,11 @@ local stored, stored_in_all = count(tally, 'bytes'), count(keys.totals, 'bytes')
 if stored + ARGV[15] > tonumber(ARGV[16]) then return refuse('heavy', stored) end
 if stored_in_all + ARGV[15] > tonumber(ARGV[17]) then return refuse('heavy', stored_in_all) end
 
+-- What goes on only for a resend gives way to what its client asks now.
+local most_open = tonumber(ARGV[11]) or math.huge
+if count(tally, 'open') + #new > most_open then drop_held(client) end
 local open = count(tally, 'open')
-if open + #new > (tonumber(ARGV[11]) or math.huge) then return refuse('busy', open) end
+if open + #new > most_open then return refuse('busy', open) end
 local over = limit and asks + #new - limit or 0
 if over > 0 then
   -- More than may ever be had at once have no such instant.

@@ -124,7 +124,8 @@ def test_tools_of_other_types_are_left_out(client: OpenAI) -> None:
     response = client.responses.create(model="GPT-4o", input="hi", tools=tools)
 
     assert response.status == "completed"
-    assert [tool.type for tool in response.tools] == ["web_search", "function"]
+    # GPT-4o has no parameter for a search.
+    assert [tool.type for tool in response.tools] == ["function"]
 
 
 def test_a_response_is_parsed_into_a_model(client: OpenAI) -> None:

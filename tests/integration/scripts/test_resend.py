@@ -189,3 +189,32 @@ def test_nothing_of_it_lasts(scripts: Scripts) -> None:
     scripts.append(finished(given))
 
     assert scripts.lasting_keys() <= {keys.client("ann"), keys.totals, keys.jobs("ann"), keys.bell}
+
+
+def test_what_is_held_gives_way_to_what_its_client_asks_now(scripts: Scripts) -> None:
+    given = begun(scripts)
+    leave(scripts)
+
+    # Its worker has yet to end it.
+    assert scripts.enqueue("j2", unfinished=1) == ["busy", 1]
+    assert scripts.append(finished(given)) == [1]
+    assert scripts.enqueue("j2", unfinished=1)[0] == "queued"
+
+
+def test_what_is_held_in_the_queue_gives_way_at_once(scripts: Scripts) -> None:
+    asked(scripts, "j1")
+    leave(scripts)
+
+    assert scripts.enqueue("j2", unfinished=1)[0] == "queued"
+    assert [given.id for given in scripts.dispatch(5)] == ["j2"]
+
+
+def test_what_another_client_or_a_reader_waits_for_gives_way_to_nobody(scripts: Scripts) -> None:
+    given = begun(scripts)
+
+    assert scripts.enqueue("j2", unfinished=1) == ["busy", 1]
+    leave(scripts)
+    assert scripts.enqueue("b1", "bob", unfinished=1)[0] == "queued"
+    assert scripts.enqueue("b2", "bob", unfinished=1) == ["busy", 1]
+
+    assert scripts.append(text(given)) == [0]
