@@ -232,10 +232,10 @@ async def _unpark(known: Tokens, asked: argparse.Namespace) -> None:
 
 async def _remove(known: Tokens, asked: argparse.Namespace) -> None:
     row = await known.find(asked.token)
-    if row.source != "added":
+    if not await known.remove(row):
         raise CommandError(f"{row.label} is listed in the configuration: remove it there")
-    await known.remove(row)
-    say(f"the token {row.label} is removed")
+    rest = "" if row.source == "added" else " from Redis; the configuration lists it still"
+    say(f"the token {row.label} is removed{rest}")
 
 
 _VERBS: dict[str, Callable[[Tokens, argparse.Namespace], Coroutine[Any, Any, None]]] = {

@@ -97,7 +97,7 @@ async def status(gateway: Gateway, key: str) -> int:
 
 
 async def test_a_changed_file_of_secrets_takes_effect_and_cuts_no_stream(place: Place) -> None:
-    body = asking("20 every 20ms", model="Count", stream=True)
+    body = asking("60 every 50ms", model="Count", stream=True)
     async with (
         place.gateway.http(FIRST) as http,
         http.stream("POST", CHAT, json=body) as answer,
@@ -112,7 +112,7 @@ async def test_a_changed_file_of_secrets_takes_effect_and_cuts_no_stream(place: 
         text = await text_of(answer)
 
     assert renewed == 200
-    assert text.split() == [str(number) for number in range(1, 21)]
+    assert text.split() == [str(number) for number in range(1, 61)]
 
 
 async def test_new_tokens_are_used_and_old_ones_let_go(place: Place) -> None:

@@ -128,6 +128,14 @@ def test_a_token_of_the_configuration_is_removed_there(command: Command) -> None
         command("remove", row["id"])
 
 
+def test_what_was_added_before_it_was_listed_can_still_be_removed(command: Command) -> None:
+    (added,) = command("add", "env:NEW_TOKEN")
+
+    command("remove", added["id"], tokens=[SECRET])
+
+    assert command("list", tokens=[]) == []
+
+
 def test_without_a_reference_the_token_comes_from_standard_input() -> None:
     assert parsed(["add"]).secret == "-"
 

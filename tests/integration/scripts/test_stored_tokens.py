@@ -81,6 +81,16 @@ def test_a_token_that_is_held_gets_no_grant_until_its_time_or_until_it_is_let_go
     assert scripts.run(ReadTokens()).version != before
 
 
+def test_a_token_that_was_not_added_cannot_be_removed_and_stays_parked(scripts: Scripts) -> None:
+    scripts.run(HoldToken("t"))
+    before = scripts.run(ReadTokens()).version
+
+    assert not scripts.run(RemoveToken("t"))
+
+    assert held(scripts)
+    assert scripts.run(ReadTokens()).version == before
+
+
 def test_neither_a_success_nor_a_balance_lets_go_what_an_operator_holds(scripts: Scripts) -> None:
     scripts.run(HoldToken("t"))
 
