@@ -30,6 +30,7 @@ from contract.messages import (
     Record,
     Text,
     ToolCallDelta,
+    Verbatim,
     is_terminal,
 )
 from gateway.anthropic.dialect import ANTHROPIC
@@ -51,6 +52,7 @@ from tests.unit.gateway_responses.rendering import streamed
 from worker.bot.reader import BotReader
 from worker.bot.request import query_of
 from worker.config import worker_config
+from worker.messages.reader import MessagesReader
 from worker.openai.reader import ChatReader
 from worker.openai.request import body_of
 from worker.poe.attachments import (
@@ -123,6 +125,58 @@ def chat(data: bytes) -> None:
 def responses(data: bytes) -> None:
     """The same of Poe's Responses API."""
     _answer(ResponsesReader(), data)
+
+
+def native(data: bytes) -> None:
+    """Whatever comes over Poe's Anthropic API, what passes is in order, and its calls are whole."""
+    stream = MessagesReader()
+    events: list[Event] = []
+    for each in _decoded([data]):
+        events += stream.feed([each])
+    try:
+        events += stream.end()
+    except Fault as fault:
+        stream.fault = fault
+    assert stream.is_over
+    assert stream.finished is (stream.fault is None)
+    record = Record("job", 1, 1, tuple(events))
+    assert _crossed(record, Record) == record
+    told = [event for event in events if isinstance(event, Verbatim)]
+    assert [event.name for event in told[:1]] in ([], ["message_start"])
+    reason = _follow(told)
+    if stream.finished:
+        assert told[-1].name == "message_stop"
+        assert reason is not None
+
+
+def _follow(told: list[Verbatim]) -> str | None:
+    """Follow the blocks as a client does; return the stop reason."""
+    blocks: dict[int, str] = {}
+    arguments: dict[int, str] = {}
+    reason: str | None = None
+    for event in told:
+        assert "\n" not in event.data
+        data = json.loads(event.data)
+        match event.name:
+            case "content_block_start":
+                assert data["index"] not in blocks
+                blocks[data["index"]] = data["content_block"]["type"]
+            case "content_block_delta":
+                assert blocks[data["index"]]
+                if data["delta"]["type"] == "input_json_delta":
+                    text = arguments.get(data["index"], "") + data["delta"]["partial_json"]
+                    arguments[data["index"]] = text
+            case "content_block_stop":
+                assert blocks[data["index"]]
+                blocks[data["index"]] = ""
+            case "message_delta":
+                reason = data["delta"].get("stop_reason") or reason
+            case "message_stop":
+                assert event is told[-1]
+                assert not any(blocks.values())
+                for text in arguments.values() if reason == "tool_use" else ():
+                    assert text.strip()[-1:] in ("", "}", "]")
+    return reason
 
 
 def poe_error(data: bytes) -> None:
@@ -358,6 +412,21 @@ _RESPONSES = tuple(
     )
 )
 
+_NATIVE = tuple(
+    b'event: %b\ndata: {"type": "%b", "index": 0, %b}\n\n' % (kind, kind, field)
+    for kind, field in (
+        (b"message_start", b'"message": {}'),
+        (b"content_block_start", b'"content_block": {"type": "tool_use", "name": "f"}'),
+        (b"content_block_start", b'"content_block": {"type": "text", "text": ""}'),
+        (b"content_block_delta", b'"delta": {"type": "input_json_delta", "partial_json": "{}"}'),
+        (b"content_block_delta", b'"delta": {"type": "text_delta", "text": "\\ud83d"}'),
+        (b"content_block_stop", b'"x": 1'),
+        (b"message_delta", b'"delta": {"stop_reason": "tool_use"}'),
+        (b"message_stop", b'"x": 1'),
+        (b"error", b'"error": {"type": "overloaded_error"}'),
+    )
+)
+
 TARGETS = {
     target.name: target
     for target in (
@@ -365,6 +434,7 @@ TARGETS = {
         Target("bot", bot, _SSE + _BOT + _JSON),
         Target("chat", chat, _SSE + _JSON),
         Target("responses", responses, _SSE + _RESPONSES + _JSON),
+        Target("native", native, _SSE + _NATIVE + _JSON),
         Target("poe_error", poe_error, (b"429\n", b"400\n", b'"message": ', *_JSON)),
         Target("catalogue", catalogue, _JSON),
         Target("request", request, _JSON),

@@ -57,6 +57,7 @@ class Blocks:
     def __init__(self) -> None:
         self.open: dict[int, Block] = {}
         self.has_calls = False
+        """Whether a tool of the client's is called."""
         self.are_whole = True
         """Whether each call that is closed had all of its arguments."""
         self._seen: set[int] = set()
@@ -76,7 +77,7 @@ class Blocks:
             raise Fault(FaultKind.PROTOCOL)
         self._seen.add(index)
         block = self.open[index] = Block(kind)
-        self.has_calls = self.has_calls or block.is_call
+        self.has_calls = self.has_calls or kind == _CALL
         return block
 
     def at(self, index: object) -> Block:

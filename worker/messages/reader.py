@@ -63,9 +63,9 @@ _INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_inpu
 
 class _Delta(msgspec.Struct, gc=False):
     type: str
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
 
 
 class _DeltaEvent(msgspec.Struct, gc=False, tag="content_block_delta"):
@@ -143,7 +143,8 @@ class MessagesReader(AnswerReader):
         if not self._is_started:
             self.skipped += 1
             return []
-        return self._tell(Verbatim(kind if name == "message" else name, line))
+        is_misnamed = name == "message" or name in _TAKERS
+        return self._tell(Verbatim(kind if is_misnamed else name, line))
 
     def _take_error(self, data: bytes) -> list[Event]:
         if self.is_complete:
@@ -174,14 +175,17 @@ class MessagesReader(AnswerReader):
         field = _TEXTS.get(delta.type)
         if field is None:
             return self._tell(Verbatim("content_block_delta", line))
-        piece: str = getattr(delta, field)
+        piece: str | None = getattr(delta, field)
+        if piece is None:
+            raise ValueError("this delta adds nothing")
         text = block.halves.join(piece)
         self.begun = self.begun or bool(piece)
         if delta.type == "input_json_delta":
             block.add_arguments(text)
-        if text == piece:
-            return self._tell(Verbatim("content_block_delta", line, _HOLDS[field]))
-        return self._tell(_text(event.index, delta.type, text)) if text else []
+        if text != piece:
+            return self._tell(_text(event.index, delta.type, text)) if text else []
+        told = Verbatim("content_block_delta", line, _HOLDS[field])
+        return self._tell(told) if text else self._hold(told)
 
     def _close(self, index: object, line: str) -> list[Event]:
         if not isinstance(index, int) or index not in self._blocks.open:
@@ -202,31 +206,34 @@ class MessagesReader(AnswerReader):
             raise ValueError("this is no end")  # noqa: TRY004  # it is to be skipped
         reason = delta.get("stop_reason")
         self._count(fields.get("usage"))
-        told = self._close_all(reason) if reason else []
+        told: list[Event] = []
+        if reason:
+            meaning = _REASONS.get(reason, "stop")
+            told = self._close_all(meaning)
+            self._reason = meaning
         return [*told, *self._tell(Verbatim("message_delta", line))]
 
-    def _close_all(self, reason: str) -> list[Event]:
+    def _close_all(self, reason: FinishReason) -> list[Event]:
         """Close what is open, because the answer ends. Raises Fault for calls that are in doubt."""
-        meaning = _REASONS.get(reason, "stop")
         told: list[Event] = []
         for index in list(self._blocks.open):
             told += self._close(index, _made("content_block_stop", index=index).data)
-        is_lost = reason == "tool_use" and not self._blocks.has_calls and self.skipped
-        if is_lost or not (self._blocks.are_whole or meaning in _CUT_SHORT):
+        is_lost = reason == "tool_calls" and not self._blocks.has_calls and self.skipped
+        if is_lost or not (self._blocks.are_whole or reason in _CUT_SHORT):
             raise Fault(FaultKind.PROTOCOL)
-        self._reason = meaning
         return told
 
     def _finish(self, last: Verbatim) -> list[Event]:
         self._check_started()
-        told: list[Event] = []
+        told = self._close_all(self._reason or "stop")
         if self._reason is None:
             reason = "tool_use" if self._blocks.has_calls else "end_turn"
-            told = self._close_all(reason)
-            told.append(_made("message_delta", delta={"stop_reason": reason}, usage=self._counts))
+            self._reason = _REASONS[reason]
+            delta, usage = {"stop_reason": reason}, self._counts
+            told += self._tell(_made("message_delta", delta=delta, usage=usage))
         told += self._tell(last)
         self.finished = True
-        return [*told, *self._usage(), Finished(self._reason or "stop")]
+        return [*told, *self._usage(), Finished(self._reason)]
 
     def _check_started(self) -> None:
         if not self._is_started:
@@ -251,7 +258,8 @@ class MessagesReader(AnswerReader):
         if "output_tokens" not in self._counts:
             return []
         prompt = sum(self._counts.get(name, 0) for name in _INPUT_COUNTS)
-        return [Usage(prompt, self._counts["output_tokens"])]
+        cached = self._counts.get("cache_read_input_tokens")
+        return [Usage(prompt, self._counts["output_tokens"], cached)]
 
 
 _TAKERS: dict[str, Callable[[MessagesReader, dict[str, object], str], list[Event]]] = {

@@ -29,11 +29,10 @@ def edited(body: bytes, values: Mapping[str, bytes] = {}, *, without: Iterable[P
 
     `values` are JSON. Raises msgspec.DecodeError, where `body` is no object, and RecursionError.
     """
-    whole = msgspec.Raw(body)
+    fields = _object(body)
     for path in without:
-        whole = _without(whole, path)
-    fields = _object(whole) | {name: msgspec.Raw(value) for name, value in values.items()}
-    return msgspec.json.encode(fields)
+        _leave_out(fields, path)
+    return msgspec.json.encode(fields | {n: msgspec.Raw(value) for n, value in values.items()})
 
 
 def path_to(value: object, place: str) -> Path | None:
@@ -78,18 +77,21 @@ def _without(value: msgspec.Raw, path: Path) -> msgspec.Raw:
 
 
 def _without_member(value: msgspec.Raw, path: Path) -> msgspec.Raw:
-    key, *rest = path
     fields = _object(value)
-    if key not in fields:
-        return value
-    inner = fields[key]
+    return msgspec.Raw(msgspec.json.encode(fields)) if _leave_out(fields, path) else value
+
+
+def _leave_out(fields: dict[str, msgspec.Raw], path: Path) -> bool:
+    """Leave out what the path leads to; return whether there was something."""
+    key, *rest = path
+    inner = fields.get(key)
+    if inner is None:
+        return False
     if not rest or _is_typed(inner, rest[0]):
         del fields[key]
-    elif (left := _without(inner, tuple(rest))) is not inner:
-        fields[key] = left
-    else:
-        return value
-    return msgspec.Raw(msgspec.json.encode(fields))
+        return True
+    fields[key] = _without(inner, tuple(rest))
+    return fields[key] is not inner
 
 
 def _without_items(value: msgspec.Raw, path: Path) -> msgspec.Raw:

@@ -73,6 +73,14 @@ def test_nothing_is_told_before_there_is_something_of_an_answer() -> None:
     assert stream.begun
 
 
+@pytest.mark.parametrize("kind", ["text", "thinking"])
+def test_words_that_are_none_are_held_back(kind: str) -> None:
+    stream = MessagesReader()
+
+    assert stream.feed([START, begin(kind=kind), delta("", kind=f"{kind}_delta")]) == []
+    assert not stream.begun
+
+
 @pytest.mark.parametrize(
     ("first", "holds"),
     [
@@ -107,7 +115,7 @@ def test_tokens_read_from_a_cache_count() -> None:
 
     told = read(event("message_start", message={"usage": usage}), end(output_tokens=2), LAST)
 
-    assert told[-2] == Usage(321, 2)
+    assert told[-2] == Usage(321, 2, 20)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,21 @@ def test_an_end_without_a_reason_is_given_one() -> None:
 
     assert kinds(told)[2:] == ["content_block_stop", "message_delta", "message_stop"]
     assert '"stop_reason":"tool_use"' in str(told[3])
+    assert kinds(read(START, LAST)) == ["message_start", "message_delta", "message_stop"]
     assert told[-1] == Finished("tool_calls")
+
+
+def test_a_block_behind_the_stop_reason_is_closed_too() -> None:
+    told = read(START, end("tool_use"), CALL, delta("{}", kind="input_json_delta"), LAST)
+
+    assert kinds(told)[-2:] == ["content_block_stop", "message_stop"]
+
+
+def test_a_search_by_the_model_is_no_call_of_the_client_s() -> None:
+    told = read(START, begin(kind="server_tool_use", input={}), stop(), LAST)
+
+    assert '"stop_reason":"end_turn"' in str(told[-4])
+    assert told[-1] == Finished("stop")
 
 
 def test_events_are_known_by_their_data_where_their_names_are_missing() -> None:
@@ -160,11 +182,16 @@ def test_events_are_known_by_their_data_where_their_names_are_missing() -> None:
         pytest.param([START, begin(True)], id="an index that is a boolean"),
         pytest.param([START, begin(0, 5)], id="a block without a type"),
         pytest.param([START, CALL, delta({"a": 1}, kind="input_json_delta")], id="an object"),
+        pytest.param([START, CALL, delta(None, kind="input_json_delta")], id="no arguments"),
         pytest.param([START, CALL, delta("{}{}", kind="input_json_delta")], id="two objects"),
         pytest.param([START, CALL, delta("5", kind="input_json_delta"), end("tool_use")], id="5"),
         pytest.param(
             [START, begin(kind="tool_use", input={"a": 1}), delta("{}", kind="input_json_delta")],
             id="arguments twice",
+        ),
+        pytest.param(
+            [START, end("tool_use"), CALL, delta('{"a', kind="input_json_delta")],
+            id="a call that breaks off behind the stop reason",
         ),
         pytest.param(
             [START, begin("x", "tool_use"), ServerSentEvent("x", b"5"), end("tool_use")],
