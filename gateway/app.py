@@ -269,7 +269,7 @@ class App:
         # The heartbeat before all that may take long: who misses it counts as dead.
         self._see(await within(LOOK_TIMEOUT, self._hub.survey.look()))
         with suppress(*RedisFault):
-            await within(LOOK_TIMEOUT, self._hub.server.probe_writes())
+            await within(LOOK_TIMEOUT, self._hub.probe_writes())
         await within(LOOK_TIMEOUT, self._hub.check_silent_jobs())
 
     def _see(self, fleet: Fleet) -> None:

@@ -83,26 +83,28 @@ class Discard(Call[bool], frozen=True, kw_only=True):
         return bool(reply)
 
 
-Stopped = Literal["unknown", "attended", "ended", "told"]
+Stopped = Literal["unknown", "attended", "ended", "told", "waits"]
 
 
 class Stop(Call[Stopped], frozen=True, kw_only=True):
     """Cancel an answer that goes on without its client, whoever reads it.
 
     Returns what became of it: it is `unknown` to this client, `attended` (it ends with its client),
-    has `ended`, or its worker was `told`.
+    has `ended`, its worker was `told`, or it `waits`.
     """
 
     script: ClassVar[str] = "stop"
 
     job: str
     client: str
-    cancelled: Failed
+    end: Failed
+    if_overdue: bool = False
+    """Whether it is left alone unless it has waited too long."""
     answer_life: float = ANSWER_LIFE
 
     def arguments(self) -> list[Word]:
-        events = encode((self.cancelled,))
-        return [self.job, self.client, milliseconds(self.answer_life), events]
+        life, events = milliseconds(self.answer_life), encode((self.end,))
+        return [self.job, self.client, life, events, int(self.if_overdue)]
 
     def read(self, reply: Any) -> Stopped:
         outcome: Stopped = reply.decode()

@@ -70,11 +70,13 @@ class Exchanges:
         client: AccessToken,
     ) -> None:
         """Answer a request about a kept answer. Raises Problem before anything was sent."""
-        method = "GET" if request.method == "HEAD" else request.method
-        wanted = archive.wanted(method, rest, request.query)
+        # The head of a stream would be that of a body which never ends.
+        is_head = request.method == "HEAD"
+        method, query = ("GET", "") if is_head else (request.method, request.query)
+        wanted = archive.wanted(method, rest, query)
         try:
             if wanted.action != "stream":
-                body = await self._told(endpoint, archive, wanted, request.query, client)
+                body = await self._told(endpoint, archive, wanted, query, client)
                 return request.respond(200, body)
             kept = await self._answers.find(endpoint, wanted, client)
         except RedisFault as fault:

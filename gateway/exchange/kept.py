@@ -61,6 +61,9 @@ class KeptAnswers:
     ) -> KeptAnswer:
         """Return a client's answer."""
         found = await self._kept.find(wanted.job, client.client)
+        if isinstance(found, Found) and not (found.has_begun or found.has_ended):
+            await self._kept.end_if_overdue(wanted.job, client.client)
+            found = await self._kept.find(wanted.job, client.client)
         if isinstance(found, Absent):
             raise answer_not_found(wanted.id, found.why)
         return readable(found, wanted.job, endpoint)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import msgspec
+from redis.exceptions import OutOfMemoryError
 
 from contract.codec import decode_frame, decode_record
 from contract.keys import DEFAULT_KEYS, Keys
@@ -21,7 +22,7 @@ from contract.messages import Record
 from gateway.queue.batch import Batch
 from gateway.queue.departures import Departures
 from gateway.queue.follower import PAGE, SILENCE, Follower
-from gateway.queue.jobs import Jobs
+from gateway.queue.jobs import ROOM, Jobs
 from gateway.queue.kept import KeptAnswers
 from gateway.queue.server import PATIENCE, Server
 from gateway.queue.subscriber import Subscriber
@@ -95,6 +96,15 @@ class Hub:
     def cancel(self, job: str) -> None:
         """Spend no point on an answer that nobody can read."""
         self.departures.cancel(job)
+
+    async def probe_writes(self) -> None:
+        """Raise RedisFault where new work would be refused; kept answers give way to it first."""
+        try:
+            await self.server.probe_writes()
+        except OutOfMemoryError:
+            if not await self.kept.make_room(ROOM):
+                raise
+            await self.server.probe_writes()
 
     async def read(self, job: str, after: str) -> list[Record]:
         """Read on in a job's log. Raises RedisFault."""

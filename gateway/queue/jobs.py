@@ -31,7 +31,7 @@ from gateway.queue.server import LARGE, NO_TIME, Server
 
 T = TypeVar("T")
 
-ROOM = 1024 * 1024
+ROOM = 4 * 1024 * 1024
 """Bytes of kept answers that give way at a time when Redis is full, beside those of a request."""
 
 

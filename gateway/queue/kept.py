@@ -24,6 +24,8 @@ PAGE = 200
 
 _CANCELLED = Failed(FailureKind.CANCELLED, "The response was cancelled.", charged=True)
 
+_TOO_LATE = Failed(FailureKind.QUEUE_TIMEOUT, "The request waited too long for a free Poe key.")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -107,7 +109,12 @@ class KeptAnswers:
 
     async def stop(self, job: str, client: str) -> Stopped:
         """Cancel an answer that goes on without its client."""
-        return await self._server.run_soon(Stop(job=job, client=client, cancelled=_CANCELLED))
+        return await self._server.run_soon(Stop(job=job, client=client, end=_CANCELLED))
+
+    async def end_if_overdue(self, job: str, client: str) -> None:
+        """End an answer that goes on without its client, if it has waited too long."""
+        stop = Stop(job=job, client=client, end=_TOO_LATE, if_overdue=True)
+        await self._server.run_soon(stop)
 
     async def make_room(self, wanted: int) -> int:
         """Discard the oldest answers, about so many bytes of them; return how many."""

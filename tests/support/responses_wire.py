@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from tests.support.openai_schema import assert_is
@@ -53,16 +54,16 @@ def built_from(events: Sequence[Event], *, whole: bool = True) -> list[Event]:
         match event["type"].removeprefix("response."):
             case "output_item.added":
                 assert index == len(items)
-                items.append(event["item"])
+                items.append(deepcopy(event["item"]))
             case "output_item.done":
                 assert _same(items[index], event["item"])
-                items[index] = event["item"]
+                items[index] = deepcopy(event["item"])
                 done.add(index)
             case "content_part.added":
                 assert event["content_index"] == len(items[index]["content"])
-                items[index]["content"].append(event["part"])
+                items[index]["content"].append(dict(event["part"]))
             case "reasoning_summary_part.added":
-                items[index]["summary"].append(event["part"])
+                items[index]["summary"].append(dict(event["part"]))
             case "content_part.done":
                 assert items[index]["content"][event["content_index"]] == event["part"]
             case "reasoning_summary_part.done":

@@ -21,6 +21,7 @@ from contract.calls.gateway import (
     Claim,
     Enqueue,
     GatewayHeartbeat,
+    Kept,
     Resend,
     Resumable,
     Withdraw,
@@ -197,6 +198,7 @@ class Scripts:
         blobs: Mapping[str, bytes] = NO_BLOBS,
         most_bytes: int = 1_000_000,
         most_bytes_in_all: int = 1_000_000,
+        kept: Kept | None = None,
     ) -> list[Any]:
         """Enqueue a job, and return the reply with its first element as text.
 
@@ -225,6 +227,7 @@ class Scripts:
             choices=choices,
             not_after=None if not_after == "" else _seconds(int(not_after)),
             resumable=_resumable(reader, grace, key),
+            kept=kept,
             life=_seconds(UNFINISHED_LIFE - wait),
         )
         reply = self.reply(call)
