@@ -97,10 +97,10 @@ def mended(body: bytes) -> bytes:
 
 def field(body: bytes, name: str) -> bytes:
     """Return the JSON of one field of a body that `decode` has taken."""
-    fields = _FIELDS.decode(utf8(body))
+    fields = _FIELDS.decode(mended(utf8(body)))
     if "extra_body" in fields:
         fields = _merged(fields)
-    return mended(bytes(fields.get(name, _NULL)))
+    return bytes(fields.get(name, _NULL))
 
 
 def utf8(body: bytes) -> bytes:

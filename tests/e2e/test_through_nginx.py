@@ -61,3 +61,32 @@ async def test_a_rolling_restart_behind_nginx_loses_no_request(
     assert Counter((one.status, one.is_whole, one.text) for one in told) == whole
     assert Counter(call.outcome for call in poe.record.calls) == {"answered": len(told)}
     assert fleet.statuses == [0] * 4
+
+
+async def test_kept_responses_are_had_cancelled_and_deleted_through_nginx(
+    start_nginx: StartNginx, deployment: Deployment
+) -> None:
+    await deployment.start_poe()
+    await deployment.start_worker("--cool-down", "0")
+    gateway = await deployment.start_gateway()
+    edge = await start_nginx(gateway.port)
+    headers = {"authorization": f"Bearer {KEY}"}
+    asked = {"model": "Count", "input": "count to 5000 every 20ms", "background": True}
+
+    async with httpx.AsyncClient(base_url=edge.url, headers=headers, trust_env=False) as http:
+        path = f"/v1/responses/{(await http.post('/v1/responses', json=asked)).json()['id']}"
+        async with http.stream("GET", f"{path}?stream=true") as stream:
+            lines = stream.aiter_lines()
+            while "output_text.delta" not in await anext(lines):
+                pass
+            cancelled = await http.post(f"{path}/cancel")
+            rest = [line async for line in lines]
+        listed = await http.get(f"{path}/input_items")
+        deleted = await http.delete(path)
+        gone = await http.get(path)
+
+    assert cancelled.json()["status"] == "cancelled"
+    assert "event: response.failed" in rest
+    assert len(listed.json()["data"]) == 1
+    assert deleted.json()["deleted"] is True
+    assert (gone.status_code, gone.json()["error"]["code"]) == (404, "response_not_found")

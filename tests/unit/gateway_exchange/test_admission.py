@@ -12,6 +12,7 @@ from gateway.exchange.admission import (
     check_choices,
     hold,
     hopeless,
+    most_kept,
     most_stored,
     patience,
     retry_after,
@@ -141,3 +142,20 @@ def test_the_status_line_waits_only_for_what_may_come(
     wait: float | None, is_begun: bool, seconds: float
 ) -> None:
     assert hold(10, wait, is_begun=is_begun) == seconds
+
+
+@pytest.mark.parametrize(
+    ("settings", "maxmemory", "of_one", "in_all"),
+    [
+        pytest.param({}, 0, 64, 256, id="a Redis without a bound"),
+        pytest.param({}, 2048, 128, 512, id="a quarter of Redis, and a quarter of that"),
+        pytest.param({"max_kept_total": 100}, 2048, 25, 100, id="all is set"),
+        pytest.param({"max_kept": 9, "max_kept_total": 5}, 0, 5, 5, id="one beyond all"),
+    ],
+)
+def test_kept_answers_get_a_part_of_redis_and_each_client_a_part_of_that(
+    settings: dict[str, int], maxmemory: int, of_one: int, in_all: int
+) -> None:
+    config = GatewayConfig(**settings)  # type: ignore[arg-type]
+
+    assert most_kept(config, maxmemory * MIB) == (of_one * MIB, in_all * MIB)

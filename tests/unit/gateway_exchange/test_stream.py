@@ -45,7 +45,10 @@ def streaming(
     answer: Answer,
     encoder: Encoder | None = None,
     batch: Batch | None = None,
+    *,
     cursor: Cursor | None = None,
+    skip: int = 0,
+    goes_on: bool = False,
 ) -> Stream:
     stream = Stream(
         request,
@@ -57,6 +60,8 @@ def streaming(
         batch=batch or Batch(),
         problem_of=problem_of,
         cursor=cursor,
+        skip=skip,
+        goes_on=goes_on,
     )
     answer.flow_to(stream.write)
     return stream
@@ -196,3 +201,45 @@ async def test_clients_that_skip_comments_get_nothing_else_while_they_wait(
     stream.comment(b": alive\n\n")
 
     assert client.body == b": alive\n\n"
+
+
+def said(client: Client) -> list[bytes]:
+    return client.body.split(b"\n\n")[:-1]
+
+
+async def test_frames_that_the_client_has_are_left_out_wherever_they_come_from() -> None:
+    words = [record(seq, Text(word)) for seq, word in enumerate(("a", "b", "c"), 1)]
+    everything: list[bytes] = []
+
+    for skip in range(20):
+        client, answer = Client(), Answer()
+        stream = streaming(request_of(client), answer, skip=skip)
+        stream.open()
+        for each in (*words, record(4, Finished())):
+            answer.take(0, each)
+        everything = everything or said(client)
+        assert said(client) == everything[skip:]
+
+    assert len(everything) > 4
+
+
+async def test_a_stream_whose_answer_goes_on_ends_without_an_error_of_ours() -> None:
+    client, answer = Client(), Answer(goes_on=True)
+    stream = streaming(request_of(client), answer, goes_on=True)
+    answer.take(0, record(1, Text("a")))
+    before = client.body
+
+    answer.fail(Failed(FailureKind.INTERRUPTED, "we stop"))
+    stream.fail(internal_error())
+
+    assert client.body == before
+
+
+async def test_who_reads_along_is_told_that_an_answer_was_cancelled() -> None:
+    client, answer = Client(), Answer(goes_on=True)
+    streaming(request_of(client), answer, goes_on=True)
+
+    answer.take(0, record(1, Failed(FailureKind.CANCELLED, "cancelled")))
+
+    assert isinstance(answer.end, Failed)
+    assert answer.end.kind is FailureKind.CANCELLED
