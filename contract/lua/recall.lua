@@ -6,6 +6,7 @@
 -- ARGV: now, job, client, most bytes of all turns, 1 if they are used again
 -- Returns {'ok', '', then of each turn, the last one first: job, input, output ('' = not settled)}; or {'unknown',
 -- job} where an answer is not there, is another client's or is gone, {'unended', job} or {'large', job}.
+local MOST_TURNS = 5000
 clock(ARGV[1])
 local now, id, client, most = wall(), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local turns, used, size = { 'ok', '' }, {}, 0
@@ -16,7 +17,7 @@ while id ~= '' do
   if not bytes then return { 'unended', id } end
   output = output or ''
   size = size + #input + #output
-  if size > most then return { 'large', id } end
+  if size > most or #turns > 3 * MOST_TURNS then return { 'large', id } end
   for _, word in ipairs({ id, input, output }) do turns[#turns + 1] = word end
   used[id], id = life, previous
 end

@@ -108,6 +108,9 @@ def digest_of(endpoint: str, ask: Ask) -> str:
     if ask.native is not None:
         # Poe may get what no translation has.
         asked += (canonical(ask.native),)
+    if ask.in_background:
+        # Such a request is answered at once, and otherwise.
+        asked += ("background",)
     return sha256(_canonical(asked)).hexdigest()
 
 

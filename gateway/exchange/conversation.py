@@ -78,8 +78,8 @@ class Conversations:
                 return invalid_value(_FIELD, reason)
             case "large":
                 reason = (
-                    f"the conversation is larger than {self._most // MIB} MiB"
-                    " (the setting `maxBody`); start a new one"
+                    f"the conversation has more than {self._most // MIB} MiB (the setting"
+                    " `maxBody`) or 5000 turns; start a new one"
                 )
                 return invalid_value(_FIELD, reason)
             case _:

@@ -22,7 +22,7 @@ from contract.messages import (
 )
 from gateway.dialect import Wanted
 from gateway.exchange import heads
-from gateway.exchange.bodies import framed, parse_apart, unframed
+from gateway.exchange.bodies import digest_of, framed, parse_apart, unframed
 from gateway.problems import Kind, Problem, problem_of
 from gateway.responses.archive import ARCHIVE, output, show, wanted
 from gateway.responses.dialect import RESPONSES
@@ -189,6 +189,15 @@ def test_a_large_conversation_is_read_apart_as_it_is_read_at_once() -> None:
 
     assert there.messages == parse_after(body(), earlier).messages
     assert [message.content for message in there.messages] == ["one", "three", "hi"]
+
+
+def test_a_request_in_the_background_is_another_than_one_that_is_not() -> None:
+    asks = [ask_of(), ask_of(store=False), ask_of(stream=True), ask_of(background=True)]
+
+    digests = [digest_of("responses", ask) for ask in asks]
+
+    assert len(set(digests[:3])) == 1
+    assert digests[3] != digests[0]
 
 
 @pytest.mark.parametrize("name", ["resp_1", "x", ID + "0"])
