@@ -77,11 +77,11 @@ class Outbox:
     def put(self, events: Sequence[Event]) -> None:
         """Send these events, soon; the first output and the end at once."""
         self._pending.extend(events)
-        is_first = not self._has_output and any(map(is_output, events))
-        self._has_output = self._has_output or is_first
-        if is_first or is_terminal(events[-1]):
+        had_output = self._has_output
+        self._has_output = had_output or any(map(is_output, events))
+        if had_output != self._has_output or is_terminal(events[-1]):
             self._emitter.wake(self, AT_ONCE)
-        elif self._has_output:
+        elif had_output:
             self._emitter.wake(self, self._emitter.next_tick)
         else:
             self._emitter.wake_soon(self)
@@ -239,6 +239,8 @@ def _told(fault: BaseException) -> str:
 
 def _merged(events: Sequence[Event]) -> tuple[Event, ...]:
     """Return the same answer in fewer events: a run of text becomes one."""
+    if len(events) == 1:
+        return (events[0],)
     merged: list[Event] = []
     for event in events:
         last = merged[-1] if merged else None

@@ -115,7 +115,7 @@ def mark(record: Record) -> int:
     last = record.events[-1]
     if is_terminal(last):
         return 3 if isinstance(last, Failed) and not last.charged else 2
-    return int(any(is_output(event) for event in record.events))
+    return int(is_output(last) or any(map(is_output, record.events)))
 
 
 class Requeue(Call[bool], frozen=True, kw_only=True):

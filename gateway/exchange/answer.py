@@ -21,6 +21,7 @@ from contract.messages import (
     Text,
     Verbatim,
     is_output,
+    is_terminal,
 )
 
 Writer = Callable[[int, Record], None]
@@ -145,7 +146,7 @@ class Answer:
             self.started = event
         if self.first_text_at is None and _is_text(event):
             self.first_text_at = time.monotonic()
-        if isinstance(event, Finished | Failed):
+        if is_terminal(event):
             self._unfinished.discard(choice)
             if isinstance(event, Failed) or not self._unfinished:
                 self.end = event

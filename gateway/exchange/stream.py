@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 
 from contract.lifetimes import ANSWER_LIFE
-from contract.messages import Failed, Finished, Record
+from contract.messages import Failed, Finished, Record, is_terminal
 from gateway.dialect import Dialect, Encoder, Frame, Reassuring
 from gateway.exchange.answer import Answer
 from gateway.exchange.backpressure import CREDIT, Backpressure
@@ -76,7 +76,8 @@ class Stream:
         frames = self._encoder.feed(choice, record.events)
         if frames and not self._has_begun:
             self._begin()
-        end = record.events[-1] if record.events else None
+        last = record.events[-1] if record.events else None
+        end = last if last is not None and is_terminal(last) else None
         if isinstance(end, Failed):
             frames = frames + self._encoder.end(self._problem_of(end))
         if self._cursor and record.epoch:

@@ -100,7 +100,9 @@ class ChatReader(AnswerReader):
         if self._size > self._max_size:
             raise Fault(FaultKind.PROTOCOL)
         events: list[Event] = [Reasoning(thoughts)] if thoughts else []
-        return [*events, Text(text)] if text else events
+        if text:
+            events.append(Text(text))
+        return events
 
     def _finish(self) -> list[Event]:
         events = [*self._words(self._thoughts.rest(), self._text.rest()), *self._last_calls()]

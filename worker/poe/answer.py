@@ -226,7 +226,7 @@ class Answer:
             self._finish(None)
 
     def _give(self, batch: list[Event]) -> None:
-        if self._stream.begun:
+        if self.reach is not Reach.BEGUN and self._stream.begun:
             self._come_to(Reach.BEGUN)
         flow = Flow.MORE
         if batch:

@@ -55,6 +55,9 @@ class EventDecoder:
             chunk = chunk.removeprefix(b"\n")
         if not chunk:
             return []
+        if self._is_between_events and _is_one_event(chunk):
+            # As nearly all come in: there is nothing to split.
+            return [ServerSentEvent("message", chunk[6:-2])]
         lines = chunk.splitlines()
         begun = b"" if chunk.endswith((b"\n", b"\r")) else lines.pop()
         self._after_cr = chunk.endswith(b"\r")
@@ -74,6 +77,10 @@ class EventDecoder:
         """Return the event that only lacks its end, because the body is over."""
         return self.feed(b"\n\n")
 
+    @property
+    def _is_between_events(self) -> bool:
+        return not (self._line or self._data or self._name or self._at_start)
+
     def _take_lines(self, lines: list[bytes]) -> list[ServerSentEvent]:
         events = []
         for line in lines:
@@ -89,3 +96,9 @@ class EventDecoder:
                 events.append(ServerSentEvent(self._name or "message", b"\n".join(self._data)))
                 self._name, self._data, self._data_size = "", [], 0
         return events
+
+
+def _is_one_event(chunk: bytes) -> bool:
+    """Return whether a piece is one whole event, a line of data and nothing else."""
+    ends = chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n\n")
+    return ends and chunk.startswith(b"data: ") and b"\r" not in chunk

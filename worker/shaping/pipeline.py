@@ -25,6 +25,9 @@ from worker.shaping.structured import JsonAnswer
 Steps = Generator[Check, Verdict, list[Event]]
 """The shaping of some events: yields checks, and is sent their verdicts."""
 
+_UNCHANGED = frozenset({Text, Verbatim})
+"""What passes once it is clear which text is the answer's."""
+
 
 class Stage(Protocol):
     """One step of the shaping, for one attempt."""
@@ -120,7 +123,7 @@ class Shaping:
             return False
         if self._thoughts is not None and not self._thoughts.is_settled:
             return False
-        return all(type(event) is Text or type(event) is Verbatim for event in events)
+        return _UNCHANGED.issuperset(map(type, events))
 
     def flush(self) -> list[Event]:
         """Return what was held back, for an attempt that fails after output."""
