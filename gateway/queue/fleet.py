@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from contract.messages import Catalogue, TokenCounts, WorkerReport
 from gateway.queue.position import QueuedClient, arrival, eta, newcomer, position
@@ -49,7 +50,7 @@ class Fleet:
         """Tokens that no worker owns: the largest number that a worker reports."""
         return max((worker.unowned for worker in self.workers), default=0)
 
-    @property
+    @cached_property
     def tokens(self) -> TokenCounts:
         """All tokens that a worker owns, by what they can do now."""
         counts = [worker.tokens for worker in self.workers]
