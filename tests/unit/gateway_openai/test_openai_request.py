@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import Format, Message, Options, ToolCall
-from gateway.openai.chat_request import MAX_STOP, MAX_STOPS, ChatAsk, parse_chat
+from gateway.openai.chat_request import MAX_BIASES, MAX_STOP, MAX_STOPS, ChatAsk, parse_chat
 from gateway.openai.errors import body as error_body
 from gateway.openai.errors import reply
 from gateway.problems import Problem
@@ -366,6 +366,7 @@ def test_a_function_is_called_and_answers_as_in_2023() -> None:
         ({"metadata": []}, "metadata"),
         ({"modalities": "text"}, "modalities"),
         ({"store": "no"}, "store"),
+        ({"logit_bias": {str(token): 1 for token in range(MAX_BIASES + 1)}}, "logit_bias"),
         ({"extra_body": [1]}, "extra_body"),
         ({"extra_body": {"n": 9}}, "n"),
         ({"x" * 65: 1}, "x" * 64),
