@@ -29,9 +29,10 @@ from worker.poe.client import NotSent
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.parameters import thinks
 from worker.poe.raw_json import Path
+from worker.poe.upstream import Upstream
 from worker.policy.history import History
 from worker.policy.retry import CORRECTED, Step, decide, runs_again
-from worker.policy.route import emulates_tools, fallback, route
+from worker.policy.route import emulates_tools, fallback, instead, route
 from worker.policy.run_state import Phase, RunState, Stop
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
@@ -334,6 +335,11 @@ class JobRun:
             raise fault
         if decision.once:
             self._history.note(decision.once)
+        if fault.reach is Reach.REFUSED:
+            tried = self._history.tried
+            self._change_to(
+                instead(self._upstream, fault, self._job, self._model, self._setting, tried=tried)
+            )
         await self._settle()
         if decision.pause > LONGEST_SLEEP:
             raise Requeue(pause=decision.pause)
@@ -359,6 +365,9 @@ class JobRun:
             return False
         tried = self._history.tried
         other = fallback(self._upstream, fault, self._job, self._model, self._setting, tried=tried)
+        return self._change_to(other)
+
+    def _change_to(self, other: Upstream | None) -> bool:
         if other is None:
             return False
         self._history.note(self._upstream.name)

@@ -353,6 +353,17 @@ async def test_a_failure_is_asked_again_only_where_it_cost_nothing(
         assert kinds(poe) == ["responses"] * calls
 
 
+async def test_after_a_500_the_next_attempt_goes_over_chat_completions(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    async with SimulatedPoe() as poe:
+        poe.catalogue.add(Model("Ill", "fail-500", endpoints=ALL))
+        events = await answered(redis_server, poe, asking, "Ill")
+
+        assert failure(events).kind is FailureKind.UPSTREAM_FAILED
+        assert kinds(poe) == ["responses", "chat", "chat"]
+
+
 async def test_silence_within_an_answer_ends_it(redis_server: RedisServer, asking: Asking) -> None:
     async with (
         SimulatedPoe() as poe,

@@ -101,3 +101,5 @@ class Upstream:
     """Returns whether it can say all of a job that another upstream has refused."""
     refusals: frozenset[FaultKind] = frozenset()
     """Faults that blame the upstream itself, so that another one may answer."""
+    doubtful: frozenset[FaultKind] = frozenset()
+    """Faults that may be the upstream's own: where the job may be asked again, another one is."""

@@ -79,6 +79,22 @@ def fallback(
     return _other(upstream, job, model, tried)
 
 
+def instead(
+    upstream: Upstream,
+    fault: Fault,
+    job: Job,
+    model: Model | None,
+    setting: ModelSettings,
+    *,
+    tried: Collection[str] = (),
+) -> Upstream | None:
+    """Return the upstream that is to be asked after this fault, which may be this one's own, if
+    any: the job may be asked again in any case."""
+    if setting.protocol == upstream.name or fault.kind not in upstream.doubtful:
+        return None
+    return _other(upstream, job, model, tried)
+
+
 def _other(
     upstream: Upstream, job: Job, model: Model | None, tried: Collection[str]
 ) -> Upstream | None:

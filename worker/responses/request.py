@@ -71,6 +71,8 @@ def can_say(job: Job, model: Model | None) -> bool:
     own = {name: value for name, value in options.extra.items() if name in declared}
     if not own.keys() <= _SAYABLE or own.get(_SEARCH, True) is not True:
         return False
+    if options.thinking_budget is not None and "thinking_budget" in declared:
+        return False
     # Not to think can be said only where the model knows the word.
     is_still = options.reasoning_effort == "none" and thinks(model)
     if is_still and "none" not in declared.get(_EFFORT, {}).get("enum", ()):

@@ -53,4 +53,6 @@ UPSTREAM = Upstream(
     suits=_suits,
     # What it refuses as invalid may be the field that the other API does without.
     refusals=frozenset({FaultKind.NO_API_ACCESS, FaultKind.MODEL_NOT_FOUND, FaultKind.BAD_REQUEST}),
+    # By Poe's own words a 500 may mean an invalid request.
+    doubtful=frozenset({FaultKind.UPSTREAM_DOWN}),
 )

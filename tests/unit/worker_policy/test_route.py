@@ -20,7 +20,7 @@ from contract.messages import (
     Tool,
 )
 from worker.poe.faults import Fault, FaultKind
-from worker.policy.route import emulates_tools, fallback, route
+from worker.policy.route import emulates_tools, fallback, instead, route
 from worker.upstreams import UPSTREAMS
 
 CHAT = ("/v1/responses", "/v1/chat/completions")
@@ -287,6 +287,26 @@ def test_no_interface_is_tried_that_cannot_be_asked_for_the_job() -> None:
     over = [fallback(each, NO_ACCESS, job(), SPEAKS_ALL, AUTO) for each in UPSTREAMS.values()]
 
     assert UPSTREAMS["messages"] not in over
+
+
+DOWN = Fault(FaultKind.UPSTREAM_DOWN)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "fault", "setting", "other"),
+    [
+        pytest.param("responses", DOWN, AUTO, "openai", id="a 500 of the Responses API"),
+        pytest.param("responses", DOWN, RESPONSES, None, id="where it is configured"),
+        pytest.param("responses", Fault(FaultKind.OVERLOADED), AUTO, None, id="of the model"),
+        pytest.param("openai", DOWN, AUTO, None, id="a 500 elsewhere"),
+    ],
+)
+def test_a_fault_that_may_be_the_interface_s_own_is_not_met_there_twice(
+    upstream: str, fault: Fault, setting: ModelSettings, other: str | None
+) -> None:
+    found = instead(UPSTREAMS[upstream], fault, job(JSON), LISTED, setting)
+
+    assert (found.name if found else None) == other
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,13 @@ def test_a_search_is_a_tool_where_the_model_has_the_feature() -> None:
             False,
             id="not to search",
         ),
+        pytest.param(
+            job(thinking_budget=9),
+            Model("m", 0, "", parameters={"thinking_budget": {}}),
+            False,
+            id="a budget that the model knows",
+        ),
+        pytest.param(job(thinking_budget=9), GPT, True, id="a budget that it does not know"),
         pytest.param(job(reasoning_effort="none"), GPT, True, id="not to think"),
         pytest.param(job(reasoning_effort="none"), CLAUDE, False, id="no word for that"),
         pytest.param(job(reasoning_effort="none"), PLAINEST, True, id="it never does"),
