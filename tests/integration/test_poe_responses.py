@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pytest
@@ -329,28 +330,67 @@ async def test_an_answer_cut_by_max_tokens_is_sent_as_it_is(
 # Failures: the table "Paid once" of docs/upstreams.md.
 
 
+def script(*raw: str, end: str = "cut") -> str:
+    """A question that makes Script send these bytes."""
+    return json.dumps([*({"raw": each} for each in raw), {end: True}])
+
+
+def wire(kind: str, **fields: Any) -> str:
+    data = json.dumps({"type": f"response.{kind}", **fields})
+    return f"event: response.{kind}\ndata: {data}\n\n"
+
+
+CREATED = wire("created", response={"status": "in_progress"})
+TEXT = wire("output_text.delta", output_index=0, delta="Hi")
+BROKEN = {"status": "failed", "error": {"code": "server_error", "message": "It broke."}}
+FAILED = wire("failed", response=BROKEN)
+
+FAILURES = {
+    "400": ("Fail-400", "", 1, FailureKind.INVALID_REQUEST),
+    "413": ("Fail-413", "", 1, FailureKind.CONTEXT_TOO_LONG),
+    "500": ("Fail-500", "", 3, FailureKind.UPSTREAM_FAILED),
+    "no status": ("Cut-0", "", 2, FailureKind.UPSTREAM_FAILED),
+    "a page": ("Garbage-html", "", 1, FailureKind.UPSTREAM_FAILED),
+    "cut before anything": ("Script", script(CREATED), 1, FailureKind.UPSTREAM_FAILED),
+    "cut behind text": ("Script", script(CREATED, TEXT), 1, FailureKind.UPSTREAM_FAILED),
+    "cut within an event": ("Script", script(CREATED, TEXT[:-9]), 1, FailureKind.UPSTREAM_FAILED),
+    "failed before anything": ("Script", script(CREATED, FAILED), 1, FailureKind.UPSTREAM_FAILED),
+    "failed behind text": ("Fail-late", "", 1, FailureKind.UPSTREAM_FAILED),
+}
+SILENCES = {
+    case: (bot, "wait 30", 1, FailureKind.UPSTREAM_TIMEOUT)
+    for case, bot in (("no status", "Silent"), ("a head", "Silent-open"), ("text", "Silent-stall"))
+}
+
+
 @pytest.mark.parametrize(
-    ("model", "calls", "kind"),
-    [
-        pytest.param("Fail-400", 1, FailureKind.INVALID_REQUEST, id="400"),
-        pytest.param("Fail-413", 1, FailureKind.CONTEXT_TOO_LONG, id="413"),
-        pytest.param("Fail-internal-retry", 3, FailureKind.UPSTREAM_FAILED, id="500"),
-        pytest.param("Fail-late", 1, FailureKind.UPSTREAM_FAILED, id="failed behind text"),
-        pytest.param("Cut-3", 1, FailureKind.UPSTREAM_FAILED, id="cut behind text"),
-        pytest.param("Garbage-html", 1, FailureKind.UPSTREAM_FAILED, id="a page"),
-        pytest.param("Cut-0", 2, FailureKind.UPSTREAM_FAILED, id="no status"),
-    ],
+    ("cases", "timeout"),
+    [pytest.param(FAILURES, 30.0, id="failures"), pytest.param(SILENCES, 0.5, id="silences")],
 )
 async def test_a_failure_is_asked_again_only_where_it_cost_nothing(
-    redis_server: RedisServer, asking: Asking, model: str, calls: int, kind: FailureKind
+    redis_server: RedisServer,
+    asking: Asking,
+    cases: Mapping[str, tuple[str, str, int, FailureKind]],
+    timeout: float,
 ) -> None:
     async with SimulatedPoe() as poe:
-        events = await answered(
-            redis_server, poe, asking, model, options=Options(), setting=RESPONSES
-        )
+        for case, (bot, _, _, _) in cases.items():
+            poe.catalogue.add(Model(case, bot.lower(), endpoints=ALL))
+        settings = dict.fromkeys(cases, RESPONSES)
+        async with working(
+            redis_server.url, poe.url, token("sim-a"), models=settings, timeout=timeout
+        ):
+            jobs = {
+                case: await asking.ask(case, text or case, stream=True)
+                for case, (_, text, _, _) in cases.items()
+            }
+            failures = {case: failure(await asking.answer(job)) for case, job in jobs.items()}
 
-        assert failure(events).kind is kind
-        assert kinds(poe) == ["responses"] * calls
+        asked = Counter(call.bot for call in poe.record.calls)
+        assert {call.kind for call in poe.record.calls} == {"responses"}
+
+    for case, (_, _, calls, kind) in cases.items():
+        assert (case, asked[case], failures[case].kind) == (case, calls, kind)
 
 
 async def test_after_a_500_the_next_attempt_goes_over_chat_completions(
@@ -362,21 +402,3 @@ async def test_after_a_500_the_next_attempt_goes_over_chat_completions(
 
         assert failure(events).kind is FailureKind.UPSTREAM_FAILED
         assert kinds(poe) == ["responses", "chat", "chat"]
-
-
-async def test_silence_within_an_answer_ends_it(redis_server: RedisServer, asking: Asking) -> None:
-    async with (
-        SimulatedPoe() as poe,
-        working(
-            redis_server.url,
-            poe.url,
-            token("sim-a"),
-            models={"silent-stall": RESPONSES},
-            timeout=0.3,
-        ),
-    ):
-        events = await asking.answer(await asking.ask("Silent-stall", "wait 30", stream=True))
-
-        assert failure(events).kind is FailureKind.UPSTREAM_TIMEOUT
-        assert kinds(poe) == ["responses"]
-    assert said(events) == "First, "
