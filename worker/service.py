@@ -108,6 +108,7 @@ class Service:
         """Take other settings, but for those that need a restart."""
         self._config, unchanged = merged(self._config, config, FIXED)
         self.simulate_roles = self._config.simulate_roles
+        self.unused_upstreams = self._config.unused_upstreams
         self._stored.configure(self._config)
         self._intake.tokens_changed()
         _log.info(

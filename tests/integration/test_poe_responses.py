@@ -29,6 +29,7 @@ from contract.messages import (
 from simulated_poe import Model, Settings, SimulatedPoe
 from tests.support.deployment import RedisServer
 from tests.support.worker_alone import Asking, failure, said, token, working
+from worker.config import WorkerConfig
 
 ALL = ("/v1/responses", "/v1/chat/completions")
 SCHEMA: dict[str, Any] = {
@@ -193,6 +194,19 @@ async def test_with_the_setting_off_json_is_asked_for_in_words(
 
         assert json.loads(said(events)) == OBJECT
         assert kinds(poe) == ["chat"]
+
+
+async def test_the_setting_takes_effect_while_a_worker_runs(
+    redis_server: RedisServer, asking: Asking
+) -> None:
+    own = token("sim-a")
+    async with SimulatedPoe() as poe, working(redis_server.url, poe.url, own) as service:
+        poe.catalogue.add(Model("Poet", "json", endpoints=ALL))
+        await asking.answer(await asking.ask("Poet", options=JSON))
+        service.configure(WorkerConfig(tokens=(own,), use_responses=False))
+        await asking.answer(await asking.ask("Poet", options=JSON))
+
+        assert kinds(poe) == ["responses", "chat"]
 
 
 @pytest.mark.parametrize(
