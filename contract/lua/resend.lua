@@ -49,8 +49,10 @@ if not (best and best.readers == 0) and (tonumber(redis.call('GET', keys.refused
   best = nil
 end
 if best then
-  if redis.call('HGET', ended, 'job') == best.job then redis.call('HSET', ended, 'read', 1) end
-  return { best.job, math.floor(best.at / 1000) }
+  -- Another resend that comes before this one reads takes the next.
+  if redis.call('HGET', ended, 'job') == best.job then redis.call('HSET', ended, 'read', 1)
+  else redis.call('HSET', tries, best.job, now) end
+  return { best.job, math.floor((redis.call('HGET', keys.job(best.job), 'at') or best.at) / 1000) }
 end
 if ARGV[3] == '' then
   count_refusal(name)

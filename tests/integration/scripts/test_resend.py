@@ -68,6 +68,16 @@ def test_who_was_cut_off_goes_before_who_still_reads(scripts: Scripts) -> None:
     assert scripts.resend("j3") == "j2"
 
 
+def test_two_resends_at_once_join_two_that_were_cut_off(scripts: Scripts) -> None:
+    asked(scripts, "j1")
+    asked(scripts, "j2", "b")
+    leave(scripts, "j1")
+    leave(scripts, "j2", "b")
+    scripts.now += 1
+
+    assert [scripts.resend("j3"), scripts.resend("j4")] == ["j1", "j2"]
+
+
 def test_a_resend_whose_first_was_never_queued_is_queued_in_its_place(scripts: Scripts) -> None:
     assert scripts.resend("j1", "session") == "j1"
     assert scripts.resend("j2", "session") == "j1"
