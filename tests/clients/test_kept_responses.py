@@ -37,7 +37,8 @@ def test_a_response_that_is_not_stored_cannot_be_retrieved(client: OpenAI) -> No
 
 
 def test_a_background_response_is_polled_until_it_is_there(client: OpenAI) -> None:
-    made = client.responses.create(model="Count", input="count to 3", background=True)
+    asked = "count to 3 every 1s"  # not over before the first answer has come
+    made = client.responses.create(model="Count", input=asked, background=True)
     assert made.status in ("queued", "in_progress")
 
     until(lambda: client.responses.retrieve(made.id).status == "completed", "the response")
