@@ -16,10 +16,14 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from gateway.problems import malformed_encoding, unsupported_encoding
+from gateway.problems import malformed_encoding, too_many_frames, unsupported_encoding
 
 STEP = 64 * 1024
 """The most bytes that one step makes; it takes about 0.1 ms."""
+
+MAX_FRAMES = 1_000
+"""Members or frames of one body. Each takes time even if it is empty; tools that cut a body into
+frames cut it every 64 KiB or less often."""
 
 _WINDOW = 23
 """8 MiB (2**23), the most that a body may refer back (RFC 9659)."""
@@ -78,6 +82,7 @@ class Inflater:
         self._open = _DECOMPRESSORS[encoding]
         self._inner = self._open()
         self._has_begun = False
+        self._frames = 1
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what more of the body expands to, in pieces of at most `STEP` bytes.
@@ -89,7 +94,7 @@ class Inflater:
                 data = self._inner.unused_data + data
                 if not data:
                     return
-                self._inner = self._open()
+                self._begin_frame()
             try:
                 made = self._inner.decompress(data, STEP)
             except (zlib.error, zstd.ZstdError) as error:
@@ -97,6 +102,12 @@ class Inflater:
             data, self._has_begun = b"", True
             if made:
                 yield made
+
+    def _begin_frame(self) -> None:
+        self._frames += 1
+        if self._frames > MAX_FRAMES:
+            raise too_many_frames(self._encoding, MAX_FRAMES)
+        self._inner = self._open()
 
     def finish(self) -> None:
         """Raise Problem if the body is not whole."""

@@ -265,6 +265,13 @@ def malformed_encoding(encoding: str) -> Problem:
     return invalid_request(f"The request's body is not valid {encoding}, or is not whole.")
 
 
+def too_many_frames(encoding: str, most: int) -> Problem:
+    """The body is in so many compressed pieces that to open them is work of its own."""
+    return invalid_request(
+        f"The request's body consists of more than {most} {encoding} frames; compress it as one."
+    )
+
+
 def queue_full(retry_after: float) -> Problem:
     """As many requests wait as may. `retry_after` is in seconds."""
     message = "Too many requests are waiting for an answer already."

@@ -10,6 +10,7 @@ import orjson
 
 from gateway.models import Entry, ModelTable
 from gateway.problems import invalid_value, quoted
+from gateway.render.parameters import number_in_query
 
 MOST = 1_000
 _DEFAULT = 20
@@ -51,9 +52,7 @@ def _page(entries: list[Entry], asked: dict[str, str]) -> tuple[list[Entry], boo
 def _limit(asked: str | None) -> int:
     if asked is None:
         return _DEFAULT
-    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:9]) <= MOST):
-        raise invalid_value("limit", f"it is no number from 1 to {MOST}")
-    return int(asked)
+    return number_in_query(asked, "limit", 1, MOST)
 
 
 def _place(entries: list[Entry], model: str, param: str) -> int:

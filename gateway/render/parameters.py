@@ -41,6 +41,16 @@ def token_limit(tokens: float | None, path: str) -> int | None:
     return whole(tokens, path)
 
 
+def number_in_query(given: str, param: str, least: int, most: int) -> int:
+    """Return a whole number from `least` to `most`. Raises Problem for anything else."""
+    # Python refuses to convert thousands of digits, leading zeros or not.
+    digits = given.lstrip("0") or given[:1]
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= len(str(most))
+    if not (is_number and least <= int(digits) <= most):
+        raise invalid_value(param, f"it must be a whole number from {least} to {most}")
+    return int(digits)
+
+
 def reasoning_effort(effort: str | None, path: str) -> str:
     """Return the effort; empty: none is asked for. Raises Problem for an unknown one."""
     if effort is not None and effort not in EFFORTS:

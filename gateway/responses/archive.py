@@ -11,10 +11,10 @@ from gateway.dialect import Archive, Head, Standing, Wanted
 from gateway.problems import (
     Problem,
     answer_not_found,
-    invalid_value,
     method_not_allowed,
     unknown_path,
 )
+from gateway.render.parameters import number_in_query
 from gateway.responses.answer import settled
 from gateway.responses.events import compact
 from gateway.responses.ids import id_of, job_of
@@ -94,10 +94,7 @@ def _fed(head: Head, ask: ResponsesAsk, events: Sequence[Event]) -> ResponseEnco
 def _after(given: list[str] | None) -> int:
     if given is None:
         return -1
-    number = given[-1]
-    if not (number.isascii() and number.isdecimal() and int(number) < _LARGEST):
-        raise invalid_value("starting_after", "it must be the sequence_number of an event")
-    return int(number)
+    return number_in_query(given[-1], "starting_after", 0, _LARGEST)
 
 
 ARCHIVE = Archive(

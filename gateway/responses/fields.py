@@ -32,6 +32,7 @@ class Typed(msgspec.Struct, frozen=True):
     """What tells the tools of a request apart."""
 
     type: str | None = None
+    name: object = None
 
 
 class Grammar(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from contract.calls.kept import Turn
 from gateway.problems import invalid_value, quoted
+from gateway.render.parameters import number_in_query
 from gateway.responses.events import compact
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
@@ -96,9 +97,7 @@ def _order(given: str) -> str:
 def _limit(given: str | None) -> int:
     if given is None:
         return DEFAULT_PAGE
-    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= LARGEST_PAGE):
-        raise invalid_value("limit", f"it must be a number from 1 to {LARGEST_PAGE}")
-    return int(given)
+    return number_in_query(given, "limit", 1, LARGEST_PAGE)
 
 
 def _start(items: Sequence[dict[str, Any]], after: str | None) -> int:

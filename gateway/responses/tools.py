@@ -9,8 +9,9 @@ the parameter of that name where the model declares it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +26,9 @@ INPUT = "input"
 """The one argument of the function that stands for a custom tool."""
 
 _MAX_NAME = 256
+_LONGEST_JOINED = 64
+"""Characters of a function's name that OpenAI's models take."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _T = TypeVar("_T")
 _PLACE = re.compile(r" - at `\$(.*)`$")
 
@@ -44,22 +48,49 @@ class Toolbox:
     """Whether the client offers a search of the web."""
     is_partial: bool = False
     """Whether it offers what no model can call here: a search, or what runs at OpenAI."""
+    taken: set[str] = field(default_factory=set)
+    """The names of all functions."""
+    _flat: dict[tuple[str, str], str] = field(default_factory=dict)
+    _within: dict[str, str] = field(default_factory=dict)
 
     def flat(self, namespace: str, name: str) -> str:
         """Return the name of the function that stands for a tool."""
         if not namespace:
             return name
-        for known, place in self.namespaced.items():
-            if place == (namespace, name):
-                return known
-        flat = f"{namespace}{name}" if namespace.endswith("__") else f"{namespace}__{name}"
-        taken = {tool.name for tool in self.tools}
-        return f"{flat}_{len(taken)}" if flat in taken else flat
+        return self._flat.get((namespace, name)) or self._free(namespace, name)
+
+    def place(self, namespace: str, name: str) -> str:
+        """Give a tool of a namespace the name of a function, and return that."""
+        flat = self.flat(namespace, name)
+        self.taken.add(flat)
+        self.namespaced[flat] = (namespace, name)
+        self._flat[namespace, name] = flat
+        self._within.setdefault(name, flat)
+        return flat
+
+    def find(self, namespace: str, name: str) -> str:
+        """Return the function of the tool that is called so; empty: there is none."""
+        flat = self.flat(namespace, name)
+        if flat in self.taken:
+            return flat
+        return "" if namespace else self._within.get(name, "")
+
+    def _free(self, namespace: str, name: str) -> str:
+        """Return a name that no other function has, and that OpenAI's models take."""
+        joined = f"{namespace}{name}" if namespace.endswith("__") else f"{namespace}__{name}"
+        known = _NOT_IN_NAMES.sub("_", joined)
+        if known == joined and len(joined) <= _LONGEST_JOINED and joined not in self.taken:
+            return joined
+        # Told apart by what it stands for, so that it is the same in each request.
+        mark = sha256(f"{namespace}\0{name}".encode()).hexdigest()[:8]
+        return f"{known[: _LONGEST_JOINED - 9]}_{mark}"
 
 
 def toolbox_of(raw: Sequence[msgspec.Raw]) -> Toolbox:
     """Return the tools of a request. Raises Problem that names one that is malformed."""
     box, reader = Toolbox(), SchemaReader()
+    # Only the tools of namespaces can give way to others of the same name.
+    box.taken.update(_own_names(raw))
     for i, each in enumerate(raw):
         _add(box, each, f"tools[{i}]", reader)
     return box
@@ -96,6 +127,16 @@ def searches(kind: str) -> bool:
     return kind.startswith("web_search")
 
 
+def _own_names(raw: Sequence[msgspec.Raw]) -> Iterator[str]:
+    """Yield the names of the tools that are in no namespace."""
+    for i, each in enumerate(raw):
+        if bytes(each) == b"null":
+            continue
+        tool = _typed(each, fields.Typed, f"tools[{i}]")
+        if tool.type in ("function", "custom") and isinstance(tool.name, str):
+            yield tool.name
+
+
 def _add(box: Toolbox, raw: msgspec.Raw, path: str, reader: SchemaReader) -> None:
     if bytes(raw) == b"null":
         return
@@ -124,11 +165,9 @@ def _add_inner(
 def _add_tool(
     box: Toolbox, tool: fields.Tool, path: str, reader: SchemaReader, namespace: str = ""
 ) -> None:
-    flat = box.flat(namespace, tool.name)
-    if not 1 <= len(flat) <= _MAX_NAME or not flat.isprintable():
+    if not 1 <= len(tool.name) <= _MAX_NAME or not tool.name.isprintable():
         raise invalid_value(f"{path}.name", f"no tool has a name like {quoted(tool.name)}")
-    if namespace:
-        box.namespaced[flat] = (namespace, tool.name)
+    flat = box.place(namespace, tool.name) if namespace else tool.name
     if tool.type == "custom":
         box.custom.add(flat)
         box.tools.append(_as_function(flat, tool))
@@ -162,21 +201,13 @@ def _shown(tool: dict[str, Any]) -> dict[str, Any]:
 def _named(box: Toolbox, choice: fields.ToolChoice, path: str = "tool_choice") -> str:
     if choice.name is None:
         raise missing(f"{path}.name")
-    if found := _find(box, choice.namespace or "", choice.name):
+    if found := box.find(choice.namespace or "", choice.name):
         return found
     raise invalid_value(f"{path}.name", f"none of the tools is called {quoted(choice.name)}")
 
 
-def _find(box: Toolbox, namespace: str, name: str) -> str:
-    flat = box.flat(namespace, name)
-    if any(tool.name == flat for tool in box.tools):
-        return flat
-    within = (known for known, place in box.namespaced.items() if place[1] == name)
-    return "" if namespace else next(within, "")
-
-
 def _allowed(box: Toolbox, choice: fields.ToolChoice) -> Choice:
-    names = {_find(box, each.namespace or "", each.name or "") for each in choice.tools or ()}
+    names = {box.find(each.namespace or "", each.name or "") for each in choice.tools or ()}
     tools = tuple(tool for tool in box.tools if tool.name in names)
     if not tools and choice.mode == "required" and not box.is_partial:
         reason = "a tool is required, but the model can call none of those that are allowed"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.inflate import STEP, Inflater, inflater_of
+from gateway.inflate import MAX_FRAMES, STEP, Inflater, inflater_of
 from gateway.problems import Kind, Problem
 
 if sys.version_info >= (3, 14):
@@ -68,6 +68,14 @@ def test_a_body_that_is_not_whole_is_refused(encoding: str, cut: int) -> None:
 def test_what_is_not_of_its_encoding_is_refused(encoding: str, body: bytes) -> None:
     with pytest.raises(Problem, match=f"not valid {encoding}"):
         expanded(Inflater(encoding), body)
+
+
+@each_encoding
+def test_a_body_of_countless_empty_frames_is_refused(encoding: str) -> None:
+    data = COMPRESS[encoding](b"") * MAX_FRAMES + COMPRESS[encoding](b'{"model": "m"}')
+
+    with pytest.raises(Problem, match="more than 1000"):
+        expanded(Inflater(encoding), data)
 
 
 def test_a_frame_that_needs_too_much_memory_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -135,6 +136,38 @@ def test_a_function_that_is_called_like_one_of_a_namespace_keeps_its_name() -> N
     assert len(set(names)) == 2
     assert names[0] == "a__b"
     assert ask.namespaced == {names[1]: ("a", "b")}
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [("a", "b"), ("", "a__b")],
+        [("", "a__b"), ("", "a__b_2"), ("a", "b")],
+        [("a", "b"), ("a__", "b")],
+        [("a.x", "b"), ("a-x", "b"), ("a x", "b"), ("a_x", "b")],
+        [("mcp__" + "n" * 60, "one"), ("mcp__" + "n" * 60, "two"), ("m", "n" * 64)],
+    ],
+)
+def test_names_of_namespaces_become_names_that_no_other_function_has(
+    tools: list[tuple[str, str]],
+) -> None:
+    functions = [{"type": "function", "name": name} for _, name in tools]
+    given = [
+        {"type": "namespace", "name": space, "tools": [function]} if space else function
+        for (space, _), function in zip(tools, functions, strict=True)
+    ]
+
+    ask = ask_of(tools=given)
+    names = [tool.name for tool in ask.options.tools]
+
+    assert len(set(names)) == len(tools)
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,64}", name) for name in names)
+    assert [ask.namespaced.get(name, ("", name)) for name in names] == tools
+    # The same in each request, since earlier calls are sent back.
+    call = {"type": "function_call", "call_id": "c", "arguments": "{}"}
+    for name, (space, own) in zip(names, tools, strict=True):
+        (said,) = messages([call | {"namespace": space, "name": own}], tools=given)
+        assert said.tool_calls[0].name == name
 
 
 @pytest.mark.parametrize(
