@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
@@ -36,9 +36,20 @@ _FIELDS = frozenset(
     | {"temperature", "top_k", "top_p", "tools", "tool_choice", "output_config", "cache_control"}
 )
 _OF_TOOLS = frozenset({"type", "name", "description", "input_schema", "cache_control"})
+_BLOCKS = frozenset(
+    {"text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use"}
+    | {"tool_result", "server_tool_use", "web_search_tool_result"}
+)
+_WAYS_TO_THINK = {
+    "enabled": {"type", "budget_tokens", "display"},
+    "adaptive": {"type", "display"},
+    "disabled": {"type"},
+}
+_DISPLAYS = (None, "summarized", "omitted")
 _LEAST_BUDGET = 1024
 _ROLES = {"user": "user", "assistant": "bot", "system": "system"}
 _EXTRA = "Extra inputs are not permitted"
+_NO_TAG = "Unable to extract tag using discriminator 'type'"
 _TAG = "Input tag '{}' found using 'type' does not match any of the expected tags"
 
 
@@ -54,12 +65,6 @@ class Form(msgspec.Struct, frozen=True):
     """Whether a thought is hidden from the client: the question has the word "redacted"."""
     cuts: bool = False
     """Whether a stream that fails is cut."""
-
-
-class _Thinking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    type: Literal["enabled", "adaptive", "disabled"]
-    budget_tokens: int | None = None
-    display: str | None = None
 
 
 def from_request(
@@ -134,18 +139,29 @@ def _check_fields(body: dict[str, Any]) -> None:
 def _thinks(body: dict[str, Any], max_tokens: int, model: Model) -> bool:
     if body.get("thinking") is None:
         return False
-    try:
-        thinking = msgspec.convert(body["thinking"], _Thinking)
-    except msgspec.ValidationError as error:
-        raise Malformed(f"thinking: {error}") from None
-    if thinking.type == "adaptive" and not _is_adaptive(model):
-        raise Malformed(f"thinking: {_TAG.format('adaptive')}: 'disabled', 'enabled'")
-    if thinking.type == "enabled":
-        if (thinking.budget_tokens or 0) < _LEAST_BUDGET:
+    thinking, kind = body["thinking"], _kind(body["thinking"], "thinking")
+    fields = _WAYS_TO_THINK.get(kind)
+    if fields is None or (kind == "adaptive" and not _is_adaptive(model)):
+        raise Malformed(f"thinking: {_TAG.format(kind)}: 'disabled', 'enabled'")
+    if extra := sorted(thinking.keys() - fields):
+        raise Malformed(f"thinking.{kind}.{extra[0]}: {_EXTRA}")
+    if thinking.get("display") not in _DISPLAYS:
+        raise Malformed(f"thinking.{kind}.display: Input should be 'summarized' or 'omitted'")
+    if kind == "enabled":
+        budget = thinking.get("budget_tokens")
+        if not isinstance(budget, int) or budget < _LEAST_BUDGET:
             raise Malformed("thinking.enabled.budget_tokens: Input should be at least 1024")
-        if (thinking.budget_tokens or 0) >= max_tokens:
+        if budget >= max_tokens:
             raise Malformed("`max_tokens` must be greater than `thinking.budget_tokens`.")
-    return thinking.type != "disabled"
+    return kind != "disabled"
+
+
+def _kind(value: Any, place: str) -> str:
+    """Return the type of an object. Raises Malformed, in the words of Anthropic's validator."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind is None:
+        raise Malformed(f"{place}: {_NO_TAG}")
+    return str(kind)
 
 
 def _is_adaptive(model: Model) -> bool:
@@ -166,8 +182,19 @@ def _messages(body: dict[str, Any], settings: Settings) -> list[dict[str, Any]]:
             )
         if not message.get("content") and number < len(given) - 1:
             raise Malformed(f"messages.{number}: content must be non-empty")
+        _check_blocks(message.get("content"), f"messages.{number}.content")
     _check_rounds(given)
     return given
+
+
+def _check_blocks(content: Any, place: str) -> None:
+    for number, block in enumerate(content if isinstance(content, list) else ()):
+        at = f"{place}.{number}"
+        kind = _kind(block, at)
+        if kind not in _BLOCKS:
+            raise Malformed(f"{at}: {_TAG.format(kind)}: 'text', …")
+        if kind == "tool_result":
+            _check_blocks(block.get("content"), f"{at}.tool_result.content")
 
 
 def _check_rounds(given: list[dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ from worker.poe.client import NotSent
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.parameters import thinks
 from worker.poe.raw_json import Path
-from worker.poe.upstream import Upstream
+from worker.poe.upstream import Ask, Upstream
 from worker.policy.history import History
 from worker.policy.retry import CORRECTED, Step, decide, runs_again
 from worker.policy.route import emulates_tools, fallback, instead, route
@@ -352,7 +352,8 @@ class JobRun:
         """Note what the model has refused; return whether to ask again without it."""
         if fault.kind is not FaultKind.BAD_REQUEST or fault.reach is not Reach.REFUSED:
             return False
-        refused = self._upstream.refused(self._job, fault.message) - self._without
+        ask = Ask(self._job, self._model, without=self._without)
+        refused = self._upstream.refused(ask, fault.message) - self._without
         self._lessons += bool(refused)
         if not refused or self._lessons > MOST_LESSONS:
             return False

@@ -64,6 +64,7 @@ class MessageCollector:
 def rebuilt(events: Iterable[Verbatim]) -> dict[str, Any]:
     """Return the message that the events of a stream make up, fields of next year included."""
     message: dict[str, Any] = {}
+    blocks: dict[int, dict[str, Any]] = {}
     inputs: dict[int, str] = {}
     for event in events:
         told = json.loads(event.data)
@@ -71,16 +72,23 @@ def rebuilt(events: Iterable[Verbatim]) -> dict[str, Any]:
             case "message_start":
                 message = told["message"]
             case "content_block_start":
-                message["content"].append(told["content_block"])
+                blocks[told["index"]] = told["content_block"]
             case "content_block_delta":
-                _extend(message["content"][told["index"]], told["delta"], inputs, told["index"])
+                _extend(blocks[told["index"]], told["delta"], inputs, told["index"])
             case "message_delta":
-                usage = message.get("usage", {}) | told.pop("usage", {})
+                usage = (message.get("usage") or {}) | _counts(told)
                 beside = {key: value for key, value in told.items() if key not in ("type", "delta")}
                 message |= beside | told["delta"] | {"usage": usage}
     for index, given in inputs.items():
-        message["content"][index]["input"] = _object(given)
-    return message
+        blocks[index]["input"] = _object(given)
+    return message | {"content": list(blocks.values())}
+
+
+def _counts(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the usage that an event adds; null adds nothing."""
+    usage = told.get("usage")
+    counts = usage.items() if isinstance(usage, dict) else ()
+    return {name: count for name, count in counts if count is not None}
 
 
 def _extend(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -23,6 +24,8 @@ ENDPOINTS = ("/v1/chat/completions", "/v1/messages")
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
 LOOK = {"name": "Look", "input_schema": {"type": "object", "properties": {"at": {}}}}
 STEPS = "Please (redacted): " + "\n".join(f'call Look {{"at": "{at} 🙂"}}' for at in "abc")
+ADAPTIVE = {"type": "adaptive", "display": "summarized"}
+CORPUS = Path(__file__).parents[1] / "unit" / "gateway_anthropic" / "beta_fields.json"
 PICTURE = b64encode(Random(7).randbytes(100_000)).decode()
 CACHED = {"cache_control": {"type": "ephemeral"}}
 START = {"event": "message_start", "data": {"message": {"usage": {"input_tokens": 1}}}}
@@ -201,6 +204,41 @@ async def test_what_poe_refuses_is_left_out_and_learned(
     assert body["tools"] == [LOOK]
     assert body["messages"][1] == later | {"role": "user"}
     assert headers["anthropic-beta"] == "a-1"
+
+
+async def test_nothing_of_a_beta_is_refused_or_ends_the_native_way(
+    http: httpx.AsyncClient, poe: SimulatedPoe
+) -> None:
+    refused, ways = {}, set()
+    for name, fields in json.loads(CORPUS.read_bytes()).items():
+        asked = {"messages": [user(text("Hi"))], "model": "claude-haiku-4.5"} | fields
+        reply = await ask(http, *asked.pop("messages"), **asked)
+        ways.add(kinds(poe)[-1])
+        if reply.status_code != 200:
+            refused[name] = reply.text
+
+    assert refused == {}
+    assert ways == {"messages"}
+
+
+async def test_what_one_client_has_refused_is_left_to_others(
+    http: httpx.AsyncClient, poe: SimulatedPoe
+) -> None:
+    model = {"model": "claude-opus-4.8"}
+    own = {"thinking": {"type": "adaptive", "display": "sideways"}}
+    forged = {"cache_control: Extra inputs are not permitted x": 1, "cache_control": {}}
+
+    await ask(http, user(text("Hi")), **model, **own, **forged)
+    mended = await ask(http, user(text("Hi")), **model, **own)
+    other = await ask(
+        http, user(text("Hi", **CACHED)), **model, thinking=ADAPTIVE, cache_control=CACHED
+    )
+
+    assert [each.status_code for each in (mended, other)] == [200, 200]
+    assert "thinking" in poe.record.bodies[-2]
+    assert "display" not in poe.record.bodies[-2]["thinking"]
+    assert poe.record.bodies[-1]["thinking"] == ADAPTIVE
+    assert poe.record.bodies[-1]["cache_control"] == CACHED
 
 
 async def test_each_name_leads_to_the_model_that_is_meant(

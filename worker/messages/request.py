@@ -15,9 +15,10 @@ import msgspec
 
 from contract.messages import Job, Native
 from worker.messages import system_roles
+from worker.messages.system_roles import messages_of
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.raw_json import Path, edited
-from worker.poe.refused import refused_fields
+from worker.poe.refused import is_forged, may_be_refusal, refused_fields
 from worker.poe.upstream import Ask, Request
 
 PATH = "/v1/messages"
@@ -28,6 +29,7 @@ VERSION = ("anthropic-version", "2023-06-01")
 _BETA = "anthropic-beta"
 _UNEXPECTED_BETAS = "Unexpected value(s) `"
 _QUOTED = re.compile("`([^`]*)`")
+_IS_BETA = re.compile(r"[\w.:/-]+", re.ASCII).fullmatch
 
 _REFUSED: tuple[Path, ...] = (("context_management",),)
 """What Poe answers with a 400, of what every Claude Code sends (YishenTu/claudian, issue 522)."""
@@ -41,6 +43,8 @@ def request_of(ask: Ask) -> Request:
     values = {"model": msgspec.json.encode(ask.job.model), "stream": b"true"}
     try:
         body = edited(b"".join(native.body), values, without={*_REFUSED, *ask.without})
+        if any(map(_is_block, ask.without)):
+            body = _without_empty(body)
         if system_roles.REFUSED in ask.without:
             body = system_roles.said_by_user(body)
     except (msgspec.DecodeError, RecursionError):
@@ -49,15 +53,18 @@ def request_of(ask: Ask) -> Request:
     return Request(PATH, body, headers=(VERSION, *_betas(native, ask.without)))
 
 
-def refused(job: Job, message: str) -> frozenset[Path]:
-    """Return what of the job a 400 with this message refuses, and the job can do without."""
-    native = native_of(job)
-    if native is None:
+def refused(ask: Ask, message: str) -> frozenset[Path]:
+    """Return what of a call a 400 with this message refuses, and the job can do without."""
+    native = native_of(ask.job)
+    if native is None or not may_be_refusal(message):
+        return frozenset()
+    # What is left out already has moved what is behind it: places are those of the body as sent.
+    body = request_of(ask).body
+    if is_forged(body):
         return frozenset()
     if message.startswith(_UNEXPECTED_BETAS):
         named = set(_QUOTED.findall(message))
         return frozenset((_BETA, beta) for beta in _betas_in(native) if beta in named)
-    body = b"".join(native.body)
     with suppress(msgspec.DecodeError):
         if system_roles.are_refused(body, message):
             return frozenset({system_roles.REFUSED})
@@ -76,4 +83,19 @@ def _betas(native: Native, without: frozenset[Path]) -> Iterable[tuple[str, str]
 
 def _betas_in(native: Native) -> Iterable[str]:
     given = ",".join(value for name, value in native.headers if name == _BETA)
-    return filter(None, map(str.strip, given.split(",")))
+    return filter(_IS_BETA, map(str.strip, given.split(",")))
+
+
+def _is_block(path: Path) -> bool:
+    """Return whether a path stands for whole blocks of messages."""
+    return path[0] == "messages" and path[-2] == "content" and path[-1].startswith("=")
+
+
+def _without_empty(body: bytes) -> bytes:
+    """Return the request without messages of which no block is left: Poe takes none."""
+    kept = [each for each in messages_of(body) if not _is_empty(each)]
+    return edited(body, {"messages": msgspec.json.encode(kept)})
+
+
+def _is_empty(message: msgspec.Raw) -> bool:
+    return b"[]" in bytes(message) and msgspec.json.decode(message).get("content") == []

@@ -14,7 +14,9 @@ from worker.poe.raw_json import Path, edited
 REFUSED: Path = ("messages", "role", "system")
 """What a model refuses that takes no such messages. As a path it leads nowhere."""
 
-_WORDS = re.compile(r"unexpected role .{0,3}system|messages\.\d+\.role: Input should be", re.I)
+_WORDS = re.compile(
+    r"messages\.\d+: Unexpected role .{0,3}system|messages\.\d+\.role: Input should be", re.I
+)
 
 
 class _Role(msgspec.Struct):
@@ -29,9 +31,14 @@ _role = msgspec.json.Decoder(_Role).decode
 _messages = msgspec.json.Decoder(_Messages).decode
 
 
+def messages_of(body: bytes) -> list[msgspec.Raw]:
+    """Return the messages of a request. Raises msgspec.DecodeError where it has none."""
+    return _messages(body).messages
+
+
 def are_refused(body: bytes, message: str) -> bool:
     """Return whether an error refuses these messages, and the request has some."""
-    return bool(_WORDS.search(message)) and any(map(_is_system, _messages(body).messages))
+    return bool(_WORDS.match(message)) and any(map(_is_system, messages_of(body)))
 
 
 def said_by_user(body: bytes) -> bytes:
@@ -41,7 +48,7 @@ def said_by_user(body: bytes) -> bytes:
     """
     messages = [
         msgspec.Raw(edited(bytes(each), {"role": b'"user"'})) if _is_system(each) else each
-        for each in _messages(body).messages
+        for each in messages_of(body)
     ]
     return edited(body, {"messages": msgspec.json.encode(messages)})
 

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import msgspec
 
 Path = tuple[str, ...]
-"""The keys on the way to a member; arrays on that way stand for each of their items. A last key
-`=NAME` stands for objects of the `type` NAME: `("tools", "=computer_20990101")`."""
+"""The keys on the way to a member; arrays on that way stand for each of their items.
+
+`=NAME` stands for objects of the `type` NAME, `=` for those without one: `("tools", "=search")` are
+tools, `("tools", "=search", "strict")` is a member of them. A last `==DIGEST` narrows a member to
+one value: `("speed", "==0a…")`.
+"""
 
 _MAX_NAMES = 16
 """Names in a place: to follow them takes time that may double with each."""
+
+_TYPE = re.compile(r"[\w.-]{0,64}", re.ASCII)
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class _Typed(msgspec.Struct):
-    type: str = ""
+    type: Any = ""
 
 
 _typed = msgspec.json.Decoder(_Typed).decode
+
+
+class Found(NamedTuple):
+    """A value within a request."""
+
+    path: Path
+    value: object
 
 
 def edited(body: bytes, values: Mapping[str, bytes] = {}, *, without: Iterable[Path] = ()) -> bytes:
@@ -35,30 +51,49 @@ def edited(body: bytes, values: Mapping[str, bytes] = {}, *, without: Iterable[P
     return msgspec.json.encode(fields | {n: msgspec.Raw(value) for n, value in values.items()})
 
 
-def path_to(value: object, place: str) -> Path | None:
+def path_to(value: object, place: str) -> Found | None:
     """Return the path to what an error calls `tools.0.custom.strict`; None if nothing is there.
 
     `value` is the decoded object. Names in a place that lead nowhere, such as `custom`, tell which
-    of several types a validator has tried. A key that has dots itself leads nowhere either.
+    of several types a validator has tried. A key that has dots itself leads nowhere either. What is
+    said of an item is said of those of its type only.
     """
     names = place.split(".")
     return _path(value, names) if len(names) <= _MAX_NAMES else None
 
 
-def _path(value: object, names: list[str]) -> Path | None:
+def type_key(value: object) -> str | None:
+    """Return the key of all objects of the same type; None: it has a type that nobody gives."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    kind = kind if isinstance(kind, str) else ""
+    return f"={kind}" if _TYPE.fullmatch(kind) else None
+
+
+def value_key(value: object) -> str:
+    """Return the key that narrows a member to this value."""
+    return f"=={sha256(msgspec.json.encode(value)).hexdigest()[:16]}"
+
+
+def _path(value: object, names: list[str]) -> Found | None:
     if not names:
-        return ()
+        return Found((), value)
     name, rest = names[0], names[1:]
-    found: Path | None = None
+    found: Found | None = None
     if isinstance(value, dict):
         if _has_dotted(value, names):
             return None
-        if name in value and (inner := _path(value[name], rest)) is not None:
-            found = (name, *inner)
+        if name in value:
+            found = _behind(name, _path(value[name], rest))
     elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-        found = _path(value[int(name)], rest)
+        item = value[int(name)]
+        key = type_key(item)
+        found = _behind(key, _path(item, rest)) if key else None
     # A tried type may be called like a key: a block of type `text` has a `text`.
     return _path(value, rest) if found is None and rest else found
+
+
+def _behind(key: str, found: Found | None) -> Found | None:
+    return found and Found((key, *found.path), found.value)
 
 
 def _has_dotted(value: dict[str, object], names: list[str]) -> bool:
@@ -87,7 +122,7 @@ def _leave_out(fields: dict[str, msgspec.Raw], path: Path) -> bool:
     inner = fields.get(key)
     if inner is None:
         return False
-    if not rest or _is_typed(inner, rest[0]):
+    if not rest or (len(rest) == 1 and _is_such(inner, rest[0])):
         del fields[key]
         return True
     fields[key] = _without(inner, tuple(rest))
@@ -96,19 +131,29 @@ def _leave_out(fields: dict[str, msgspec.Raw], path: Path) -> bool:
 
 def _without_items(value: msgspec.Raw, path: Path) -> msgspec.Raw:
     items = _array(value)
-    left = [_without(item, path) for item in items if not _is_typed(item, path[0])]
+    key, *rest = path
+    if not key.startswith("="):
+        left = [_without(item, path) for item in items]
+    elif rest:
+        left = [_without(item, tuple(rest)) if _is_typed(item, key) else item for item in items]
+    else:
+        left = [item for item in items if not _is_typed(item, key)]
     if len(left) == len(items) and all(map(_same, left, items)):
         return value
     return msgspec.Raw(msgspec.json.encode(left))
 
 
+def _is_such(value: msgspec.Raw, key: str) -> bool:
+    """Return whether a member is what a path's last key says."""
+    if key.startswith("=="):
+        return value_key(msgspec.json.decode(value)) == key
+    return _is_typed(value, key)
+
+
 def _is_typed(value: msgspec.Raw, key: str) -> bool:
     if not key.startswith("=") or bytes(value).lstrip()[:1] != b"{":
         return False
-    try:
-        return f"={_typed(value).type}" == key
-    except msgspec.ValidationError:
-        return False
+    return type_key({"type": _typed(value).type}) == key
 
 
 def _same(one: msgspec.Raw, other: msgspec.Raw) -> bool:

@@ -1,9 +1,14 @@
 """Reads which fields of a request Poe refuses to take, of a kind that may be left out.
 
-The validators of Anthropic and Poe (pydantic's) name the place, `tools.0.custom.strict: Extra
-inputs are not permitted`, and, where a type is new to them, the type: `tools.3: Input tag
-'computer_2099' found using 'type' does not match any of the expected tags: …`. A client may have
-put these words there itself, so only what its request has at that place is taken for refused.
+The validators of Anthropic and Poe (pydantic's) name the place first:
+
+    tools.0.custom.strict: Extra inputs are not permitted
+    tools.3: Input tag 'computer_2099' found using 'type' does not match any of the expected tags: …
+    messages.0.content.1: Unable to extract tag using discriminator 'type'
+    thinking.enabled.display: Input should be 'summarized' or 'omitted'
+
+A client could write such words itself, as a key that the error then names. So a request with such
+keys has nothing that is refused, and else only what it has at that place is.
 """
 
 from __future__ import annotations
@@ -13,53 +18,107 @@ from collections.abc import Iterator
 
 import msgspec
 
-from worker.poe.raw_json import Path, path_to
+from worker.poe.raw_json import Found, Path, path_to, type_key, value_key
 
 _PLACE = r"(?P<place>[\w-]+(?:\.[\w-]+)*)"
 _EXTRA = re.compile(rf"{_PLACE}: Extra inputs are not permitted[\s.,;]*", re.ASCII)
-_TAG = re.compile(rf"{_PLACE}: Input tag '(?P<tag>[\w.-]+)' found using 'type' does not ", re.ASCII)
+_TAG = re.compile(
+    rf"{_PLACE}: (?:Input tag '(?P<tag>[\w.-]+)' found using 'type' does not "
+    "|Unable to extract tag using discriminator 'type')",
+    re.ASCII,
+)
+_VALUE = re.compile(rf"{_PLACE}: Input should be ", re.ASCII)
+
+_OURS = re.compile(
+    "extra inputs are|input tag|input should|unable to extract|unexpected (?:value|role)", re.I
+)
+"""Words of validators, which no key has."""
 
 _NEEDED = frozenset(
-    {
-        "content",
-        "data",
-        "id",
-        "input",
-        "input_schema",
-        "is_error",
-        "max_tokens",
-        "messages",
-        "model",
-    }
-    | {"name", "role", "signature", "source", "stream", "system", "text", "thinking", "tool_choice"}
-    | {"tool_use_id", "tools", "type"}
+    {"content", "data", "id", "input", "input_schema", "is_error", "max_tokens", "media_type"}
+    | {"messages", "model", "name", "role", "signature", "source", "stream", "system", "text"}
+    | {"thinking", "tool_choice", "tool_use_id", "tools", "type", "url"}
 )
 """Keys that every version has, and that no request is the same without."""
 
+_SAID = frozenset(
+    {"=text", "=image", "=document", "=tool_use", "=tool_result", "=thinking"}
+    | {"=redacted_thinking", "=custom", "=base64", "=url"}
+)
+"""Types that every version has."""
+
+_UNTYPED: tuple[Path, ...] = (("tools",), ("messages",))
+"""Lists whose items need no type."""
+
+
+def may_be_refusal(message: str) -> bool:
+    """Return whether an error is in the words of a validator."""
+    return bool(_OURS.search(message))
+
 
 def refused_fields(body: bytes, message: str) -> frozenset[Path]:
-    """Return the paths that an error blames, and that the request can do without."""
-    if " not permitted" not in message and "Input tag" not in message:
+    """Return the paths that an error blames, and that the request can do without.
+
+    Raises msgspec.DecodeError or RecursionError for what is no JSON. See `is_forged`.
+    """
+    if not may_be_refusal(message):
         return frozenset()
+    request = msgspec.json.decode(body)
+    found = {*_extra(request, message), *_of_new_type(request, message)}
+    return frozenset(found | {*_of_new_value(request, message)})
+
+
+def is_forged(body: bytes) -> bool:
+    """Return whether a key of a request says what only an error would, or it is no JSON."""
     try:
-        request = msgspec.json.decode(body)
+        left = [msgspec.json.decode(body)]
     except (msgspec.DecodeError, RecursionError):
-        return frozenset()
-    return frozenset({*_extra(request, message), *_of_new_type(request, message)})
+        return True
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if any(map(_OURS.search, value)):
+                return True
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return False
 
 
 def _extra(request: object, message: str) -> Iterator[Path]:
     at = 0
-    while found := _EXTRA.match(message, at):
-        path = path_to(request, found["place"])
-        if path and path[-1] not in _NEEDED:
-            yield path
-        at = found.end()
+    while match := _EXTRA.match(message, at):
+        found = path_to(request, match["place"])
+        if found and _is_spare(found):
+            yield found.path
+        at = match.end()
 
 
 def _of_new_type(request: object, message: str) -> Iterator[Path]:
-    found = _TAG.match(message)
-    path = path_to(request, found["place"]) if found else None
-    # A tool or a way to think can be left out; a block of a message is a part of what is said.
-    if found and path in (("tools",), ("thinking",)):
-        yield (*path, f"={found['tag']}")
+    match = _TAG.match(message)
+    found = path_to(request, match["place"]) if match else None
+    if match is None or found is None:
+        return
+    kind = f"={match['tag'] or ''}"
+    if not isinstance(found.value, dict) or type_key(found.value) != kind or kind in _SAID:
+        return
+    if found.path[-1].startswith("="):
+        # Of an item, the path says the type already.
+        if kind != "=" or found.path[:-1] not in _UNTYPED:
+            yield found.path
+    elif found.path == ("thinking",) or _is_spare(found):
+        yield (*found.path, kind)
+
+
+def _of_new_value(request: object, message: str) -> Iterator[Path]:
+    match = _VALUE.match(message)
+    found = path_to(request, match["place"]) if match else None
+    if found and _is_spare(found):
+        # Others may give a value that is taken.
+        yield (*found.path, value_key(found.value))
+
+
+def _is_spare(found: Found) -> bool:
+    """Return whether a request can do without a member."""
+    last = found.path[-1]
+    return not last.startswith("=") and last not in _NEEDED

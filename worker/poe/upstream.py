@@ -57,7 +57,7 @@ def _serves_all(_job: Job) -> bool:
     return True
 
 
-def _refuses_nothing(_job: Job, _message: str) -> frozenset[Path]:
+def _refuses_nothing(_ask: Ask, _message: str) -> frozenset[Path]:
     return frozenset()
 
 
@@ -90,8 +90,8 @@ class Upstream:
     """Whether it is sent the job's `native` and answers with `Verbatim`: neither is shaped."""
     serves: Callable[[Job], bool] = _serves_all
     """Returns whether it can be asked for a job at all."""
-    refused: Callable[[Job, str], frozenset[Path]] = _refuses_nothing
-    """Returns what of a job Poe has refused with a 400 that says this, and may be left out. The
+    refused: Callable[[Ask, str], frozenset[Path]] = _refuses_nothing
+    """Returns what of a call Poe has refused with a 400 that says this, and may be left out. The
     job is asked again without it, and so is whatever else is asked of the model."""
     unkept: Callable[[Options], Options] = _keeps_none
     """Returns the options without the limits that the upstream keeps by itself."""

@@ -94,7 +94,7 @@ def searches(options: Options, model: Model | None) -> bool:
     return can and options.extra.get(_SEARCH) is True
 
 
-def refused(_job: Job, message: str) -> frozenset[Path]:
+def refused(_ask: Ask, message: str) -> frozenset[Path]:
     """Return the field that an error blames, if a request can do without it."""
     found = _REFUSED.search(message)
     path = tuple((found["name"] or found["place"]).split(".")) if found else ()

@@ -24,6 +24,7 @@ from contract.messages import (
     Usage,
     Verbatim,
 )
+from gateway.anthropic.answer import rebuilt
 from gateway.anthropic.thinking import UNSIGNED
 from tests.support.anthropic_wire import check, events_of
 from tests.unit.gateway_anthropic.rendering import (
@@ -315,3 +316,36 @@ def test_an_upstream_of_the_same_api_that_fails_amid_it_ends_in_an_error() -> No
     frames = frames_of([[*native()[:3], INTERRUPTED]], failed=INTERRUPTED)
 
     assert [frame.event for frame in frames] == [*[event.name for event in native()[:3]], "error"]
+
+
+@pytest.mark.parametrize(
+    ("start", "usage"),
+    [
+        (
+            {"content": [], "usage": {"input_tokens": 3}},
+            {"input_tokens": 3, "output_tokens": 5},
+        ),
+        ({"content": None, "usage": None}, {"output_tokens": 5}),
+        ({}, {"output_tokens": 5}),
+    ],
+)
+def test_a_message_is_rebuilt_from_events_that_leave_something_out(
+    start: dict[str, Any], usage: dict[str, int]
+) -> None:
+    told: list[dict[str, Any]] = [
+        {"type": "message_start", "message": start},
+        {"type": "content_block_start", "index": 2, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "text_delta", "text": "hi"}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": 5, "input_tokens": None},
+        },
+        {"type": "message_delta", "delta": {}, "usage": None},
+    ]
+
+    message = rebuilt(Verbatim(each["type"], json.dumps(each)) for each in told)
+
+    assert message["content"] == [{"type": "text", "text": "hi"}]
+    assert message["stop_reason"] == "end_turn"
+    assert message["usage"] == usage

@@ -76,7 +76,7 @@ def test_another_dialect_cannot_be_sent_there() -> None:
 def test_a_refusal_names_what_the_job_can_do_without() -> None:
     body = b'{"output_config":{"effort":"high"}}'
 
-    paths = refused(job(body), "output_config.effort: Extra inputs are not permitted")
+    paths = refused(ask(body), "output_config.effort: Extra inputs are not permitted")
 
     assert paths == {("output_config", "effort")}
 
@@ -95,7 +95,7 @@ SYSTEM_AMID = (
     ],
 )
 def test_a_system_message_that_is_refused_is_said_by_the_user(message: str) -> None:
-    (path,) = refused(job(SYSTEM_AMID), message)
+    (path,) = refused(ask(SYSTEM_AMID), message)
 
     body = request_of(ask(SYSTEM_AMID, path)).body
 
@@ -107,16 +107,53 @@ def test_a_system_message_that_is_refused_is_said_by_the_user(message: str) -> N
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b'{"messages":[{"role":"user"}]}', 'Unexpected role "system"'),
-        (SYSTEM_AMID, 'Unexpected role "tool"'),
-        (b"{}", 'Unexpected role "system"'),
+        (b'{"messages":[{"role":"user"}]}', 'messages.0: Unexpected role "system"'),
+        (SYSTEM_AMID, 'messages.1: Unexpected role "tool"'),
+        (SYSTEM_AMID, 'tool_choice: no tool is called Unexpected role "system"'),
     ],
 )
 def test_other_roles_are_not_learned_of(body: bytes, message: str) -> None:
-    assert refused(job(body), message) == set()
+    assert refused(ask(body), message) == set()
 
 
 def test_a_refused_beta_is_one_of_the_header() -> None:
     message = "Unexpected value(s) `b-1`, `z-9` for the `anthropic-beta` header. Please consult us"
 
-    assert refused(job(b"{}", betas="a-1, b-1"), message) == {("anthropic-beta", "b-1")}
+    assert refused(ask(b"{}", betas="a-1, b-1"), message) == {("anthropic-beta", "b-1")}
+
+
+def test_only_a_beta_by_which_no_other_can_be_named_is_passed_on() -> None:
+    message = "Unexpected value(s) `x` and `b-1` for the `anthropic-beta` header."
+    betas = "x` and `b-1, c-1"
+
+    assert refused(ask(b"{}", betas=betas), message) == set()
+    assert request_of(ask(b"{}", betas=betas)).headers[1:] == (("anthropic-beta", "c-1"),)
+
+
+def test_who_words_an_error_in_a_key_has_nothing_learned() -> None:
+    message = "cache_control: Extra inputs are not permitted x: Extra inputs are not permitted"
+    body = b'{"cache_control: Extra inputs are not permitted x":1,"cache_control":{}}'
+
+    assert refused(ask(body), message) == set()
+
+
+def test_a_message_of_which_no_block_is_left_is_left_out() -> None:
+    body = (
+        b'{"messages":[{"role":"user","content":[{"type":"hologram"}]},'
+        b'{"role":"user","content":[{"type":"text","text":"[]"},{"type":"hologram"}]}]}'
+    )
+    message = "messages.0.content.0: Input tag 'hologram' found using 'type' does not match any"
+
+    (path,) = refused(ask(body), message)
+
+    wanted = b'{"messages":[{"role":"user","content":[{"type":"text","text":"[]"}]}],'
+    assert request_of(ask(body, path)).body.startswith(wanted)
+
+
+def test_places_are_those_of_what_was_sent() -> None:
+    body = b'{"tools":[{"type":"a_2099"},{"type":"b_2099"}]}'
+    message = "tools.0: Input tag 'b_2099' found using 'type' does not match any of"
+
+    paths = refused(ask(body, ("tools", "=a_2099")), message)
+
+    assert paths == {("tools", "=b_2099")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from worker.poe.raw_json import Path, edited, path_to
+from worker.poe.raw_json import Path, edited, path_to, value_key
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_only_objects_are_edited(body: bytes) -> None:
 
 REQUEST = {
     "a": {"b": 1},
-    "tools": [{"strict": True}, {"input.schema": 1}],
+    "tools": [{"strict": True}, {"type": "search", "input.schema": 1}],
     "x.y": 1,
     "x": {"y": 1},
     "messages": [{"content": [{"text": "t", "cache": {"ttl": 1}}], "content.0.text": 1}],
@@ -72,8 +72,8 @@ REQUEST = {
     [
         pytest.param("a", ("a",), id="a field"),
         pytest.param("a.b", ("a", "b"), id="a field within one"),
-        pytest.param("tools.0.custom.strict", ("tools", "strict"), id="past a tried type"),
-        pytest.param("tools.1", ("tools",), id="an item"),
+        pytest.param("tools.0.custom.strict", ("tools", "=", "strict"), id="past a tried type"),
+        pytest.param("tools.1", ("tools", "=search"), id="an item"),
         pytest.param("tools.2", None, id="no such item"),
         pytest.param("a.c", None, id="no such field"),
         pytest.param("a.b.c", None, id="nothing within"),
@@ -82,4 +82,24 @@ REQUEST = {
     ],
 )
 def test_a_place_is_a_path_of_keys(place: str, path: Path | None) -> None:
-    assert path_to(REQUEST, place) == path
+    found = path_to(REQUEST, place)
+
+    assert (found and found.path) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        pytest.param(("a", "=x", "c"), b'{"a":[{"type":"x"},{"c":1},{"type":"y","c":1}],"b":0.5}'),
+        pytest.param(("a", "=", "c"), b'{"a":[{"type":"x","c":1},{},{"type":"y","c":1}],"b":0.5}'),
+        pytest.param(
+            ("b", value_key(0.5)), b'{"a":[{"type":"x","c":1},{"c":1},{"type":"y","c":1}]}'
+        ),
+        pytest.param(("b", value_key(0.6)), None),
+    ],
+    ids=["of a type", "of no type", "a value", "another value"],
+)
+def test_members_of_one_type_or_value_are_left_out(path: Path, left: bytes | None) -> None:
+    body = b'{"a":[{"type":"x","c":1},{"c":1},{"type":"y","c":1}],"b":0.5}'
+
+    assert edited(body, without=[path]) == (left or body)
