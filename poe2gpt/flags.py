@@ -94,6 +94,8 @@ def parse(arguments: Sequence[str]) -> Flags:
     if extra:
         parser.error(_superfluous(extra[0].partition("=")[0], parser))
     values = {key: value for key, value in vars(parsed).items() if value is not None}
+    if str(values.get("coolDown", "")).endswith(".toml"):
+        parser.error("-c is the cooldown; a configuration file is given with --config")
     command = values.pop("command", "serve")
     if command not in COMMANDS:
         parser.error(_unknown(command, parser))

@@ -25,7 +25,7 @@ GRACE = "24h"
 
 _EPILOG = """\
 A key is named by its name or its id. Its secret is shown once, by `add` and `rotate`; Redis holds
-only a digest of it. Every gateway goes by a change within a second; running answers are not cut.
+only a digest of it. Every gateway applies a change within a second; running answers are not cut.
 
 examples:
   poe2gpt keys add ann --group lab --rate-limit 60 --models "gpt-*,claude-haiku-4.5" --expires 90d
@@ -90,9 +90,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     _verb(verbs, "list", "list all keys")
     _verb(verbs, "show", "show a key", "key")
     change = _verb(verbs, "set", f"change a key; `{NONE}` gives a setting its default", "key")
-    change.add_argument("--name", help="another name", metavar="NAME")
+    change.add_argument("--name", help="its new name", metavar="NAME")
     _add_terms(change)
-    rotate = _verb(verbs, "rotate", "give a key another secret, and show that", "key")
+    rotate = _verb(verbs, "rotate", "give a key a new secret, and show it", "key")
     rotate.add_argument(
         "--grace",
         default=GRACE,
@@ -125,7 +125,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
         dest="labels",
         action="append",
         metavar="NAME=TEXT",
-        help="a note, as often as you like; together they replace the labels that there are",
+        help="a note; may be repeated. Replaces all earlier labels",
         default=argparse.SUPPRESS,
     )
 

@@ -39,14 +39,25 @@ def on_redis(settings: Settings, work: Callable[[Link], Coroutine[Any, Any, None
     """Do some work on the deployment's Redis. Raises ConfigError, and CommandError if it fails."""
     place, where = settings.struct(_Place), settings.where(("redisUrl",))
     url = address.checked(config.secrets(place.redis_url, where)[0], where)
-    asyncio.run(_run(url, Keys(place.key_prefix), work))
+    try:
+        asyncio.run(_run(url, Keys(place.key_prefix), work))
+    except (RedisError, OSError, *NO_REDIS) as error:
+        if "redisUrl" not in settings.values and isinstance(error, ConnectionError):
+            raise CommandError(_nowhere(place)) from None
+        raise CommandError(unreachable(url, error)) from None
 
 
 async def _run(url: str, keys: Keys, work: Callable[[Link], Coroutine[Any, Any, None]]) -> None:
     link = Link(url, keys, timeout=TIMEOUT)
     try:
         await work(link)
-    except (RedisError, OSError, *NO_REDIS) as error:
-        raise CommandError(unreachable(url, error)) from None
     finally:
         await link.aclose()
+
+
+def _nowhere(place: _Place) -> str:
+    return (
+        f"no poe2gpt serve with its own Redis runs on port {place.port}, and no Redis at "
+        f"{place.redis_url}: start one, give the port of the running serve (-p), or set redisUrl "
+        "(--redis-url, REDIS_URL)"
+    )

@@ -32,8 +32,8 @@ _NO_KEY = (
 )
 
 _EPILOG = """\
-A token is named by its label or its id, as `list` shows them. Workers go by a change within
-seconds. Those that are listed in the configuration can be parked too, and are removed there.
+A token is named by its label or its id, as `list` shows them. Workers apply a change within
+seconds. Tokens of the configuration can be parked too; to remove one, edit the configuration.
 
 examples:
   poe2gpt tokens add file:/run/secrets/new_token --account team --rate-limit 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -219,3 +220,18 @@ def test_a_redis_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().err
     assert "does not answer" in said
     assert "p4ssword" not in said
+
+
+def test_without_a_running_serve_and_a_redis_the_command_says_what_to_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 6379)) == 0:
+            pytest.skip("a Redis runs at the default address")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("REDIS_URL", raising=False)
+
+    status = run(["keys", "list"])
+
+    assert status == 1
+    assert "no poe2gpt serve with its own Redis runs on port 3700" in capsys.readouterr().err

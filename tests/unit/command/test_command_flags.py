@@ -153,3 +153,8 @@ def test_a_command_with_verbs_says_where_redis_is_before_or_after(line: list[str
 
 def test_a_token_that_is_called_like_a_command_is_no_command() -> None:
     assert parse(["-t", "keys"]).command == "serve"
+
+
+def test_a_configuration_file_given_as_the_cooldown_is_told_where_it_belongs() -> None:
+    with pytest.raises(ConfigError, match="given with --config"):
+        parse(["-c", "config.toml"])
