@@ -26,6 +26,7 @@ class Item(msgspec.Struct, frozen=True):
     """JSON; some clients send the object itself."""
     input: str | None = None
     output: Content = None
+    status: Any = None
 
 
 class Typed(msgspec.Struct, frozen=True):

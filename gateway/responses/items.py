@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Literal
 
 import msgspec
@@ -66,9 +66,9 @@ def conversation(
         reader.read(_items(items), "previous_response_id", "user")
     before = len(reader.messages)
     reader.read(asked.input, "input", "user")
-    if len(reader.messages) == before:
+    messages = tuple(reader.whole())
+    if len(reader.messages) == before or not messages:
         raise invalid_value("input", "it holds no message")
-    messages = tuple(reader.messages)
     refuse_too_many_arguments(call.arguments for each in messages for call in each.tool_calls)
     return messages
 
@@ -81,6 +81,18 @@ class _ItemReader:
         self._box = box
         self._contents = ContentReader(_PARTS)
         self._count = 0
+        self._cut: set[str] = set()
+        """The calls that were cut off, of which no result has come."""
+
+    def whole(self) -> list[Message]:
+        """Return the messages without the calls that were cut off, unless they have results.
+
+        Nobody can run such a call, and no model takes a conversation with a call without a result.
+        """
+        if not self._cut:
+            return self.messages
+        kept = [_without_calls(message, self._cut) for message in self.messages]
+        return [message for message in kept if message is not None]
 
     def read(self, items: str | list[fields.Item] | tuple[()], path: str, role: str) -> None:
         """Take a text of this role, or items."""
@@ -104,6 +116,7 @@ class _ItemReader:
             case "function_call_output" | "custom_tool_call_output":
                 if not item.call_id:
                     raise missing(f"{path}.call_id")
+                self._cut.discard(item.call_id)
                 content = self._contents.read(item.output, f"{path}.output")
                 self.messages.append(Message("tool", content, tool_call_id=item.call_id))
             case "item_reference":
@@ -133,10 +146,21 @@ class _ItemReader:
             raise missing(f"{path}.name")
         name = self._box.flat(item.namespace or "", item.name)
         call = ToolCall(item.call_id or "", name, _arguments(item, path))
+        if item.status == "incomplete":
+            self._cut.add(call.id)
         if not self.messages or self.messages[-1].role != "assistant":
             self.messages.append(Message("assistant", ""))
         last = self.messages[-1]
         self.messages[-1] = msgspec.structs.replace(last, tool_calls=(*last.tool_calls, call))
+
+
+def _without_calls(message: Message, ids: Set[str]) -> Message | None:
+    """Return the message without these calls; None: nothing is left of it."""
+    calls = tuple(call for call in message.tool_calls if call.id not in ids)
+    if len(calls) == len(message.tool_calls):
+        return message
+    is_empty = not (calls or message.content)
+    return None if is_empty else msgspec.structs.replace(message, tool_calls=calls)
 
 
 def _arguments(item: fields.Item, path: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 from gateway.responses.events import Deltas, Event
 from gateway.responses.tools import INPUT
 
 Status = Literal["in_progress", "completed", "incomplete"]
+
+_LONGEST_ESCAPE = len(r"\u0000")
 
 
 class Item(Protocol):
@@ -179,14 +181,26 @@ class Call:
 def input_of(arguments: str) -> str:
     """Return the input of a custom tool from the arguments that the model has given.
 
-    A model that gives no JSON, or none of the kind, means what it has given.
+    Of JSON that breaks off, it is as much as has come. A model that gives no JSON, or none of the
+    kind, means what it has given.
     """
+    whole = (arguments, *_completed(arguments))
+    return next((found for each in whole if (found := _input_in(each)) is not None), arguments)
+
+
+def _completed(arguments: str) -> Iterator[str]:
+    """Yield what JSON that breaks off in its one text may be: an escape may be cut, too."""
+    for cut in range(min(_LONGEST_ESCAPE, len(arguments))):
+        yield f'{arguments[: len(arguments) - cut]}"}}'
+
+
+def _input_in(arguments: str) -> str | None:
     try:
-        given = json.loads(arguments, strict=False) if arguments else {INPUT: ""}
+        given = json.loads(arguments, strict=False)
     except (ValueError, RecursionError):
-        return arguments
+        return None
     found = given.get(INPUT) if isinstance(given, dict) else None
-    return found if isinstance(found, str) else arguments
+    return found if isinstance(found, str) else None
 
 
 def _place(item_id: str, index: int) -> dict[str, Any]:

@@ -111,6 +111,10 @@ class ResponseEncoder:
 
     def thought(self, text: str) -> None:
         if self._thoughts is None:
+            # What parts them from the thoughts before is no part of a new item.
+            text = text.lstrip("\n")
+            if not text:
+                return
             self._thoughts = Thoughts(self._id("rs"), len(self._items))
             self._open(self._thoughts)
         self._extend(self._thoughts, text)

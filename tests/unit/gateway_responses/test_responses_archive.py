@@ -227,6 +227,36 @@ def test_a_call_that_was_broken_off_is_not_part_of_the_conversation() -> None:
     assert [item["type"] for item in items] == ["message", "function_call"]
 
 
+@pytest.mark.parametrize("text", ["", "Let me see."])
+def test_a_call_that_was_cut_off_ends_no_conversation(text: str) -> None:
+    cut = {"type": "function_call", "call_id": "1", "name": "f", "arguments": '{"a'}
+    said = [{"role": "assistant", "content": text}] if text else []
+    answered = [cut | {"call_id": "0", "arguments": "{}"}, cut | {"status": "incomplete"}]
+    result = {"type": "function_call_output", "call_id": "0", "output": "sun"}
+    earlier = [b'"one"', json.dumps([*said, *answered]).encode()]
+
+    ask = parse_after(body(input=[result], previous_response_id=ID), earlier)
+
+    assert ask.messages == (
+        Message("user", "one"),
+        Message("assistant", text, tool_calls=(ToolCall("0", "f", "{}"),)),
+        Message("tool", "sun", tool_call_id="0"),
+    )
+    alone = [b'"one"', json.dumps([*said, cut | {"status": "incomplete"}]).encode()]
+    ask = parse_after(body(input="two", previous_response_id=ID), alone)
+    own = (Message("assistant", text),) if text else ()
+    assert ask.messages == (Message("user", "one"), *own, Message("user", "two"))
+
+
+def test_a_call_that_was_cut_off_stays_where_it_has_a_result() -> None:
+    call = {"type": "function_call", "call_id": "1", "name": "f", "arguments": '{"a'}
+    result = {"type": "function_call_output", "call_id": "1", "output": "sun"}
+
+    ask = ask_of(input=[call | {"status": "incomplete"}, result])
+
+    assert [message.role for message in ask.messages] == ["assistant", "tool"]
+
+
 TURNS = (
     Turn("a", b'"one"', b'[{"id":"msg_a_0","type":"message","role":"assistant","content":[]}]'),
     Turn(

@@ -119,6 +119,36 @@ def test_a_call_of_a_custom_tool_has_its_input_and_one_of_a_namespace_its_own_na
     assert read["arguments"] == "{}"
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('{"input": "*** Begin', "*** Begin"),
+        ('{"input": "a\\', "a"),
+        ('{"input": "a\\n', "a\n"),
+        ('{"input": "a\\u00e', "a"),
+        ('{"input": "', ""),
+        ('{"inp', '{"inp'),
+    ],
+)
+def test_the_input_of_a_custom_tool_that_was_cut_off_is_as_much_as_has_come(
+    given: str, told: str
+) -> None:
+    records = [[ToolCallDelta(0, "call_1", "patch", given), Finished("length")]]
+
+    (call,) = check(streamed(records, ask_of(tools=[PATCH])))["output"]
+
+    assert (call["status"], call["input"]) == ("incomplete", told)
+
+
+def test_thoughts_that_follow_a_text_begin_with_words() -> None:
+    records = [[Reasoning("one\n\ntwo"), Text("hi"), Reasoning("\n\nthree"), Finished()]]
+
+    first, _, second = check(streamed(records))["output"]
+
+    assert first["summary"][0]["text"] == "one\n\ntwo"
+    assert second["summary"][0]["text"] == "three"
+
+
 @pytest.mark.parametrize("given", ["*** Begin", '{"patch": "x"}', "[" * 9_000, '"text"'])
 def test_what_a_model_gives_a_custom_tool_without_its_json_is_the_input(given: str) -> None:
     records = [[ToolCallDelta(0, "call_1", "patch", given), Finished("tool_calls")]]
