@@ -66,8 +66,9 @@ def _run(arguments: Sequence[str]) -> int:
             return demo(asked)
         case "check":
             from poe2gpt.check import check  # noqa: PLC0415
+            from poe2gpt.redis import with_running_serve  # noqa: PLC0415
 
-            return check(read, file)
+            return check(with_running_serve(read), file)
         case _:
             from poe2gpt.serve import serve  # noqa: PLC0415
 

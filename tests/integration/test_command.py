@@ -194,6 +194,8 @@ class Served:
     shown: list[str]
     """The command lines of all processes, and the environments of those it has started."""
     status: int
+    checked: str
+    """What `poe2gpt check` said meanwhile."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -206,9 +208,12 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         own_line = shown("cmdline", process.pid)
         lines = children(process.pid)
         environments = [shown("environ", pid) for pid in lines]
+        flags = ("check", "-p", url.rpartition(":")[2], "--poe-url", "http://127.0.0.1:1")
+        check = await asyncio.to_thread(run, *flags, env=clean(place) | secrets, cwd=place)
         process.terminate()
         status = await process.wait()
-    return Served(answer, list(lines), [own_line, *lines.values(), *environments], status)
+    told = [own_line, *lines.values(), *environments]
+    return Served(answer, list(lines), told, status, check.stdout)
 
 
 def test_it_serves_and_ends_all_it_has_started(served: Served) -> None:
@@ -220,6 +225,11 @@ def test_it_serves_and_ends_all_it_has_started(served: Served) -> None:
 
 def test_no_secret_is_in_a_command_line_nor_in_the_environment_of_a_child(served: Served) -> None:
     assert all("sim-" not in text and KEY not in text for text in served.shown)
+
+
+def test_a_check_looks_into_the_redis_of_the_serve_that_runs_on_the_port(served: Served) -> None:
+    assert "redis.sock: " in served.checked
+    assert "none given" not in served.checked
 
 
 async def test_a_service_manager_that_signals_every_process_cuts_no_answer(
