@@ -342,6 +342,8 @@ class WorkerReport(msgspec.Struct, frozen=True, array_like=True):
     """Tokens of its configuration that it does not own, and that are not known to be set aside."""
     unowned: int = 0
     """Tokens of its configuration that no worker has owned for a while."""
+    lease_life: float = 6.0
+    """Seconds without a heartbeat after which it is taken for dead."""
 
 
 class Model(msgspec.Struct, frozen=True, array_like=True):

@@ -268,6 +268,8 @@ class App:
         self._exchanges.tick()
         # The heartbeat before all that may take long: who misses it counts as dead.
         self._see(await within(LOOK_TIMEOUT, self._hub.survey.look()))
+        if self._fleet.is_vacant:
+            await within(LOOK_TIMEOUT, self._hub.survey.reclaim())
         with suppress(*RedisFault):
             await within(LOOK_TIMEOUT, self._hub.probe_writes())
         await within(LOOK_TIMEOUT, self._hub.check_silent_jobs())

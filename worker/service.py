@@ -264,6 +264,7 @@ class Service:
             self.pool.capacity(now),
             self.pool.well_others(now),
             self._watch.unowned,
+            self._config.lease_life,
         )
 
 

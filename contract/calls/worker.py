@@ -214,8 +214,8 @@ class Reclaim(Call[list[str]], frozen=True, kw_only=True):
 
     script: ClassVar[str] = "reclaim"
 
-    max_deaths: int
-    """Workers that may die of one job."""
+    max_deaths: int | None
+    """Workers that may die of one job; None, from a gateway: as many as a worker said last."""
     interrupted: Failed
     """What ends a job that had begun."""
     deadly: Failed
@@ -226,7 +226,7 @@ class Reclaim(Call[list[str]], frozen=True, kw_only=True):
 
     def arguments(self) -> list[Word]:
         events = (_events(end) for end in (self.interrupted, self.deadly, self.too_late))
-        return [self.max_deaths, milliseconds(self.answer_life), *events]
+        return [self.max_deaths or "", milliseconds(self.answer_life), *events]
 
     def read(self, reply: Any) -> list[str]:
         return [worker.decode() for worker in reply]

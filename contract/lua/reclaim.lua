@@ -8,10 +8,18 @@
 -- Jobs outside their streams that found no token before their deadline end here too: `dispatch` looks at
 -- them only when a token is free.
 --
--- ARGV: now, most deaths of one job, life ms, events of an interrupted job, events of a deadly one,
+-- Where no worker is left, a gateway calls it, which does not know how many deaths a job may have:
+-- that is noted whenever a worker calls it.
+--
+-- ARGV: now, most deaths of one job ('' = as noted), life ms, events of an interrupted job, events of a deadly one,
 --       events of a job that waited too long
 -- Returns the workers found dead.
-local now = clock(ARGV[1])
+local now, most_deaths = clock(ARGV[1]), tonumber(ARGV[2])
+if most_deaths then
+  redis.call('HSET', keys.totals, 'most_deaths', most_deaths)
+else
+  most_deaths = tonumber(redis.call('HGET', keys.totals, 'most_deaths')) or 1
+end
 
 -- A process that was killed has lost its connections, calls to Poe included, so they are in flight
 -- no longer. One that is merely frozen still has them all, as its subscription shows.
@@ -34,7 +42,7 @@ for _, worker in ipairs(dead) do
         finish(id, ARGV[3])
       elseif begun then
         fail(id, ARGV[4], ARGV[3])
-      elseif redis.call('HINCRBY', key, 'deaths', 1) >= tonumber(ARGV[2]) then
+      elseif redis.call('HINCRBY', key, 'deaths', 1) >= most_deaths then
         redis.call('LPUSH', keys.dead, id .. ' ' .. now)
         redis.call('LTRIM', keys.dead, 0, 99)
         fail(id, ARGV[5], ARGV[3])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from contract.lifetimes import GATEWAY_LIFE
 from contract.messages import Catalogue, TokenCounts, WorkerReport
 from gateway.queue.position import QueuedClient, arrival, eta, newcomer, position
 
@@ -14,6 +16,12 @@ RATE_WINDOW = 20.0
 
 SHORTEST = 8.0
 """Seconds that a measurement takes at least."""
+
+VACANCY = 6.0
+"""Seconds without a live worker after which a gateway ends what dead ones had begun."""
+
+GAP = 3.0
+"""Seconds between two looks that tell an outage of Redis: in it, every heartbeat may lapse."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +103,29 @@ class FleetView:
     def __init__(self) -> None:
         self.last = Fleet(at=0.0)
         self._rate = StartRate()
+        self._vacant_since: float | None = None
+        self._present_since = -math.inf
+        self._grace = GATEWAY_LIFE
 
     def see(self, fleet: Fleet) -> None:
         """Take another look."""
+        if self.last.at and fleet.at - self.last.at > GAP:
+            self._present_since = fleet.at
+        if fleet.workers or self._vacant_since is None:
+            self._vacant_since = fleet.at
+        self._grace = max([self._grace, *(worker.lease_life for worker in fleet.workers)])
         self.last = fleet
         self._rate.observe(fleet)
+
+    @property
+    def is_vacant(self) -> bool:
+        """Whether no worker is left to see to the jobs of dead ones.
+
+        After an outage of Redis, everyone has the time of a heartbeat to come back.
+        """
+        at, since = self.last.at, self._vacant_since
+        is_settled = at - self._present_since > self._grace
+        return since is not None and at - since > VACANCY and is_settled
 
     def newcomer(self, client: str, jobs: int, weight: float, now: float) -> int:
         """Return the position, from 1, of the last of so many jobs if they came now.

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from contract.calls.gateway import GatewayHeartbeat
+from contract.calls.worker import Reclaim
 from contract.codec import decode_catalogue, decode_report
+from contract.failures import DEADLY, INTERRUPTED, TOO_LATE
 from contract.messages import Catalogue
 from gateway.queue.fleet import Fleet
 from gateway.queue.position import QueuedClient
@@ -60,6 +62,12 @@ class Survey:
             catalogue=await self._current_catalogue(version),
             maxmemory=int(memory.get("maxmemory", 0)),
         )
+
+    async def reclaim(self) -> None:
+        """Do for the jobs of dead workers what other workers would do. Raises RedisFault."""
+        call = Reclaim(max_deaths=None, interrupted=INTERRUPTED, deadly=DEADLY, too_late=TOO_LATE)
+        for worker in await self._server.run(call):
+            _log.warning("worker %s has died, and no other lives; its jobs were reclaimed", worker)
 
     async def _details(
         self, workers: list[bytes], ring: list[tuple[bytes, float]]

@@ -121,6 +121,20 @@ async def test_the_answers_of_a_killed_worker_come_from_another_unless_they_had_
     await eventually(lambda: log.output().count('"attempts":2') == 2, "the log")
 
 
+async def test_an_answer_ends_though_the_only_worker_was_killed(
+    deployment: Deployment, redis: Redis
+) -> None:
+    fleet = await _start(deployment, redis, 1, "coolDown = 0\nleaseLife = 1\n")
+    async with fleet.gateway.http() as http:
+        begun = asyncio.create_task(ask(http, "Count", "5000 every 20ms"))
+        await eventually(lambda: fleet.begun(1), "the first words")
+        await (await fleet.owner()).stop(signal.SIGKILL)
+        told = await begun
+
+    assert (told.status, told.code) == (200, "interrupted")
+    assert counted(5000).startswith(told.text)
+
+
 async def test_a_request_that_kills_its_workers_is_given_up_with_an_error(
     deployment: Deployment, redis: Redis
 ) -> None:

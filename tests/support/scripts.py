@@ -312,7 +312,7 @@ class Scripts:
         )
         return int(self.run(call))
 
-    def reclaim(self, most_deaths: int = 2) -> list[str]:
+    def reclaim(self, most_deaths: int | None = 2) -> list[str]:
         return self.run(
             Reclaim(
                 max_deaths=most_deaths,

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from contract.calls.worker import Reclaim, WorkerHeartbeat
+from contract.failures import DEADLY, INTERRUPTED, TOO_LATE
 from contract.messages import WorkerReport
-from worker.queue.failures import DEADLY, INTERRUPTED, TOO_LATE
 from worker.queue.session import RedisSession
 
 

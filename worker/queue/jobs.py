@@ -20,11 +20,11 @@ from contract.calls.worker import (
     Requeue,
     Unreadable,
 )
+from contract.failures import INTERRUPTED, TOO_LATE
 from contract.keys import first_choice
 from contract.messages import Failed, FailureKind, Job, Record
 from store.client import connect
 from store.faults import RedisFault
-from worker.queue.failures import INTERRUPTED, TOO_LATE
 from worker.queue.session import TIMEOUT, RedisSession, reply_of
 
 BELL_WAIT = 1.0

@@ -96,6 +96,18 @@ def test_a_job_that_kills_its_workers_is_given_up(scripts: Scripts, most: int) -
     assert scripts.tally() == {}
 
 
+def test_a_gateway_lets_a_job_die_as_often_as_a_worker_said_last(scripts: Scripts) -> None:
+    scripts.reclaim(2)
+    for n in range(2):
+        scripts.now += 2000
+        _taken_by_one_who_dies(scripts, worker=f"w{n}")
+        given_up_before = _failed(scripts, "j1")
+        scripts.reclaim(None)
+
+    assert given_up_before == []
+    assert _failed(scripts, "j1") == ["deadly"]
+
+
 def test_a_job_of_one_who_died_is_left_to_others_first(scripts: Scripts) -> None:
     _taken_by_one_who_dies(scripts)
     scripts.reclaim()

@@ -143,9 +143,9 @@ MESSAGES = [
         id="Native",
     ),
     pytest.param(
-        WorkerReport("w1", "1.2", TokenCounts(1, 2, 3, 4, 5), 6, 0.5, 7, 8),
-        b"\x97\xa2w1\xa31.2\x95\x01\x02\x03\x04\x05\x06\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"
-        b"\x07\x08",
+        WorkerReport("w1", "1.2", TokenCounts(1, 2, 3, 4, 5), 6, 0.5, 7, 8, 9.0),
+        b"\x98\xa2w1\xa31.2\x95\x01\x02\x03\x04\x05\x06\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"
+        b"\x07\x08\xcb\x40\x22\x00\x00\x00\x00\x00\x00",
         id="WorkerReport",
     ),
     pytest.param(
