@@ -530,3 +530,14 @@ local function fail(id, events, life, void)
   publish(frames)
   finish(id, life, void)
 end
+
+-- Ends a job that was cancelled and that its worker has not ended: it has died, or hands the job back. Whoever
+-- reads the answer or may come for it is told so: by `ending`, with which it was cancelled, else by `events`.
+local function end_cancelled(id, events, life)
+  local ending, is_kept = unpack(redis.call('HMGET', keys.job(id), 'ending', 'kept'))
+  if ending or is_kept or redis.call('EXISTS', keys.readers(id)) == 1 then
+    fail(id, ending or events, life)
+  else
+    finish(id, life)
+  end
+end

@@ -39,7 +39,7 @@ for _, worker in ipairs(dead) do
     if state == 'running' then
       free_its_calls(worker, id)
       if cancelled then
-        finish(id, ARGV[3])
+        end_cancelled(id, ARGV[4], ARGV[3])
       elseif begun then
         fail(id, ARGV[4], ARGV[3])
       elseif redis.call('HINCRBY', key, 'deaths', 1) >= most_deaths then

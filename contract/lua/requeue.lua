@@ -19,7 +19,7 @@ local epoch, state, client, cancelled, begun =
   unpack(redis.call('HMGET', keys.job(id), 'epoch', 'state', 'client', 'cancelled', 'begun'))
 if epoch ~= ARGV[4] or state ~= 'running' then return 0 end
 if cancelled then
-  finish(id, ARGV[7])
+  end_cancelled(id, ARGV[10], ARGV[7])
   return 0
 end
 local as_noted = ARGV[6] == '-'

@@ -10,6 +10,9 @@ if background ~= '1' then return 'attended' end
 local state, deadline = unpack(redis.call('HMGET', keys.job(id), 'state', 'deadline'))
 if not state or state == 'done' then return 'ended' end
 if ARGV[6] == '1' and (state == 'running' or not is_overdue(id, deadline, now)) then return 'waits' end
-if state == 'running' then return cancel(id, ARGV[4]) end
+if state == 'running' then
+  redis.call('HSET', keys.job(id), 'ending', ARGV[5])
+  return cancel(id, ARGV[4])
+end
 fail(id, ARGV[5], ARGV[4], true)
 return 'ended'

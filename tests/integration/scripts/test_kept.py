@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis import exceptions
 
+from contract.calls.call import Call
 from contract.calls.gateway import Kept
 from contract.calls.kept import Broken, Discard, MakeRoom, Recall, Settle, Stop, Turn
 from contract.messages import Failed, FailureKind
@@ -237,6 +238,34 @@ def test_a_background_answer_is_stopped_whoever_reads_it(scripts: Scripts) -> No
     scripts.append(finished(given, 2))
     assert scripts.run(stop) == "ended"
     assert scripts.run(Stop(job="j1", client="bob", end=CANCELLED)) == "unknown"
+
+
+@pytest.mark.parametrize("left", ["by a dead worker", "by a worker that hands it back"])
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (Stop(job="j1", client="ann", end=CANCELLED), "cancelled"),
+        (Discard(job="j1", client="ann"), "interrupted"),
+    ],
+    ids=["stopped", "deleted"],
+)
+def test_whoever_reads_an_answer_hears_of_its_end_where_its_worker_cannot_tell(
+    scripts: Scripts, order: Call[Any], told: str, left: str
+) -> None:
+    scripts.heartbeat("w1", life=6000)
+    given = ask(scripts, "j1", background=True)
+
+    scripts.run(order)
+    if left == "by a dead worker":
+        scripts.now += 6000
+        scripts.reclaim()
+    else:
+        assert scripts.requeue(given) == 0
+
+    assert [end.message for end in scripts.ends("j1")] == [told]
+    assert is_kept(scripts, "j1") is (told == "cancelled")
+    assert scripts.state("j1") == "done"
+    assert scripts.tally() == {}
 
 
 def test_one_that_waits_is_stopped_with_an_end_that_can_be_read(scripts: Scripts) -> None:
