@@ -29,6 +29,7 @@ from worker.poe.client import NotSent
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.parameters import thinks
 from worker.poe.raw_json import Path
+from worker.poe.refused import OF_JOB
 from worker.poe.upstream import Ask, Upstream
 from worker.policy.history import History
 from worker.policy.retry import CORRECTED, Step, decide, runs_again
@@ -113,6 +114,7 @@ class JobRun:
         self._reach = Reach.UNSENT
         """How far the present call has come."""
         self._without: frozenset[Path] = frozenset()
+        self._without_here: frozenset[Path] = frozenset()
         """What the present call leaves out, because the model refuses it."""
         self._lessons = 0
 
@@ -270,7 +272,8 @@ class JobRun:
         """Word the job for the next call, and make ready for the answer."""
         try:
             self._reach = Reach.UNSENT
-            self._without = self._worker.learned.refused(self._upstream.name, self._job.model)
+            learned = self._worker.learned.refused(self._upstream.name, self._job.model)
+            self._without = learned | self._without_here
             emulate = emulates_tools(self._job, self._upstream, self._model, self._setting)
             self._delivery.begin(
                 self._shaping(emulate_tools=emulate), is_last_try=self._history.is_corrected
@@ -357,7 +360,9 @@ class JobRun:
         self._lessons += bool(refused)
         if not refused or self._lessons > MOST_LESSONS:
             return False
-        self._worker.learned.note(self._upstream.name, self._job.model, refused)
+        own = frozenset(path for path in refused if path[0] == OF_JOB)
+        self._without_here |= own
+        self._worker.learned.note(self._upstream.name, self._job.model, refused - own)
         return True
 
     def _changes_upstream(self, fault: Fault) -> bool:
@@ -373,6 +378,7 @@ class JobRun:
             return False
         self._history.note(self._upstream.name)
         self._upstream = other
+        self._without_here = frozenset()
         return True
 
     async def _settle(self) -> None:

@@ -241,6 +241,32 @@ async def test_what_one_client_has_refused_is_left_to_others(
     assert poe.record.bodies[-1]["cache_control"] == CACHED
 
 
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"type": "thinking", "thinking": "Hm.", "signature": "poe2gpt-unsigned"},
+        {"type": "thinking", "thinking": "Hm.", "signature": "Zm9yZWlnbg=="},
+        {"type": "redacted_thinking", "data": "Zm9yZWlnbg=="},
+    ],
+    ids=["unsigned", "signed by another", "hidden by another"],
+)
+async def test_a_conversation_changes_to_a_model_that_has_not_thought_what_is_in_it(
+    http: httpx.AsyncClient, poe: SimulatedPoe, thought: Any
+) -> None:
+    use = {"type": "tool_use", "id": "t1", "name": "Look", "input": {}}
+    result = user({"type": "tool_result", "tool_use_id": "t1", "content": "r"})
+    called = {"role": "assistant", "content": [thought, use]}
+
+    reply = await ask(http, user(text("Hi")), called, result, tools=[LOOK], thinking=BUDGET)
+    other = await ask(http, user(text("Hi")), thinking=BUDGET)
+
+    assert reply.status_code == 200, reply.text
+    assert set(kinds(poe)) == {"messages"}
+    assert len(poe.record.calls) <= 4
+    assert poe.record.bodies[-2]["messages"][1]["content"] == [use]
+    assert other.json()["content"][0]["type"] == "thinking"
+
+
 async def test_each_name_leads_to_the_model_that_is_meant(
     http: httpx.AsyncClient, poe: SimulatedPoe
 ) -> None:

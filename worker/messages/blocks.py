@@ -43,8 +43,13 @@ class Block:
         return not self.has_arguments or self.arguments.is_whole
 
     def add_arguments(self, text: str) -> None:
-        """Take more of a call's arguments. Raises Fault(PROTOCOL) for more behind their end."""
-        if text.strip():
+        """Take more of a call's arguments.
+
+        Raises Fault(PROTOCOL) for more behind their end, and for what is no object.
+        """
+        if begun := text.lstrip():
+            if not self.has_arguments and not begun.startswith("{"):
+                raise Fault(FaultKind.PROTOCOL)
             self.has_arguments = True
         self.arguments.add(text)
         if self.arguments.is_overrun:

@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from contract.messages import Job, Native
-from worker.messages import system_roles
+from worker.messages import system_roles, thoughts
 from worker.messages.system_roles import messages_of
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.raw_json import Path, edited
@@ -42,8 +42,9 @@ def request_of(ask: Ask) -> Request:
         raise Fault(FaultKind.BAD_REQUEST, "Only Anthropic's API is passed on there.", sent=False)
     values = {"model": msgspec.json.encode(ask.job.model), "stream": b"true"}
     try:
-        body = edited(b"".join(native.body), values, without={*_REFUSED, *ask.without})
-        if any(map(_is_block, ask.without)):
+        without = {*_REFUSED, *ask.without, *thoughts.left_out(ask.without)}
+        body = edited(b"".join(native.body), values, without=without)
+        if any(map(_is_block, without)):
             body = _without_empty(body)
         if system_roles.REFUSED in ask.without:
             body = system_roles.said_by_user(body)
@@ -68,6 +69,8 @@ def refused(ask: Ask, message: str) -> frozenset[Path]:
     with suppress(msgspec.DecodeError):
         if system_roles.are_refused(body, message):
             return frozenset({system_roles.REFUSED})
+    if path := thoughts.refused_thoughts(body, message):
+        return frozenset({path})
     return refused_fields(body, message)
 
 

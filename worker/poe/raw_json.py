@@ -17,6 +17,8 @@ tools, `("tools", "=search", "strict")` is a member of them. A last `==DIGEST` n
 one value: `("speed", "==0a…")`.
 """
 
+_Tree = dict[str, "_Tree"]
+
 _MAX_NAMES = 16
 """Names in a place: to follow them takes time that may double with each."""
 
@@ -46,8 +48,7 @@ def edited(body: bytes, values: Mapping[str, bytes] = {}, *, without: Iterable[P
     `values` are JSON. Raises msgspec.DecodeError, where `body` is no object, and RecursionError.
     """
     fields = _object(body)
-    for path in without:
-        _leave_out(fields, path)
+    _leave_out(fields, _tree_of(without))
     return msgspec.json.encode(fields | {n: msgspec.Raw(value) for n, value in values.items()})
 
 
@@ -101,46 +102,59 @@ def _has_dotted(value: dict[str, object], names: list[str]) -> bool:
     return any(".".join(names[:end]) in value for end in range(2, len(names) + 1))
 
 
-def _without(value: msgspec.Raw, path: Path) -> msgspec.Raw:
-    match bytes(value).lstrip()[:1]:
+def _tree_of(paths: Iterable[Path]) -> _Tree:
+    """Return the paths as one tree, whose leaves are left out: a body is read once for all."""
+    tree: _Tree = {}
+    # What is left out as a whole has nothing left out of it.
+    for path in sorted(paths, key=len, reverse=True):
+        node = tree
+        for key in path[:-1]:
+            node = node.setdefault(key, {})
+        node[path[-1]] = {}
+    return tree
+
+
+def _without(value: msgspec.Raw, tree: _Tree) -> msgspec.Raw:
+    match bytes(memoryview(value)[:1]):
         case b"{":
-            return _without_member(value, path)
+            fields = _object(value)
+            return msgspec.Raw(msgspec.json.encode(fields)) if _leave_out(fields, tree) else value
         case b"[":
-            return _without_items(value, path)
+            return _without_items(value, tree)
         case _:
             return value
 
 
-def _without_member(value: msgspec.Raw, path: Path) -> msgspec.Raw:
-    fields = _object(value)
-    return msgspec.Raw(msgspec.json.encode(fields)) if _leave_out(fields, path) else value
+def _leave_out(fields: dict[str, msgspec.Raw], tree: _Tree) -> bool:
+    """Leave out what the paths lead to; return whether there was something."""
+    found = False
+    for key, node in tree.items():
+        inner = fields.get(key)
+        if inner is None:
+            continue
+        if not node or any(_is_such(inner, last) for last, more in node.items() if not more):
+            del fields[key]
+            found = True
+        elif (left := _without(inner, node)) is not inner:
+            fields[key] = left
+            found = True
+    return found
 
 
-def _leave_out(fields: dict[str, msgspec.Raw], path: Path) -> bool:
-    """Leave out what the path leads to; return whether there was something."""
-    key, *rest = path
-    inner = fields.get(key)
-    if inner is None:
-        return False
-    if not rest or (len(rest) == 1 and _is_such(inner, rest[0])):
-        del fields[key]
-        return True
-    fields[key] = _without(inner, tuple(rest))
-    return fields[key] is not inner
-
-
-def _without_items(value: msgspec.Raw, path: Path) -> msgspec.Raw:
+def _without_items(value: msgspec.Raw, tree: _Tree) -> msgspec.Raw:
     items = _array(value)
-    key, *rest = path
-    if not key.startswith("="):
-        left = [_without(item, path) for item in items]
-    elif rest:
-        left = [_without(item, tuple(rest)) if _is_typed(item, key) else item for item in items]
-    else:
-        left = [item for item in items if not _is_typed(item, key)]
+    left = [rest for item in items if (rest := _item_without(item, tree)) is not None]
     if len(left) == len(items) and all(map(_same, left, items)):
         return value
     return msgspec.Raw(msgspec.json.encode(left))
+
+
+def _item_without(item: msgspec.Raw, tree: _Tree) -> msgspec.Raw | None:
+    """Return what is left of an item; None if it is left out as a whole."""
+    node = tree.get(_type_key_of(item) or "")
+    if node is None:
+        return _without(item, tree)
+    return _without(_without(item, node), tree) if node else None
 
 
 def _is_such(value: msgspec.Raw, key: str) -> bool:
@@ -151,9 +165,14 @@ def _is_such(value: msgspec.Raw, key: str) -> bool:
 
 
 def _is_typed(value: msgspec.Raw, key: str) -> bool:
-    if not key.startswith("=") or bytes(value).lstrip()[:1] != b"{":
-        return False
-    return type_key({"type": _typed(value).type}) == key
+    return key.startswith("=") and _type_key_of(value) == key
+
+
+def _type_key_of(value: msgspec.Raw) -> str | None:
+    """Return the key of an object's type; None for what is no object."""
+    if bytes(memoryview(value)[:1]) != b"{":
+        return None
+    return type_key({"type": _typed(value).type})
 
 
 def _same(one: msgspec.Raw, other: msgspec.Raw) -> bool:

@@ -20,6 +20,9 @@ import msgspec
 
 from worker.poe.raw_json import Found, Path, path_to, type_key, value_key
 
+OF_JOB = "this job"
+"""Begins the paths that are not learned of a model. They lead nowhere."""
+
 _PLACE = r"(?P<place>[\w-]+(?:\.[\w-]+)*)"
 _EXTRA = re.compile(rf"{_PLACE}: Extra inputs are not permitted[\s.,;]*", re.ASCII)
 _TAG = re.compile(
@@ -30,7 +33,9 @@ _TAG = re.compile(
 _VALUE = re.compile(rf"{_PLACE}: Input should be ", re.ASCII)
 
 _OURS = re.compile(
-    "extra inputs are|input tag|input should|unable to extract|unexpected (?:value|role)", re.I
+    "extra inputs are|input tag|input should|unable to extract|unexpected (?:value|role)"
+    r"|invalid `|expected `|thinking\.(?:signature|data):",
+    re.I,
 )
 """Words of validators, which no key has."""
 

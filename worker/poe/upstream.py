@@ -92,7 +92,8 @@ class Upstream:
     """Returns whether it can be asked for a job at all."""
     refused: Callable[[Ask, str], frozenset[Path]] = _refuses_nothing
     """Returns what of a call Poe has refused with a 400 that says this, and may be left out. The
-    job is asked again without it, and so is whatever else is asked of the model."""
+    job is asked again without it, and so is whatever else is asked of the model,
+    unless the path begins with `OF_JOB`."""
     unkept: Callable[[Options], Options] = _keeps_none
     """Returns the options without the limits that the upstream keeps by itself."""
     suits: Callable[[Job, Model | None, ModelSettings], bool] = _is_never_preferred

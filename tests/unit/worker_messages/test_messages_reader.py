@@ -184,6 +184,7 @@ def test_events_are_known_by_their_data_where_their_names_are_missing() -> None:
         pytest.param([START, CALL, delta({"a": 1}, kind="input_json_delta")], id="an object"),
         pytest.param([START, CALL, delta(None, kind="input_json_delta")], id="no arguments"),
         pytest.param([START, CALL, delta("{}{}", kind="input_json_delta")], id="two objects"),
+        pytest.param([START, CALL, delta(" [1]", kind="input_json_delta")], id="a list"),
         pytest.param([START, CALL, delta("5", kind="input_json_delta"), end("tool_use")], id="5"),
         pytest.param(
             [START, begin(kind="tool_use", input={"a": 1}), delta("{}", kind="input_json_delta")],

@@ -103,3 +103,10 @@ def test_members_of_one_type_or_value_are_left_out(path: Path, left: bytes | Non
     body = b'{"a":[{"type":"x","c":1},{"c":1},{"type":"y","c":1}],"b":0.5}'
 
     assert edited(body, without=[path]) == (left or body)
+
+
+def test_many_paths_are_left_out_at_once_and_the_shortest_counts() -> None:
+    body = b'{"a":[{"type":"x","c":{"d":1,"e":2},"f":3},{"g": 4}],"b":{"c":1}}'
+    paths = [("a", "=x", "c"), ("a", "=x", "c", "d"), ("a", "=x", "f"), ("a", "g"), ("b", "c", "d")]
+
+    assert edited(body, without=paths) == b'{"a":[{"type":"x"},{}],"b":{"c":1}}'
