@@ -38,7 +38,7 @@ commands:
   demo       run everything with a simulated Poe: needs no key and no configuration
   check      check the configuration, Redis, and the points of every token
   admin      run the admin service, which has an API for keys (needs adminToken)
-  keys       make, change and remove access tokens while everything runs: see poe2gpt keys --help
+  keys       make, change and remove access tokens while the service runs: see poe2gpt keys --help
   tokens     the same for Poe tokens: see poe2gpt tokens --help
 """
 

@@ -1,4 +1,4 @@
-"""The command `poe2gpt keys`: access tokens that are made while everything runs."""
+"""The command `poe2gpt keys`: access tokens that are made while the service runs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse what follows `keys`. Raises ConfigError."""
     parser = Parser(
         "poe2gpt keys",
-        description="Make, change and remove access tokens while everything runs.",
+        description="Make, change and remove access tokens while the service runs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

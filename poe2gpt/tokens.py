@@ -133,7 +133,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse what follows `tokens`. Raises ConfigError."""
     parser = Parser(
         "poe2gpt tokens",
-        description="Add, park and remove Poe tokens while everything runs.",
+        description="Add, park and remove Poe tokens while the service runs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
