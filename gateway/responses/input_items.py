@@ -64,7 +64,9 @@ def _shown(item: dict[str, Any], name: str) -> dict[str, Any]:
         "type": kind,
     }
     if kind in _PREFIXES:
-        shown["status"] = "completed"
+        shown["status"] = "incomplete" if item.get("status") == "incomplete" else "completed"
+    if isinstance(item.get("arguments"), dict):
+        shown["arguments"] = compact(item["arguments"])
     if kind == "message":
         shown["content"] = _content(item)
     if kind == "reasoning":

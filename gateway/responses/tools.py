@@ -207,7 +207,10 @@ def _named(box: Toolbox, choice: fields.ToolChoice, path: str = "tool_choice") -
 
 
 def _allowed(box: Toolbox, choice: fields.ToolChoice) -> Choice:
-    names = {box.find(each.namespace or "", each.name or "") for each in choice.tools or ()}
+    allowed = choice.tools or ()
+    spaces = {each.name for each in allowed if each.type == "namespace"}
+    names = {box.find(each.namespace or "", each.name or "") for each in allowed}
+    names |= {flat for flat, place in box.namespaced.items() if place[0] in spaces}
     tools = tuple(tool for tool in box.tools if tool.name in names)
     if not tools and choice.mode == "required" and not box.is_partial:
         reason = "a tool is required, but the model can call none of those that are allowed"

@@ -304,6 +304,19 @@ def test_items_are_listed_with_all_that_openais_have() -> None:
     ]
 
 
+def test_a_call_is_listed_with_its_arguments_as_text_and_whether_it_was_cut_off() -> None:
+    call = {"type": "function_call", "call_id": "1", "name": "f"}
+    given = [call | {"arguments": {"a": 1}}, call | {"arguments": '{"a', "status": "incomplete"}]
+
+    page = json.loads(page_of([Turn("a", json.dumps(given).encode(), b"")], "order=asc"))
+
+    assert_is(page, INPUT_ITEMS)
+    assert [(item["arguments"], item["status"]) for item in page["data"]] == [
+        ('{"a":1}', "completed"),
+        ('{"a', "incomplete"),
+    ]
+
+
 def _job() -> Job:
     return Job(JOB, "ann", "Bot", (), created=1_700_000_000.5)
 

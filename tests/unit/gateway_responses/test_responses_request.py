@@ -209,6 +209,14 @@ def test_a_search_of_the_web_is_the_models_own_where_it_declares_one() -> None:
             ("required", "", 1),
         ),
         (
+            {
+                "type": "allowed_tools",
+                "mode": "required",
+                "tools": [{"type": "namespace", "name": "mcp__files__"}],
+            },
+            ("required", "", 2),
+        ),
+        (
             {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "image_generation"}]},
             ("", "", 0),
         ),
