@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from contract.messages import Job, Native
-from worker.messages import system_roles, thoughts
+from worker.messages import sampling, system_roles, thoughts
 from worker.messages.system_roles import messages_of
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.raw_json import Path, edited
@@ -41,8 +41,10 @@ def request_of(ask: Ask) -> Request:
     if native is None:
         raise Fault(FaultKind.BAD_REQUEST, "Only Anthropic's API is passed on there.", sent=False)
     values = {"model": msgspec.json.encode(ask.job.model), "stream": b"true"}
+    values |= sampling.most_tokens(ask.without)
     try:
-        without = {*_REFUSED, *ask.without, *thoughts.left_out(ask.without)}
+        without = {*_REFUSED, *ask.without}
+        without |= {*thoughts.left_out(ask.without), *sampling.left_out(ask.without)}
         body = edited(b"".join(native.body), values, without=without)
         if any(map(_is_block, without)):
             body = _without_empty(body)
@@ -66,12 +68,17 @@ def refused(ask: Ask, message: str) -> frozenset[Path]:
     if message.startswith(_UNEXPECTED_BETAS):
         named = set(_QUOTED.findall(message))
         return frozenset((_BETA, beta) for beta in _betas_in(native) if beta in named)
+    path = _by_sentence(body, message)
+    return frozenset({path}) if path else refused_fields(body, message)
+
+
+def _by_sentence(body: bytes, message: str) -> Path | None:
+    """Return what is refused in words of its own."""
     with suppress(msgspec.DecodeError):
         if system_roles.are_refused(body, message):
-            return frozenset({system_roles.REFUSED})
-    if path := thoughts.refused_thoughts(body, message):
-        return frozenset({path})
-    return refused_fields(body, message)
+            return system_roles.REFUSED
+        return sampling.refused(body, message) or thoughts.refused(body, message)
+    return None
 
 
 def native_of(job: Job) -> Native | None:

@@ -29,7 +29,7 @@ _IS_FOREIGN = re.compile(
 _IS_MISSING = re.compile(r"messages\.\d+\.content\.\d+(?:\.type)?: Expected `thinking`").match
 
 
-def refused_thoughts(body: bytes, message: str) -> Path | None:
+def refused(body: bytes, message: str) -> Path | None:
     """Return what an error says of thoughts, if the request has some, or asks for some."""
     foreign, missing = _IS_FOREIGN(message), _IS_MISSING(message)
     if not (foreign or missing):

@@ -34,7 +34,9 @@ _VALUE = re.compile(rf"{_PLACE}: Input should be ", re.ASCII)
 
 _OURS = re.compile(
     "extra inputs are|input tag|input should|unable to extract|unexpected (?:value|role)"
-    r"|invalid `|expected `|thinking\.(?:signature|data):",
+    r"|invalid `|expected `|thinking\.(?:signature|data):"
+    r"|which is the maximum|the effort parameter|thinking is not supported"
+    r"|`(?:temperature|top_[pk])`",
     re.I,
 )
 """Words of validators, which no key has."""

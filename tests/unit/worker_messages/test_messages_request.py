@@ -8,6 +8,7 @@ from contract.messages import Job, Message, Native
 from worker.messages.request import refused, request_of
 from worker.poe.faults import Fault
 from worker.poe.raw_json import Path
+from worker.poe.refused import OF_JOB
 from worker.poe.upstream import Ask
 
 SIGNED = (
@@ -157,3 +158,63 @@ def test_places_are_those_of_what_was_sent() -> None:
     paths = refused(ask(body, ("tools", "=a_2099")), message)
 
     assert paths == {("tools", "=b_2099")}
+
+
+SAMPLED = (
+    b'{"max_tokens":64000,"temperature":0.5,"top_p":0.9,"thinking":{"type":"adaptive"},'
+    b'"output_config":{"effort":"high"},"model":"x","stream":true}'
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "gone", "is_learned"),
+    [
+        pytest.param(
+            "`temperature` and `top_p` cannot both be specified for this model.",
+            b'"top_p":0.9,',
+            False,
+            id="one of two",
+        ),
+        pytest.param(
+            "`temperature` may only be set to 1 when thinking is enabled.",
+            b'"temperature":0.5,',
+            False,
+            id="not while it thinks",
+        ),
+        pytest.param(
+            "This model does not support the effort parameter.",
+            b'"effort":"high"',
+            True,
+            id="effort",
+        ),
+        pytest.param(
+            "adaptive thinking is not supported on this model",
+            b'"thinking":{"type":"adaptive"},',
+            True,
+            id="a way to think",
+        ),
+    ],
+)
+def test_what_a_sentence_refuses_is_left_out(message: str, gone: bytes, is_learned: bool) -> None:
+    (path,) = refused(ask(SAMPLED), message)
+
+    assert (path[0] != OF_JOB) is is_learned
+    wanted = SAMPLED.replace(gone, b"").replace(b'"x"', b'"claude-sonnet-4.5"')
+    assert request_of(ask(SAMPLED, path)).body == wanted
+
+
+def test_an_answer_may_be_as_long_as_the_model_allows() -> None:
+    most = "which is the maximum allowed number of output tokens for claude-x"
+
+    (path,) = refused(ask(SAMPLED), f"max_tokens: 64000 > 32000, {most}")
+
+    assert b'{"max_tokens":32000,' in request_of(ask(SAMPLED, path)).body
+    assert refused(ask(b'{"max_tokens":5}'), f"max_tokens: 64000 > 32000, {most}") == set()
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["`top_k` must be unset when thinking is enabled", "`top_p` must be a number from 0 to 1"],
+)
+def test_what_a_request_does_not_have_is_not_left_out(message: str) -> None:
+    assert refused(ask(b'{"top_k_":5}'), message) == set()
