@@ -6,6 +6,7 @@ Where everything is said to be installed, a skipped test is a failed one.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,10 @@ settings.load_profile("unhurried")
 # start. The bytecode stays out of the source, for those who want none there.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+
+# A shell starts what it runs in the background with SIGINT ignored, and so would the processes be
+# that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

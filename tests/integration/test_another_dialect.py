@@ -123,11 +123,14 @@ async def test_a_failure_is_worded_by_the_dialect_before_and_after_the_first_byt
         answering = await shared.worker.take()
         await answering.say(failed)
         early = await asked
-        asked = asyncio.create_task(http.post(SAY, json=saying(stream=True)))
+        asked = asyncio.create_task(
+            http.send(http.build_request("POST", SAY, json=saying(stream=True)), stream=True)
+        )
         answering = await shared.worker.take()
         await answering.say(Text("one"))
-        await answering.say(failed)
         late = await asked
+        await answering.say(failed)
+        await late.aread()
 
     assert (early.status_code, early.json()["oops"]) == (420, "no_points")
     assert events_of(late.text)[-1] == ("oops", {"oops": "no_points", "words": "none left"})

@@ -15,7 +15,7 @@ from tests.support.told import MEMORY
 
 
 @asynccontextmanager
-async def offload(function: str, seconds: float = 0.2) -> AsyncIterator[Offload]:
+async def offload(function: str, seconds: float = 30.0) -> AsyncIterator[Offload]:
     work = Offload(f"tests.support.told:{function}", processes=1, seconds=seconds, memory=MEMORY)
     try:
         yield work
@@ -36,7 +36,7 @@ async def test_the_function_is_called_in_a_child_that_stays(size: int) -> None:
 
 @pytest.mark.parametrize("trouble", [b"loop", b"memory", b"die"])
 async def test_a_call_that_takes_too_much_is_stopped_and_the_next_one_made(trouble: bytes) -> None:
-    async with offload("tell") as work:
+    async with offload("tell", seconds=0.5) as work:
         with pytest.raises(TooCostly):
             await work.call(trouble)
 
