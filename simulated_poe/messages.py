@@ -40,6 +40,7 @@ _BLOCKS = frozenset(
     {"text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use"}
     | {"tool_result", "server_tool_use", "web_search_tool_result"}
 )
+_SOURCES = frozenset({"base64", "url", "text", "content"})
 _WAYS_TO_THINK = {
     "enabled": {"type", "budget_tokens", "display"},
     "adaptive": {"type", "display"},
@@ -158,7 +159,9 @@ def _thinks(body: dict[str, Any], max_tokens: int, model: Model) -> bool:
 
 def _kind(value: Any, place: str) -> str:
     """Return the type of an object. Raises Malformed, in the words of Anthropic's validator."""
-    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        raise Malformed(f"{place}: Input should be a valid dictionary or object")
+    kind = value.get("type")
     if kind is None:
         raise Malformed(f"{place}: {_NO_TAG}")
     return str(kind)
@@ -193,6 +196,10 @@ def _check_blocks(content: Any, place: str) -> None:
         kind = _kind(block, at)
         if kind not in _BLOCKS:
             raise Malformed(f"{at}: {_TAG.format(kind)}: 'text', …")
+        if kind in ("image", "document"):
+            source = _kind(block.get("source"), f"{at}.{kind}.source")
+            if source not in _SOURCES:
+                raise Malformed(f"{at}.{kind}.source: {_TAG.format(source)}: 'base64', 'url'")
         if kind == "tool_result":
             _check_blocks(block.get("content"), f"{at}.tool_result.content")
 

@@ -13,11 +13,14 @@ import msgspec
 
 from contract.messages import MediaPart, Part, TextPart
 from gateway.anthropic import fields
-from gateway.problems import invalid_value, missing
+from gateway.problems import missing
 from gateway.render.body import decode_within
 from gateway.render.content import MediaCount, file, holds_thoughts, image, no_stored_files
 
 _PDF = "application/pdf"
+
+_SOURCES = ("base64", "url", "file")
+"""What the content of a file comes from; what comes next year is left out, as blocks are."""
 
 
 class BlockReader:
@@ -37,7 +40,7 @@ class BlockReader:
         """Return the parts of one block, none for one that no model is told. Raises Problem."""
         match type_of(block, path):
             case "image":
-                return [self._image(decode_within(block, fields.Image, path).source, path)]
+                return self._image(decode_within(block, fields.Image, path).source, path)
             case "document":
                 return self._document(decode_within(block, fields.Document, path), path)
             case "search_result":
@@ -47,14 +50,16 @@ class BlockReader:
             case _:
                 return _text(decode_within(block, fields.Text, path))
 
-    def _image(self, source: fields.Source, path: str) -> MediaPart:
+    def _image(self, source: fields.Source, path: str) -> list[Part]:
+        if source.type not in _SOURCES:
+            return []
         self._media.add(path)
         match source:
             case fields.Source(type="base64", data=str(data)):
                 media_type = source.media_type or "image/png"
-                return image(f"data:{media_type};base64,{data}", f"{path}.source.data")
+                return [image(f"data:{media_type};base64,{data}", f"{path}.source.data")]
             case fields.Source(type="url", url=str(url)):
-                return image(url, f"{path}.source.url")
+                return [image(url, f"{path}.source.url")]
             case _:
                 raise _no_source(source, path)
 
@@ -65,6 +70,8 @@ class BlockReader:
         if source.type == "content":
             inner = self.parts(source.content, f"{path}.source.content")
             return [*(TextPart(text) for text in about), *inner]
+        if source.type not in _SOURCES:
+            return [TextPart(text) for text in about]
         self._media.add(path)
         media = _file(document, path)
         return [TextPart(document.context), media] if document.context else [media]
@@ -119,7 +126,5 @@ def _no_source(source: fields.Source, path: str) -> Exception:
             return missing(f"{path}.source.data")
         case "url":
             return missing(f"{path}.source.url")
-        case "file":
-            return no_stored_files(f"{path}.source.file_id")
         case _:
-            return invalid_value(f"{path}.source.type", "it is not one of base64, url, text")
+            return no_stored_files(f"{path}.source.file_id")

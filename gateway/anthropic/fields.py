@@ -99,22 +99,6 @@ class ToolChoice(msgspec.Struct, frozen=True):
     disable_parallel_tool_use: bool | None = None
 
 
-class Thinking(msgspec.Struct, frozen=True):
-    type: str
-    budget_tokens: Whole | None = None
-    display: Any = None
-
-
-class Format(msgspec.Struct, frozen=True):
-    type: str
-    schema: dict[str, Any] | None = None
-
-
-class OutputConfig(msgspec.Struct, frozen=True):
-    effort: Any = None
-    format: Format | None = None
-
-
 class CreateMessage(msgspec.Struct, frozen=True):
     model: str | None = None
     messages: list[msgspec.Raw] | None = None
@@ -126,7 +110,7 @@ class CreateMessage(msgspec.Struct, frozen=True):
     top_p: Probability | None = None
     tools: list[msgspec.Raw] | None = None
     tool_choice: ToolChoice | None = None
-    thinking: Thinking | None = None
-    output_config: OutputConfig | None = None
-    output_format: Format | None = None
+    thinking: Any = None
+    output_config: Any = None
+    output_format: Any = None
     """What `output_config.format` was called in 2025."""

@@ -101,11 +101,10 @@ def _searching(extra: dict[str, Any], box: Toolbox, asked: fields.CreateMessage)
 
 def _format(asked: fields.CreateMessage) -> Format | None:
     config = asked.output_config
-    found, path = (
-        (config.format, "output_config.format")
-        if config and config.format
-        else (asked.output_format, "output_format")
-    )
-    if found is None or found.type != "json_schema" or found.schema is None:
-        return None
-    return Format("", SchemaReader().read(found.schema, f"{path}.schema"))
+    given = config.get("format") if isinstance(config, dict) else None
+    path = "output_config.format" if given else "output_format"
+    match given or asked.output_format:
+        case {"type": "json_schema", "schema": dict(schema)}:
+            return Format("", SchemaReader().read(schema, f"{path}.schema"))
+        case _:
+            return None

@@ -8,12 +8,11 @@ sent.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from contract.messages import EFFORTS
-from gateway.anthropic import fields
 from gateway.render.parameters import token_limit
 
 UNSIGNED = "poe2gpt-unsigned"
@@ -38,18 +37,20 @@ class Depth(NamedTuple):
     """Whether the client wants to see what it thinks."""
 
 
-def depth_of(thinking: fields.Thinking | None, config: fields.OutputConfig | None) -> Depth:
+def depth_of(thinking: object, config: object) -> Depth:
     """Return how much a model may think. What is unknown here asks for nothing."""
-    given = config.effort if config else None
+    given = config.get("effort") if isinstance(config, dict) else None
     effort = given if isinstance(given, str) and given in EFFORTS else ""
-    match thinking:
-        case fields.Thinking(type="disabled"):
+    asked: dict[str, Any] = thinking if isinstance(thinking, dict) else {}
+    is_shown = asked.get("display") != "omitted"
+    match asked.get("type"):
+        case "disabled":
             return Depth("none")
-        case fields.Thinking(type="enabled", budget_tokens=tokens):
-            budget = token_limit(tokens, "thinking.budget_tokens")
-            return Depth(effort or _level(budget), budget, _is_shown(thinking))
-        case fields.Thinking(type="adaptive"):
-            return Depth(effort or _DEFAULT, None, _is_shown(thinking))
+        case "enabled":
+            budget = _budget(asked.get("budget_tokens"))
+            return Depth(effort or _level(budget), budget, is_shown)
+        case "adaptive":
+            return Depth(effort or _DEFAULT, None, is_shown)
         case _:
             return Depth(effort)
 
@@ -67,12 +68,14 @@ def without_unsigned(body: bytes) -> bytes:
     return _object(members | {"messages": _array(kept)})
 
 
+def _budget(tokens: object) -> int | None:
+    if isinstance(tokens, bool) or not isinstance(tokens, int | float):
+        return None
+    return token_limit(tokens, "thinking.budget_tokens")
+
+
 def _level(budget: int | None) -> str:
     return next((effort for less, effort in _LEVELS if budget and budget < less), _DEFAULT)
-
-
-def _is_shown(thinking: fields.Thinking) -> bool:
-    return bool(thinking.display != "omitted")
 
 
 def _signed_only(message: msgspec.Raw) -> msgspec.Raw | None:

@@ -221,6 +221,18 @@ async def test_nothing_of_a_beta_is_refused_or_ends_the_native_way(
     assert ways == {"messages"}
 
 
+async def test_a_source_of_next_year_is_left_out(
+    http: httpx.AsyncClient, poe: SimulatedPoe
+) -> None:
+    source = {"type": "artifact", "id": "x"}
+    files = [{"type": "image", "source": source}, {"type": "document", "source": source}]
+
+    reply = await ask(http, user(text("Hi"), *files))
+
+    assert reply.json()["content"][0]["text"] == "Hi"
+    assert kinds(poe) == ["messages", "chat"]
+
+
 async def test_what_one_client_has_refused_is_left_to_others(
     http: httpx.AsyncClient, poe: SimulatedPoe
 ) -> None:

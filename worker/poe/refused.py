@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -53,6 +54,8 @@ _SAID = frozenset(
     | {"=redacted_thinking", "=custom", "=base64", "=url"}
 )
 """Types that every version has."""
+
+_OF_THINKING: tuple[Path, ...] = (("thinking",), ("thinking", "budget_tokens"))
 
 _UNTYPED: tuple[Path, ...] = (("tools",), ("messages",))
 """Lists whose items need no type."""
@@ -117,11 +120,14 @@ def _of_new_type(request: object, message: str) -> Iterator[Path]:
         yield (*found.path, kind)
 
 
-def _of_new_value(request: object, message: str) -> Iterator[Path]:
+def _of_new_value(request: Any, message: str) -> Iterator[Path]:
     match = _VALUE.match(message)
     found = path_to(request, match["place"]) if match else None
-    if found and _is_spare(found):
-        # Others may give a value that is taken.
+    # Others may give a value that is taken.
+    if found and found.path in _OF_THINKING:
+        # It is nothing without its budget.
+        yield ("thinking", value_key(request["thinking"]))
+    elif found and _is_spare(found):
         yield (*found.path, value_key(found.value))
 
 
