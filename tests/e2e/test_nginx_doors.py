@@ -22,7 +22,7 @@ from gateway.uploads import BODIES_OF_ONE
 from poe2gpt import programs
 from poe2gpt.programs import Program
 from tests.support.deployment import KEY, PATIENCE, Child, Gateway, eventually
-from tests.support.gateway_alone import CHAT, House, house, kill
+from tests.support.gateway_alone import CHAT, Rig, kill, rig
 from tests.support.scripted_worker import answering_all, words
 
 if sys.version_info >= (3, 14):
@@ -39,16 +39,16 @@ QUESTION = b'{"model": "Test", "messages": [{"role": "user", "content": "hello"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     async with (
-        house(tmp_path_factory.mktemp("behind"), "maxBody = 1") as running,
+        rig(tmp_path_factory.mktemp("behind"), "maxBody = 1") as running,
         answering_all(running.worker, words),
     ):
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def edge(shared: House, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def edge(shared: Rig, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     port = free_port()
     prefix = configure(tmp_path_factory.mktemp("nginx"), port, (shared.gateway.port,), {})
     async with running_nginx(prefix, port) as running:
@@ -124,7 +124,7 @@ async def test_nginx_keeps_no_body(edge: Edge) -> None:
         assert kept == 0
 
 
-async def test_who_sends_too_much_at_once_hinders_nobody_else(shared: House, edge: Edge) -> None:
+async def test_who_sends_too_much_at_once_hinders_nobody_else(shared: Rig, edge: Edge) -> None:
     async def all_arrived() -> bool:
         arrived = await shared.metric("poe2gpt_incomplete_body_bytes")
         return arrived == BODIES_OF_ONE * (MIB - 1)
@@ -182,7 +182,7 @@ async def drip(slow: Sender) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_who_guesses_keys_is_stopped_and_told_of(shared: House, edge: Edge) -> None:
+async def test_who_guesses_keys_is_stopped_and_told_of(shared: Rig, edge: Edge) -> None:
     guessed = [await asked(edge, f"guess-{number}", "127.0.0.6") for number in range(BURST * 2)]
     right = await asked(edge, KEY, "127.0.0.6")
     other = await asked(edge, KEY, "127.0.0.7")

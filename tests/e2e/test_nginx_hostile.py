@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.deployment import KEY, PATIENCE
-from tests.support.gateway_alone import CHAT, House, asking, house
+from tests.support.gateway_alone import CHAT, Rig, asking, rig
 from tests.support.scripted_worker import answering_all, words
 
 from .conftest import Edge, configure, free_port, running_nginx
@@ -29,16 +29,16 @@ HIDDEN = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     async with (
-        house(tmp_path_factory.mktemp("behind")) as running,
+        rig(tmp_path_factory.mktemp("behind")) as running,
         answering_all(running.worker, words),
     ):
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def edge(shared: House, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def edge(shared: Rig, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     port = free_port()
     prefix = configure(tmp_path_factory.mktemp("nginx"), port, (shared.gateway.port,), {})
     async with running_nginx(prefix, port) as running:
@@ -159,7 +159,7 @@ async def test_no_request_makes_nginx_think_ill_of_the_gateway(
 
 @pytest.mark.parametrize("begin", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 async def test_a_head_that_comes_a_little_at_a_time_is_not_waited_for(
-    shared: House, tmp_path: Path, begin: bytes
+    shared: Rig, tmp_path: Path, begin: bytes
 ) -> None:
     port = free_port()
     shorter = {"client_header_timeout 15s;": "client_header_timeout 200ms;"}
@@ -175,7 +175,7 @@ async def test_a_head_that_comes_a_little_at_a_time_is_not_waited_for(
         writer.close()
 
 
-async def test_a_good_request_is_answered_all_the_same(shared: House, edge: Edge) -> None:
+async def test_a_good_request_is_answered_all_the_same(shared: Rig, edge: Edge) -> None:
     async with shared.gateway.http() as http:
         answer = await http.post(f"{edge.url}{CHAT}", json=asking())
 

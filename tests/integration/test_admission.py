@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from contract.messages import Failed, FailureKind, TokenCounts
 from tests.support.deployment import eventually
-from tests.support.gateway_alone import CHAT, House, asking, house
+from tests.support.gateway_alone import CHAT, Rig, asking, rig
 from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, answering_all, words
 
@@ -33,27 +33,27 @@ accessTokens = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("admission"), CONFIG, key=None) as running:
+async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("admission"), CONFIG, key=None) as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def http(own: House) -> AsyncIterator[httpx.AsyncClient]:
+async def http(own: Rig) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a worker that has a free key."""
     await _seen(own, TokenCounts(free=1), capacity=0.1)
     async with own.gateway.http("sk-small") as client:
         yield client
 
 
-async def _queued(own: House, jobs: int) -> None:
+async def _queued(own: Rig, jobs: int) -> None:
     async def so_many() -> bool:
         return await own.redis.hget(keys.totals, "waiting") == str(jobs).encode()
 
     await eventually(so_many, f"{jobs} jobs in the queue")
 
 
-async def _seen(own: House, tokens: TokenCounts, *, capacity: float) -> None:
+async def _seen(own: Rig, tokens: TokenCounts, *, capacity: float) -> None:
     """The gateway knows that these are the worker's tokens."""
     await own.worker.beat(tokens, capacity=capacity)
 
@@ -65,17 +65,17 @@ async def _seen(own: House, tokens: TokenCounts, *, capacity: float) -> None:
     await eventually(seen, "a look at the worker")
 
 
-async def _ever_queued(own: House) -> int:
+async def _ever_queued(own: Rig) -> int:
     names = [name async for name in own.redis.scan_iter(keys.client("*"))]
     return sum([int(await own.redis.hget(name, "seq") or 0) for name in names])
 
 
-async def _sent(own: House, answering: Answering) -> None:
+async def _sent(own: Rig, answering: Answering) -> None:
     """The worker has told Redis that a call leaves for Poe."""
     await own.redis.hset(keys.job(answering.job.id), "call", "sent")
 
 
-async def _overdue(own: House, job: str) -> None:
+async def _overdue(own: Rig, job: str) -> None:
     """The request should have begun a while ago, and its gateway has had the time to say so."""
     deadline = float(await own.redis.hget(keys.job(job), "deadline"))
 
@@ -94,7 +94,7 @@ def _code(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_one_client_that_fills_its_part_of_redis_leaves_room_for_the_others(
-    own: House, http: httpx.AsyncClient
+    own: Rig, http: httpx.AsyncClient
 ) -> None:
     async with own.gateway.http("sk-greedy") as greedy:
         flood = {asyncio.create_task(greedy.post(CHAT, json=asking("x" * MIB))) for _ in range(8)}
@@ -123,7 +123,7 @@ async def test_what_could_never_be_stored_is_a_413(http: httpx.AsyncClient) -> N
 
 
 async def test_a_client_may_store_a_part_of_what_redis_may_take(tmp_path: Path) -> None:
-    async with house(tmp_path) as alone, alone.gateway.http() as http:
+    async with rig(tmp_path) as alone, alone.gateway.http() as http:
         await alone.redis.config_set("maxmemory", 16 * MIB)
 
         async def refused() -> httpx.Response | None:
@@ -147,7 +147,7 @@ async def test_a_client_may_store_a_part_of_what_redis_may_take(tmp_path: Path) 
     "key",
     [pytest.param("sk-two", id="at once"), pytest.param("sk-two-a-minute", id="in a minute")],
 )
-async def test_more_choices_than_may_ever_be_had_at_once_are_a_400(own: House, key: str) -> None:
+async def test_more_choices_than_may_ever_be_had_at_once_are_a_400(own: Rig, key: str) -> None:
     before = await _ever_queued(own)
 
     async with own.gateway.http(key) as http:
@@ -159,7 +159,7 @@ async def test_more_choices_than_may_ever_be_had_at_once_are_a_400(own: House, k
     assert await _ever_queued(own) == before
 
 
-async def test_a_request_whose_choices_do_not_all_fit_costs_nothing(own: House) -> None:
+async def test_a_request_whose_choices_do_not_all_fit_costs_nothing(own: Rig) -> None:
     async with own.gateway.http("sk-four") as http:
         first = asyncio.create_task(http.post(CHAT, json=asking(n=2)))
         await _queued(own, 2)
@@ -176,7 +176,7 @@ async def test_a_request_whose_choices_do_not_all_fit_costs_nothing(own: House) 
 
 
 async def test_the_choices_of_what_was_paid_for_wait_for_each_other(
-    own: House, http: httpx.AsyncClient
+    own: Rig, http: httpx.AsyncClient
 ) -> None:
     await _seen(own, TokenCounts(free=2), capacity=0.1)
     asked = asyncio.create_task(http.post(CHAT, json=asking(n=2), headers=HURRY))
@@ -196,7 +196,7 @@ async def test_the_choices_of_what_was_paid_for_wait_for_each_other(
 
 
 async def test_who_is_in_a_hurry_is_served_while_a_key_is_free(
-    own: House, http: httpx.AsyncClient
+    own: Rig, http: httpx.AsyncClient
 ) -> None:
     async with answering_all(own.worker, words):
         answers = [await http.post(CHAT, json=asking(), headers=HURRY) for _ in range(10)]
@@ -205,7 +205,7 @@ async def test_who_is_in_a_hurry_is_served_while_a_key_is_free(
 
 
 async def test_who_would_wait_for_too_long_is_never_queued(
-    own: House, http: httpx.AsyncClient
+    own: Rig, http: httpx.AsyncClient
 ) -> None:
     headers = {**HURRY, "idempotency-key": "the same"}
     before = await _ever_queued(own)
@@ -224,7 +224,7 @@ async def test_who_would_wait_for_too_long_is_never_queued(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_nobody_is_refused_what_may_have_been_paid_for(
-    own: House, http: httpx.AsyncClient, stream: bool
+    own: Rig, http: httpx.AsyncClient, stream: bool
 ) -> None:
     asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream), headers=HURRY))
     answering = await own.worker.take()
@@ -240,7 +240,7 @@ async def test_nobody_is_refused_what_may_have_been_paid_for(
 
 
 async def test_what_a_worker_could_not_send_in_time_is_refused_and_never_sent(
-    own: House, http: httpx.AsyncClient
+    own: Rig, http: httpx.AsyncClient
 ) -> None:
     asked = asyncio.create_task(http.post(CHAT, json=asking(), headers=HURRY))
     answering = await own.worker.take()
@@ -253,7 +253,7 @@ async def test_what_a_worker_could_not_send_in_time_is_refused_and_never_sent(
 
 
 async def test_a_key_that_goes_bad_refuses_nobody_what_may_have_been_paid_for(
-    own: House, http: httpx.AsyncClient
+    own: Rig, http: httpx.AsyncClient
 ) -> None:
     paid = asyncio.create_task(http.post(CHAT, json=asking("paid")))
     answering = await own.worker.take()

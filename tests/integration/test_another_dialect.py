@@ -18,7 +18,7 @@ from gateway.config import GatewayConfig, access_token
 from poe2gpt import programs
 from poe2gpt.programs import Program
 from tests.support.deployment import KEY, Child, Gateway, eventually, free_port, running_redis
-from tests.support.gateway_alone import CHAT, House, asking, kill
+from tests.support.gateway_alone import CHAT, Rig, asking, kill
 from tests.support.scripted_worker import answering_all, scripted_worker, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,7 +27,7 @@ SAY = "/v1/say"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     """A gateway that speaks the toy dialect beside OpenAI's, with a scripted worker."""
     log = tmp_path_factory.mktemp("toy") / "gateway.log"
     token = msgspec.structs.replace(access_token(KEY), rate_limit=1_000)
@@ -43,7 +43,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hous
             child = Child(await programs.start(program), log)
             gateway = Gateway(child, port)
             await eventually(lambda: gateway.answers("/readyz"), "the gateway")
-            yield House(gateway, server, redis, worker)
+            yield Rig(gateway, server, redis, worker)
             await kill(child)
             await redis.aclose()
 
@@ -63,7 +63,7 @@ def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-async def test_a_whole_answer_is_the_dialects_own(shared: House) -> None:
+async def test_a_whole_answer_is_the_dialects_own(shared: Rig) -> None:
     async with shared.gateway.http() as http, answering_all(shared.worker, words):
         answer = await http.post(SAY, json=saying(shout=True, times=2))
 
@@ -73,14 +73,14 @@ async def test_a_whole_answer_is_the_dialects_own(shared: House) -> None:
     assert answer.headers["access-control-expose-headers"] == "x-request-id, toy-asks-left"
 
 
-async def test_a_large_body_is_parsed_in_a_child_process_all_the_same(shared: House) -> None:
+async def test_a_large_body_is_parsed_in_a_child_process_all_the_same(shared: Rig) -> None:
     async with shared.gateway.http() as http, answering_all(shared.worker, words):
         answer = await http.post(SAY, json=saying("x" * 100_000, shout=True))
 
     assert answer.json() == {"voices": ["ONE TWO THREE "]}
 
 
-async def test_a_stream_has_the_dialects_events_and_none_besides(shared: House) -> None:
+async def test_a_stream_has_the_dialects_events_and_none_besides(shared: Rig) -> None:
     async with shared.gateway.http() as http:
         asked = asyncio.create_task(http.post(SAY, json=saying(stream=True)))
         answering = await shared.worker.take()
@@ -96,7 +96,7 @@ async def test_a_stream_has_the_dialects_events_and_none_besides(shared: House) 
     assert {name for name, _ in told} <= {"wait", "hello", "words", "silence", "bye"}
 
 
-async def test_a_resumed_stream_carries_the_dialects_ids(shared: House) -> None:
+async def test_a_resumed_stream_carries_the_dialects_ids(shared: Rig) -> None:
     key = {"idempotency-key": "toy-1"}
     async with shared.gateway.http() as http, answering_all(shared.worker, words):
         whole = await http.post(SAY, json=saying(stream=True), headers=key)
@@ -115,7 +115,7 @@ async def test_a_resumed_stream_carries_the_dialects_ids(shared: House) -> None:
 
 
 async def test_a_failure_is_worded_by_the_dialect_before_and_after_the_first_byte(
-    shared: House,
+    shared: Rig,
 ) -> None:
     failed = Failed(FailureKind.NO_POINTS, "none left")
     async with shared.gateway.http() as http:
@@ -146,7 +146,7 @@ async def test_a_failure_is_worded_by_the_dialect_before_and_after_the_first_byt
     ],
 )
 async def test_what_goes_wrong_on_the_way_is_worded_by_the_dialect_of_the_path(
-    shared: House, key: str, method: str, path: str, told: tuple[int, str]
+    shared: Rig, key: str, method: str, path: str, told: tuple[int, str]
 ) -> None:
     async with shared.gateway.http(key=key) as http:
         answer = await http.request(method, path, json={"to": "Test"})
@@ -155,7 +155,7 @@ async def test_what_goes_wrong_on_the_way_is_worded_by_the_dialect_of_the_path(
 
 
 async def test_where_both_dialects_serve_a_path_or_none_does_the_mark_decides(
-    shared: House,
+    shared: Rig,
 ) -> None:
     mark = {"toy-version": "1"}
     async with shared.gateway.http() as http:
@@ -172,7 +172,7 @@ async def test_where_both_dialects_serve_a_path_or_none_does_the_mark_decides(
 
 
 async def test_an_inquiry_is_answered_from_its_body_alone_and_only_with_a_key(
-    shared: House,
+    shared: Rig,
 ) -> None:
     async with shared.gateway.http() as http, shared.gateway.http(key=None) as stranger:
         small = await http.post(SAY + "/count", json={"words": "hello"})
@@ -183,7 +183,7 @@ async def test_an_inquiry_is_answered_from_its_body_alone_and_only_with_a_key(
     assert refused.status_code == 498
 
 
-async def test_an_open_page_is_shown_without_a_key(shared: House) -> None:
+async def test_an_open_page_is_shown_without_a_key(shared: Rig) -> None:
     async with shared.gateway.http(key=None) as stranger:
         page = await stranger.get("/hello?you")
         head = await stranger.head("/hello")
@@ -194,7 +194,7 @@ async def test_an_open_page_is_shown_without_a_key(shared: House) -> None:
     assert closed.status_code == 498
 
 
-async def test_the_other_dialect_is_as_it_was(shared: House) -> None:
+async def test_the_other_dialect_is_as_it_was(shared: Rig) -> None:
     async with shared.gateway.http() as http, answering_all(shared.worker, words):
         answer = await http.post(CHAT, json=asking())
         nowhere = await http.get("/v1/nowhere")

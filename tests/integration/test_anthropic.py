@@ -18,7 +18,7 @@ from gateway.anthropic.thinking import UNSIGNED
 from simulated_poe import Model, SimulatedPoe
 from tests.support.anthropic_wire import check, events_of
 from tests.support.deployment import KEY, Deployment, Gateway, eventually, running_redis
-from tests.support.gateway_alone import House, house
+from tests.support.gateway_alone import Rig, rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -298,13 +298,13 @@ async def test_what_surrounds_messages_is_there(gateway: Gateway, client: AsyncA
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def alone(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     """A gateway with a worker that answers when it is told, and streams that begin at once."""
-    async with house(tmp_path_factory.mktemp("alone"), "statusHold = 0") as running:
+    async with rig(tmp_path_factory.mktemp("alone"), "statusHold = 0") as running:
         yield running
 
 
-async def told_while_it_waits(alone: House, *events: Event) -> tuple[httpx.Response, str]:
+async def told_while_it_waits(alone: Rig, *events: Event) -> tuple[httpx.Response, str]:
     """Ask for a stream, and have its answer begin when the stream has."""
     asked = {"model": "Test", "max_tokens": 9, "messages": [user("hi")], "stream": True}
     told = ""
@@ -318,7 +318,7 @@ async def told_while_it_waits(alone: House, *events: Event) -> tuple[httpx.Respo
     return answer, told
 
 
-async def test_a_stream_begins_and_pings_while_it_waits(alone: House) -> None:
+async def test_a_stream_begins_and_pings_while_it_waits(alone: Rig) -> None:
     answer, told = await told_while_it_waits(alone, Text("late"), Finished())
 
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -327,7 +327,7 @@ async def test_a_stream_begins_and_pings_while_it_waits(alone: House) -> None:
     assert check(rest)["content"] == [{"type": "text", "text": "late"}]
 
 
-async def test_what_goes_wrong_while_it_waits_is_an_event(alone: House) -> None:
+async def test_what_goes_wrong_while_it_waits_is_an_event(alone: Rig) -> None:
     failed = Failed(FailureKind.OVERLOADED, "Poe is busy.")
 
     answer, told = await told_while_it_waits(alone, failed)

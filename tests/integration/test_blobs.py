@@ -16,7 +16,7 @@ from contract.config import ModelSettings
 from contract.messages import FailureKind, Finished, MediaPart, Message, Text
 from simulated_poe import Settings, SimulatedPoe
 from tests.support.deployment import RedisServer, eventually
-from tests.support.gateway_alone import CHAT, house
+from tests.support.gateway_alone import CHAT, rig
 from tests.support.keys import keys
 from tests.support.scripted_worker import Answering
 from tests.support.upload_desk import UploadDesk
@@ -56,7 +56,7 @@ async def stored(redis: Any, client: str) -> int:
 
 async def test_two_clients_share_a_picture_and_each_pays_for_it(tmp_path: Path) -> None:
     # given
-    async with house(tmp_path, KEYS, key=None) as here:
+    async with rig(tmp_path, KEYS, key=None) as here:
         taken = [asyncio.create_task(here.worker.take(hold)) for _ in range(2)]
 
         # when
@@ -96,7 +96,7 @@ async def test_two_clients_share_a_picture_and_each_pays_for_it(tmp_path: Path) 
 
 
 async def test_a_picture_that_is_there_is_not_sent_to_redis_again(tmp_path: Path) -> None:
-    async with house(tmp_path) as here, here.gateway.http() as http:
+    async with rig(tmp_path) as here, here.gateway.http() as http:
         first = asyncio.create_task(here.worker.take(hold))
         one = asyncio.create_task(http.post(CHAT, json=asking(PICTURE)))
         answering = [await first]
@@ -115,7 +115,7 @@ async def test_a_picture_that_is_there_is_not_sent_to_redis_again(tmp_path: Path
 
 
 async def test_a_client_pays_for_its_pictures_as_for_the_rest(tmp_path: Path) -> None:
-    async with house(tmp_path, "maxStored = 5") as here, here.gateway.http() as http:
+    async with rig(tmp_path, "maxStored = 5") as here, here.gateway.http() as http:
         taking = asyncio.create_task(here.worker.take(hold))
         asked = asyncio.create_task(http.post(CHAT, json=asking(PICTURE)))
         held = await taking
@@ -128,7 +128,7 @@ async def test_a_client_pays_for_its_pictures_as_for_the_rest(tmp_path: Path) ->
 
 
 async def test_an_idempotency_key_knows_its_picture(tmp_path: Path) -> None:
-    async with house(tmp_path) as here, here.gateway.http() as http:
+    async with rig(tmp_path) as here, here.gateway.http() as http:
         taking = asyncio.create_task(here.worker.take(hold))
         headers = {"idempotency-key": "one"}
         first = asyncio.create_task(http.post(CHAT, json=asking(PICTURE), headers=headers))

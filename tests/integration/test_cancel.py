@@ -38,7 +38,7 @@ LONGEST_LIFE_OF_ACCOUNTS = 86_600_000
 
 
 @dataclass
-class House:
+class Rig:
     """A gateway and a worker whose one token takes one call at a time."""
 
     deployment: Deployment
@@ -63,20 +63,20 @@ class House:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with _house(tmp_path_factory.mktemp("cancel")) as house:
-        yield house
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with _house(tmp_path_factory.mktemp("cancel")) as rig:
+        yield rig
 
 
 @asynccontextmanager
-async def _house(directory: Path) -> AsyncIterator[House]:
+async def _house(directory: Path) -> AsyncIterator[Rig]:
     async with running_redis() as server, Redis.from_url(server.url, protocol=2) as redis:
         deployment = Deployment(directory, server)
         try:
             await deployment.start_poe()
             await deployment.start_worker(config="coolDown = 0\nmaxInFlight = 1\n")
             gateway = await deployment.start_gateway(config="statusHold = 0\n")
-            yield House(deployment, gateway, redis)
+            yield Rig(deployment, gateway, redis)
         finally:
             await deployment.close()
 
@@ -96,23 +96,23 @@ async def _leave(http: httpx.AsyncClient, bot: str, text: str, stream: bool, whe
     await asyncio.gather(asking, return_exceptions=True)
 
 
-async def _nothing_is_left(house: House) -> None:
+async def _nothing_is_left(rig: Rig) -> None:
     """No request, call, grant, connection or key is left that was not meant to be."""
-    await eventually(lambda: _active(house.gateway, 0), "an idle gateway")
-    await eventually(lambda: all(call.ended for call in house.calls), "the end of all calls")
-    await eventually(lambda: _counts_nothing(house.redis), "counters at 0")
-    await eventually(lambda: _connections(house.gateway.port) == 0, "closed connections")
+    await eventually(lambda: _active(rig.gateway, 0), "an idle gateway")
+    await eventually(lambda: all(call.ended for call in rig.calls), "the end of all calls")
+    await eventually(lambda: _counts_nothing(rig.redis), "counters at 0")
+    await eventually(lambda: _connections(rig.gateway.port) == 0, "closed connections")
     for pattern in (keys.owned("*"), keys.served("*"), keys.ring, keys.again, keys.asked("*")):
-        assert [key async for key in house.redis.scan_iter(pattern)] == []
-    async for name in house.redis.scan_iter():
+        assert [key async for key in rig.redis.scan_iter(pattern)] == []
+    async for name in rig.redis.scan_iter():
         key = name.decode()
-        life = await house.redis.pttl(name)
+        life = await rig.redis.pttl(name)
         kept = key in LASTING or key.startswith(LASTING_OF_EACH)
         longest = LONGEST_LIFE_OF_ACCOUNTS if key.startswith(OF_ACCOUNTS) else LONGEST_LIFE
         assert kept or 0 < life <= longest, f"{key} would live for {life} ms"
         if key.startswith(keys.jobs("")):
-            assert await house.redis.xlen(name) == 0
-            assert (await house.redis.xpending(name, "workers"))["pending"] == 0
+            assert await rig.redis.xlen(name) == 0
+            assert (await rig.redis.xpending(name, "workers"))["pending"] == 0
 
 
 async def _active(gateway: Gateway, expected: int) -> bool:
@@ -135,14 +135,14 @@ async def _counts_nothing(redis: Any) -> bool:
 @pytest.mark.parametrize(
     ("bot", "text", "when"),
     [
-        pytest.param("Silent", "wait 60", House.called, id="before the first byte"),
-        pytest.param("Silent-open", "wait 60", House.called, id="after Poe's head"),
-        pytest.param("Silent-stall", "wait 60", House.begun, id="in a silence behind some words"),
-        pytest.param("Count", "5000 every 20ms", House.begun, id="in the middle of words"),
+        pytest.param("Silent", "wait 60", Rig.called, id="before the first byte"),
+        pytest.param("Silent-open", "wait 60", Rig.called, id="after Poe's head"),
+        pytest.param("Silent-stall", "wait 60", Rig.begun, id="in a silence behind some words"),
+        pytest.param("Count", "5000 every 20ms", Rig.begun, id="in the middle of words"),
     ],
 )
 async def test_a_client_that_leaves_ends_its_call_and_leaves_nothing(
-    shared: House, bot: str, text: str, when: Callable[[House], Awaitable[bool]], stream: bool
+    shared: Rig, bot: str, text: str, when: Callable[[Rig], Awaitable[bool]], stream: bool
 ) -> None:
     assert shared.deployment.poe
     shared.deployment.poe.record.clear()
@@ -161,7 +161,7 @@ async def test_a_client_that_leaves_ends_its_call_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-async def test_a_client_that_leaves_the_line_costs_nothing(shared: House, stream: bool) -> None:
+async def test_a_client_that_leaves_the_line_costs_nothing(shared: Rig, stream: bool) -> None:
     assert shared.deployment.poe
     shared.deployment.poe.record.clear()
     async with shared.gateway.http() as http, asyncio.TaskGroup() as group:
@@ -178,7 +178,7 @@ async def test_a_client_that_leaves_the_line_costs_nothing(shared: House, stream
     await _nothing_is_left(shared)
 
 
-async def test_whenever_clients_leave_nothing_is_left(shared: House) -> None:
+async def test_whenever_clients_leave_nothing_is_left(shared: Rig) -> None:
     dice = random.Random(5)
 
     async def come_and_go(http: httpx.AsyncClient, n: int) -> None:

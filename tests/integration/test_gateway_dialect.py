@@ -24,7 +24,7 @@ from contract.messages import (
     Tool,
 )
 from tests.support.deployment import KEY, eventually
-from tests.support.gateway_alone import House, house
+from tests.support.gateway_alone import Rig, rig
 from tests.support.openai_schema import (
     COMPLETION,
     ERROR,
@@ -62,8 +62,8 @@ CAT = File("https://p.example/cat.png", "cat.png", "image/png")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("dialect"), CONFIG, key=None) as running:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("dialect"), CONFIG, key=None) as running:
         await running.worker.publish_catalogue(CATALOGUE)
 
         async def known() -> bool:
@@ -75,7 +75,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hous
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def client(shared: House) -> AsyncIterator[AsyncOpenAI]:
+async def client(shared: Rig) -> AsyncIterator[AsyncOpenAI]:
     url = f"http://127.0.0.1:{shared.gateway.port}/v1"
     async with AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0) as openai:
         yield openai
@@ -95,7 +95,7 @@ OF_ZEROS = sha256(bytes(3)).hexdigest()
 
 
 async def test_everything_that_a_client_asks_reaches_the_worker(
-    shared: House, client: AsyncOpenAI
+    shared: Rig, client: AsyncOpenAI
 ) -> None:
     answering = asyncio.create_task(shared.worker.take(words))
     schema: dict[str, object] = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -135,7 +135,7 @@ async def test_everything_that_a_client_asks_reaches_the_worker(
     assert options.extra == {"thinking_budget": 2_000, "web_search": True}
 
 
-async def test_a_legacy_completion_is_answered(shared: House, client: AsyncOpenAI) -> None:
+async def test_a_legacy_completion_is_answered(shared: Rig, client: AsyncOpenAI) -> None:
     answering = asyncio.create_task(shared.worker.take(words))
 
     answer = await client.completions.create(model="fast", prompt="Once ", echo=True)
@@ -148,7 +148,7 @@ async def test_a_legacy_completion_is_answered(shared: House, client: AsyncOpenA
     assert len(answer.choices[0].text) > len("Once ")
 
 
-async def test_a_legacy_completion_is_streamed(shared: House, client: AsyncOpenAI) -> None:
+async def test_a_legacy_completion_is_streamed(shared: Rig, client: AsyncOpenAI) -> None:
     whole_answering = asyncio.create_task(shared.worker.take(words))
     whole = await client.completions.create(model="fast", prompt="Once")
     await whole_answering
@@ -166,7 +166,7 @@ async def test_a_legacy_completion_is_streamed(shared: House, client: AsyncOpenA
     assert chunks[-1].usage == whole.usage
 
 
-async def test_an_image_is_generated(shared: House, client: AsyncOpenAI) -> None:
+async def test_an_image_is_generated(shared: Rig, client: AsyncOpenAI) -> None:
     answering = asyncio.create_task(shared.worker.take(draw))
 
     answer = await client.images.generate(
@@ -181,7 +181,7 @@ async def test_an_image_is_generated(shared: House, client: AsyncOpenAI) -> None
 
 
 async def test_a_bot_that_draws_nothing_is_an_error_in_its_words(
-    shared: House, client: AsyncOpenAI
+    shared: Rig, client: AsyncOpenAI
 ) -> None:
     answering = asyncio.create_task(shared.worker.take(decline))
 
@@ -212,7 +212,7 @@ async def test_what_cannot_be_is_a_400_that_names_it(client: AsyncOpenAI) -> Non
     assert caught.value.param == "tools[0].function.parameters"
 
 
-async def test_a_bound_key_sees_its_models_only(shared: House) -> None:
+async def test_a_bound_key_sees_its_models_only(shared: Rig) -> None:
     async with shared.gateway.http(key="sk-bound") as http:
         listing = (await http.get("/v1/models")).json()
         shown = await http.get("/v1/models/nano-banana")
@@ -227,9 +227,7 @@ async def test_a_bound_key_sees_its_models_only(shared: House) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "//v1//", "/v1/models/", "//models"])
-async def test_probes_are_answered_without_a_redirect(
-    shared: House, method: str, path: str
-) -> None:
+async def test_probes_are_answered_without_a_redirect(shared: Rig, method: str, path: str) -> None:
     url = f"http://127.0.0.1:{shared.gateway.port}{path}"
 
     async with shared.gateway.http() as http:
@@ -252,9 +250,7 @@ async def test_probes_are_answered_without_a_redirect(
         ("GET", "/dashboard/billing/subscription"),
     ],
 )
-async def test_what_is_not_here_is_a_404_that_says_so(
-    shared: House, method: str, path: str
-) -> None:
+async def test_what_is_not_here_is_a_404_that_says_so(shared: Rig, method: str, path: str) -> None:
     async with shared.gateway.http() as http:
         answer = await http.request(method, path)
 

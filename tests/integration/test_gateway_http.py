@@ -23,12 +23,12 @@ from contract.messages import Catalogue, Failed, FailureKind, Finished, Model, T
 from tests.support.deployment import KEY, PATIENCE, eventually, free_port, spawn
 from tests.support.gateway_alone import (
     CHAT,
-    House,
+    Rig,
     another_gateway,
     asking,
-    house,
     kill,
     later_redis,
+    rig,
     spoken,
     text_of,
 )
@@ -65,8 +65,8 @@ CATALOGUE = Catalogue(1.0, (Model("Claude-Haiku-3", 1_700_000_000, "Anthropic"),
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("http"), CONFIG, key=None) as running:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("http"), CONFIG, key=None) as running:
         await running.worker.publish_catalogue(CATALOGUE)
         yield running
 
@@ -84,7 +84,7 @@ def assert_proper_error(response: httpx.Response, status: int, code: str | None 
     return str(error["message"])
 
 
-async def test_the_models_are_the_aliases(shared: House) -> None:
+async def test_the_models_are_the_aliases(shared: Rig) -> None:
     async with shared.gateway.http() as http:
 
         async def known() -> bool:
@@ -109,7 +109,7 @@ async def test_the_models_are_the_aliases(shared: House) -> None:
         pytest.param("/v1//models/fast/", "fast", id="with slashes to spare"),
     ],
 )
-async def test_a_model_is_shown(shared: House, path: str, model: str) -> None:
+async def test_a_model_is_shown(shared: Rig, path: str, model: str) -> None:
     async with shared.gateway.http() as http:
         answer = await http.get(path)
 
@@ -117,7 +117,7 @@ async def test_a_model_is_shown(shared: House, path: str, model: str) -> None:
     assert answer.json()["id"] == model
 
 
-async def test_an_unknown_model_is_a_404_that_names_the_nearest(shared: House) -> None:
+async def test_an_unknown_model_is_a_404_that_names_the_nearest(shared: Rig) -> None:
     async with shared.gateway.http() as http:
         shown = await http.get("/v1/models/fastt")
         asked = await http.post(CHAT, json=asking(model="fastt"))
@@ -126,7 +126,7 @@ async def test_an_unknown_model_is_a_404_that_names_the_nearest(shared: House) -
     assert "'fast'" in assert_proper_error(asked, 404, "model_not_found")
 
 
-async def test_a_client_that_is_bound_to_some_models_gets_no_other(shared: House) -> None:
+async def test_a_client_that_is_bound_to_some_models_gets_no_other(shared: Rig) -> None:
     async with shared.gateway.http(key="sk-bound") as http:
         refused = await http.post(CHAT, json=asking(model="openai/gpt"))
         answering = asyncio.create_task(shared.worker.take(words))
@@ -143,7 +143,7 @@ PRIVATE = "access-control-request-private-network"
 @pytest.mark.parametrize(
     "path", ["/v1/chat/completions", "/v1/models", "/", "/nowhere", "/v1/models/x/y"]
 )
-async def test_a_browser_may_ask_before_it_has_a_key(shared: House, path: str) -> None:
+async def test_a_browser_may_ask_before_it_has_a_key(shared: Rig, path: str) -> None:
     asked = "authorization, content-type, x-stainless-os, x-stainless-retry-count"
 
     async with shared.gateway.http(key=None) as http:
@@ -158,7 +158,7 @@ async def test_a_browser_may_ask_before_it_has_a_key(shared: House, path: str) -
 
 @pytest.mark.parametrize(("asked", "told"), [({}, None), ({PRIVATE: "true"}, "true")])
 async def test_a_public_page_may_ask_a_server_of_its_users_network(
-    shared: House, asked: dict[str, str], told: str | None
+    shared: Rig, asked: dict[str, str], told: str | None
 ) -> None:
     async with shared.gateway.http(key=None) as http:
         answer = await http.options(CHAT, headers=asked)
@@ -166,7 +166,7 @@ async def test_a_public_page_may_ask_a_server_of_its_users_network(
     assert answer.headers.get("access-control-allow-private-network") == told
 
 
-async def test_a_browser_that_names_no_headers_may_use_the_usual_ones(shared: House) -> None:
+async def test_a_browser_that_names_no_headers_may_use_the_usual_ones(shared: Rig) -> None:
     async with shared.gateway.http(key=None) as http:
         answer = await http.options(CHAT)
 
@@ -197,7 +197,7 @@ async def test_a_browser_that_names_no_headers_may_use_the_usual_ones(shared: Ho
     ],
 )
 async def test_every_error_has_openais_shape_and_the_common_headers(
-    shared: House, method: str, path: str, options: dict[str, Any], status: int
+    shared: Rig, method: str, path: str, options: dict[str, Any], status: int
 ) -> None:
     async with shared.gateway.http() as http:
         answer = await http.request(method, path, **options)
@@ -219,7 +219,7 @@ async def test_every_error_has_openais_shape_and_the_common_headers(
     ],
 )
 async def test_a_body_may_be_compressed(
-    shared: House, path: str, body: dict[str, Any], compress: Callable[[bytes], bytes]
+    shared: Rig, path: str, body: dict[str, Any], compress: Callable[[bytes], bytes]
 ) -> None:
     encoding = {gzip.compress: "gzip", zlib.compress: "deflate"}.get(compress, "zstd")
     content = compress(json.dumps(body).encode())
@@ -234,7 +234,7 @@ async def test_a_body_may_be_compressed(
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-async def test_an_answer_has_the_common_headers_too(shared: House, stream: bool) -> None:
+async def test_an_answer_has_the_common_headers_too(shared: Rig, stream: bool) -> None:
     answering = asyncio.create_task(shared.worker.take(words))
 
     async with shared.gateway.http() as http:
@@ -261,7 +261,7 @@ async def test_an_answer_has_the_common_headers_too(shared: House, stream: bool)
         pytest.param(b"a\tb", id="a tab"),
     ],
 )
-async def test_a_hostile_request_id_is_not_repeated(shared: House, given: bytes) -> None:
+async def test_a_hostile_request_id_is_not_repeated(shared: Rig, given: bytes) -> None:
     async with shared.gateway.http() as http:
         answer = await http.get("/v1/models", headers={b"x-request-id": given})
 
@@ -282,7 +282,7 @@ async def test_a_hostile_request_id_is_not_repeated(shared: House, given: bytes)
     ],
 )
 async def test_a_key_is_taken_from_any_header_that_clients_use(
-    shared: House, headers: dict[str, str]
+    shared: Rig, headers: dict[str, str]
 ) -> None:
     async with shared.gateway.http(key=None) as http:
         assert (await http.get("/v1/models", headers=headers)).status_code == 200
@@ -299,7 +299,7 @@ async def test_a_key_is_taken_from_any_header_that_clients_use(
         pytest.param({"x-api-key": "sk-wrong", "api-key": KEY}, id="the wrong one first"),
     ],
 )
-async def test_any_other_key_is_a_401(shared: House, headers: Any) -> None:
+async def test_any_other_key_is_a_401(shared: Rig, headers: Any) -> None:
     async with shared.gateway.http(key=None) as http:
         answer = await http.get("/v1/models", headers=headers)
 
@@ -307,7 +307,7 @@ async def test_any_other_key_is_a_401(shared: House, headers: Any) -> None:
 
 
 async def test_without_access_tokens_nobody_needs_a_key(tmp_path: Path) -> None:
-    async with house(tmp_path, key=None) as own, own.gateway.http(key=None) as http:
+    async with rig(tmp_path, key=None) as own, own.gateway.http(key=None) as http:
         models = await http.get("/v1/models")
         answering = asyncio.create_task(own.worker.take(words))
         answer = await http.post(CHAT, json=asking())
@@ -334,9 +334,7 @@ async def forty_megabytes() -> AsyncIterator[bytes]:
         pytest.param(a_megabyte_and_a_half, id="chunked"),
     ],
 )
-async def test_a_body_over_the_limit_is_told_so_and_not_cut_off(
-    shared: House, content: Any
-) -> None:
+async def test_a_body_over_the_limit_is_told_so_and_not_cut_off(shared: Rig, content: Any) -> None:
     async with shared.gateway.http() as http:
         answer = await http.post(CHAT, content=content() if callable(content) else content)
 
@@ -350,7 +348,7 @@ async def test_a_body_over_the_limit_is_told_so_and_not_cut_off(
         pytest.param(forty_megabytes, id="chunked"),
     ],
 )
-async def test_a_body_of_forty_megabytes_is_not_swallowed(shared: House, content: Any) -> None:
+async def test_a_body_of_forty_megabytes_is_not_swallowed(shared: Rig, content: Any) -> None:
     async with shared.gateway.http() as http:
         # The client may be cut off before it reads why.
         with contextlib.suppress(httpx.TransportError):
@@ -384,7 +382,7 @@ MESSAGES = b'"messages": [{"role": "user", "content": "hi"}]'
         pytest.param(b"1" * 100_000, id="a number of 100,000 digits"),
     ],
 )
-async def test_nonsense_is_a_400(shared: House, body: bytes) -> None:
+async def test_nonsense_is_a_400(shared: Rig, body: bytes) -> None:
     async with shared.gateway.http() as http:
         answer = await http.post(CHAT, content=body)
 
@@ -392,7 +390,7 @@ async def test_nonsense_is_a_400(shared: House, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "x"])
-async def test_a_wrong_content_type_is_forgiven(shared: House, content_type: str) -> None:
+async def test_a_wrong_content_type_is_forgiven(shared: Rig, content_type: str) -> None:
     answering = asyncio.create_task(shared.worker.take(words))
     body = b'{"model": "fast", ' + MESSAGES + b"}"
 
@@ -403,7 +401,7 @@ async def test_a_wrong_content_type_is_forgiven(shared: House, content_type: str
     assert answer.status_code == 200
 
 
-async def test_a_body_that_comes_byte_by_byte_is_read(shared: House) -> None:
+async def test_a_body_that_comes_byte_by_byte_is_read(shared: Rig) -> None:
     answering = asyncio.create_task(shared.worker.take(words))
     body = b'{"model": "fast", ' + MESSAGES + b"}"
 
@@ -453,7 +451,7 @@ AUTH = b"Authorization: Bearer " + KEY.encode() + b"\r\n"
     ],
 )
 async def test_what_is_no_http_is_refused_and_hurts_nobody(
-    shared: House, request_bytes: bytes
+    shared: Rig, request_bytes: bytes
 ) -> None:
     answer = await spoken(shared.gateway, request_bytes + b"\r\n\r\n")
 
@@ -466,7 +464,7 @@ async def test_what_is_no_http_is_refused_and_hurts_nobody(
 @pytest.mark.parametrize(
     ("path", "status"), [("/healthz", 200), ("/", 200), ("/v1/models", 200), ("/nope", 404)]
 )
-async def test_head_is_get_without_a_body(shared: House, path: str, status: int) -> None:
+async def test_head_is_get_without_a_body(shared: Rig, path: str, status: int) -> None:
     async with shared.gateway.http() as http:
         answer = await http.head(path)
 
@@ -476,7 +474,7 @@ async def test_head_is_get_without_a_body(shared: House, path: str, status: int)
     assert answer.headers["x-request-id"]
 
 
-async def test_the_metrics_move_and_prometheus_can_read_them(shared: House) -> None:
+async def test_the_metrics_move_and_prometheus_can_read_them(shared: Rig) -> None:
     before = await shared.metric("poe2gpt_answers_total", {"outcome": "ok"})
     first = await shared.metric("poe2gpt_first_text_seconds_count")
     answering = asyncio.create_task(shared.worker.take(words))
@@ -495,7 +493,7 @@ async def test_the_metrics_move_and_prometheus_can_read_them(shared: House) -> N
     assert await shared.metric("poe2gpt_tokens", {"state": "free"}) == 1
 
 
-async def test_nothing_that_a_client_said_is_logged(shared: House) -> None:
+async def test_nothing_that_a_client_said_is_logged(shared: Rig) -> None:
     answering = asyncio.create_task(shared.worker.take(words))
 
     async with shared.gateway.http() as http:
@@ -534,7 +532,7 @@ async def test_it_is_ready_only_with_a_worker(tmp_path: Path) -> None:
     assert alive.status_code == 200
 
 
-async def test_whoever_asks_whether_it_is_ready_asks_nothing_of_redis(shared: House) -> None:
+async def test_whoever_asks_whether_it_is_ready_asks_nothing_of_redis(shared: Rig) -> None:
     async def looks() -> int:
         stats: dict[str, Any] = await shared.redis.info("commandstats")
         return int(stats["cmdstat_setrange"]["calls"])
@@ -555,14 +553,14 @@ async def refused_for_now(http: httpx.AsyncClient, **more: Any) -> None:
     assert 1 <= int(answer.headers["retry-after"]) <= 5
 
 
-async def answered(own: House, http: httpx.AsyncClient) -> bool:
+async def answered(own: Rig, http: httpx.AsyncClient) -> bool:
     """Ask, and answer, and tell whether the two met."""
     async with answering_all(own.worker, words):
         return (await http.post(CHAT, json=asking())).status_code == 200
 
 
 async def test_a_frozen_redis_is_a_503_and_then_it_goes_on(tmp_path: Path) -> None:
-    async with house(tmp_path) as own, own.gateway.http() as http:
+    async with rig(tmp_path) as own, own.gateway.http() as http:
         assert own.server.child is not None
         own.server.child.send(signal.SIGSTOP)
 
@@ -602,7 +600,7 @@ async def test_without_redis_it_starts_and_waits_for_it(tmp_path: Path) -> None:
             scripted_worker(redis) as worker,
         ):
             await eventually(lambda: gateway.answers("/readyz"), "readiness")
-            assert await answered(House(gateway, server, redis, worker), http)
+            assert await answered(Rig(gateway, server, redis, worker), http)
 
 
 async def test_it_ends_rather_than_live_on_without_its_subscription(tmp_path: Path) -> None:
@@ -626,7 +624,7 @@ async def test_it_ends_rather_than_live_on_without_its_subscription(tmp_path: Pa
 
 
 async def test_streams_outlive_a_redis_that_dies_and_comes_back(tmp_path: Path) -> None:
-    async with house(tmp_path, "statusHold = 0") as own, own.gateway.http() as http:
+    async with rig(tmp_path, "statusHold = 0") as own, own.gateway.http() as http:
         async with http.stream("POST", CHAT, json=asking(stream=True)) as stream:
             answering = await own.worker.take()
             await answering.begin()
@@ -667,7 +665,7 @@ async def test_a_password_of_redis_is_in_no_log(tmp_path: Path) -> None:
 async def test_what_no_token_can_answer_is_refused_at_once(
     tmp_path: Path, tokens: TokenCounts, status: int, code: str
 ) -> None:
-    async with house(tmp_path) as own, own.gateway.http() as http:
+    async with rig(tmp_path) as own, own.gateway.http() as http:
         await own.worker.beat(tokens)
 
         async def seen() -> bool:
@@ -683,7 +681,7 @@ async def test_what_no_token_can_answer_is_refused_at_once(
 async def test_an_empty_key_refuses_nobody_while_a_good_one_is_between_owners(
     tmp_path: Path,
 ) -> None:
-    async with house(tmp_path) as own, own.gateway.http() as http:
+    async with rig(tmp_path) as own, own.gateway.http() as http:
         await own.worker.beat(TokenCounts(parked=1), others=1)
 
         async def seen() -> bool:
@@ -700,7 +698,7 @@ async def test_an_empty_key_refuses_nobody_while_a_good_one_is_between_owners(
 async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
     tmp_path: Path, stream: bool
 ) -> None:
-    async with house(tmp_path) as own, own.gateway.http() as http:
+    async with rig(tmp_path) as own, own.gateway.http() as http:
         asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
 
         async def waiting() -> bool:
@@ -725,7 +723,7 @@ async def test_who_waits_when_the_last_token_goes_bad_waits_no_longer(
 
 
 async def test_what_another_version_tells_does_not_stop_the_gateway(tmp_path: Path) -> None:
-    async with house(tmp_path) as own, own.gateway.http() as http:
+    async with rig(tmp_path) as own, own.gateway.http() as http:
         await own.redis.zadd(keys.workers, {"w-new": 10**15})
         await own.redis.set(keys.worker("w-new"), b"\x93\x01\x02\x03")
         await own.redis.set(keys.catalogue, b"nonsense")
@@ -737,7 +735,7 @@ async def test_what_another_version_tells_does_not_stop_the_gateway(tmp_path: Pa
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-async def test_an_early_failure_has_its_real_status(shared: House, stream: bool) -> None:
+async def test_an_early_failure_has_its_real_status(shared: Rig, stream: bool) -> None:
     async def fail(answering: Answering) -> None:
         await answering.begin()
         await answering.say(Failed(FailureKind.RATE_LIMITED, "slowly", 7.2, charged=True))

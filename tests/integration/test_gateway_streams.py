@@ -28,10 +28,10 @@ from runtime.signals import ECHO
 from tests.support.deployment import KEY, eventually
 from tests.support.gateway_alone import (
     CHAT,
-    House,
+    Rig,
     another_gateway,
     asking,
-    house,
+    rig,
     text_of,
 )
 from tests.support.keys import keys
@@ -43,13 +43,13 @@ CONFIG = "statusHold = 0\nkeepAlive = 1"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("streams"), CONFIG) as running:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("streams"), CONFIG) as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def http(shared: House) -> AsyncIterator[httpx.AsyncClient]:
+async def http(shared: Rig) -> AsyncIterator[httpx.AsyncClient]:
     async with shared.gateway.http(limits=httpx.Limits(max_connections=None)) as client:
         yield client
 
@@ -60,7 +60,7 @@ def streaming(
     return http.stream("POST", CHAT, json=asking(text, stream=True))
 
 
-async def nothing_is_left(own: House) -> None:
+async def nothing_is_left(own: Rig) -> None:
     """The gateway has forgotten the request, and Redis holds nothing that still counts."""
 
     async def idle() -> bool:
@@ -76,7 +76,7 @@ async def nothing_is_left(own: House) -> None:
         assert await own.redis.xlen(keys.jobs(client)) == 0
 
 
-async def test_a_stream_is_the_log_in_order(shared: House, http: httpx.AsyncClient) -> None:
+async def test_a_stream_is_the_log_in_order(shared: Rig, http: httpx.AsyncClient) -> None:
     async with streaming(http) as stream:
         await shared.worker.take(words)
 
@@ -84,9 +84,7 @@ async def test_a_stream_is_the_log_in_order(shared: House, http: httpx.AsyncClie
     await nothing_is_left(shared)
 
 
-async def test_lost_and_doubled_frames_change_nothing(
-    shared: House, http: httpx.AsyncClient
-) -> None:
+async def test_lost_and_doubled_frames_change_nothing(shared: Rig, http: httpx.AsyncClient) -> None:
     dice = random.Random(7)
     expected = [f"{n} " for n in range(60)]
 
@@ -111,7 +109,7 @@ async def test_lost_and_doubled_frames_change_nothing(
 
 
 async def test_an_end_of_which_no_frame_tells_is_found_in_the_log(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     async with streaming(http) as stream:
         answering = await shared.worker.take()
@@ -123,7 +121,7 @@ async def test_an_end_of_which_no_frame_tells_is_found_in_the_log(
 
 
 async def test_streams_do_not_notice_that_the_subscription_is_cut_again_and_again(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     count = 20
     done = asyncio.Event()
@@ -174,7 +172,7 @@ async def test_streams_do_not_notice_that_the_subscription_is_cut_again_and_agai
     ],
 )
 async def test_a_poisoned_frame_hurts_nobody(
-    shared: House, http: httpx.AsyncClient, frame: bytes
+    shared: Rig, http: httpx.AsyncClient, frame: bytes
 ) -> None:
     async with streaming(http) as stream:
         answering = await shared.worker.take()
@@ -187,7 +185,7 @@ async def test_a_poisoned_frame_hurts_nobody(
 
 
 async def test_a_poisoned_log_ends_its_own_stream_only(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     async with streaming(http, "poisoned") as stream, streaming(http, "well") as other:
         jobs = [await shared.worker.take(), await shared.worker.take()]
@@ -208,7 +206,7 @@ async def test_a_poisoned_log_ends_its_own_stream_only(
 
 
 async def test_a_hole_in_the_log_is_told_and_not_skipped(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     async with streaming(http) as stream:
         answering = await shared.worker.take()
@@ -230,7 +228,7 @@ async def events_of(stream: httpx.Response) -> list[dict]:  # type: ignore[type-
 
 
 async def test_a_late_failure_is_an_event_without_choices_and_the_end(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     async with streaming(http) as stream:
         answering = await shared.worker.take()
@@ -246,7 +244,7 @@ async def test_a_late_failure_is_an_event_without_choices_and_the_end(
 
 
 async def test_a_failure_after_output_is_an_error_for_who_wanted_it_whole(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     async def begin_and_die(answering: Answering) -> None:
         await answering.begin()
@@ -263,7 +261,7 @@ async def test_a_failure_after_output_is_an_error_for_who_wanted_it_whole(
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-async def test_a_client_that_leaves_while_queued_costs_nothing(shared: House, stream: bool) -> None:
+async def test_a_client_that_leaves_while_queued_costs_nothing(shared: Rig, stream: bool) -> None:
     async with shared.gateway.http() as http:
         asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
 
@@ -287,7 +285,7 @@ async def test_a_client_that_leaves_while_queued_costs_nothing(shared: House, st
     ],
 )
 async def test_the_worker_hears_of_a_client_that_leaves(
-    shared: House, stream: bool, events: list[Event]
+    shared: Rig, stream: bool, events: list[Event]
 ) -> None:
     async with shared.gateway.http() as http:
         asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
@@ -305,7 +303,7 @@ async def test_the_worker_hears_of_a_client_that_leaves(
 
 
 async def test_a_client_that_leaves_after_the_end_has_not_left(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     before = await shared.metric("poe2gpt_answers_total", {"outcome": "client left"})
 
@@ -321,7 +319,7 @@ async def test_a_client_that_leaves_after_the_end_has_not_left(
 
 
 async def test_who_waits_is_told_the_place_in_line(tmp_path: Path) -> None:
-    async with house(tmp_path, CONFIG) as own, own.gateway.http() as http:
+    async with rig(tmp_path, CONFIG) as own, own.gateway.http() as http:
         await own.worker.beat(TokenCounts(cooling=1), capacity=0.1)
 
         async def seen(depth: int) -> bool:
@@ -340,7 +338,7 @@ async def test_who_waits_is_told_the_place_in_line(tmp_path: Path) -> None:
         await nothing_is_left(own)
 
 
-async def test_a_silent_stream_is_kept_alive(shared: House, http: httpx.AsyncClient) -> None:
+async def test_a_silent_stream_is_kept_alive(shared: Rig, http: httpx.AsyncClient) -> None:
     async with streaming(http) as stream:
         answering = await shared.worker.take()
         await answering.begin()
@@ -355,7 +353,7 @@ async def test_a_silent_stream_is_kept_alive(shared: House, http: httpx.AsyncCli
 
 
 async def test_a_wait_beyond_the_timeout_is_a_429(tmp_path: Path) -> None:
-    async with house(tmp_path, "queueTimeout = 0.2") as own, own.gateway.http() as http:
+    async with rig(tmp_path, "queueTimeout = 0.2") as own, own.gateway.http() as http:
         answers = await asyncio.gather(
             http.post(CHAT, json=asking()), http.post(CHAT, json=asking(stream=True))
         )
@@ -368,7 +366,7 @@ async def test_a_wait_beyond_the_timeout_is_a_429(tmp_path: Path) -> None:
 
 
 async def test_a_wait_that_is_hopeless_from_the_start_is_a_429_at_once(tmp_path: Path) -> None:
-    async with house(tmp_path, "queueTimeout = 20") as own, own.gateway.http() as http:
+    async with rig(tmp_path, "queueTimeout = 20") as own, own.gateway.http() as http:
         await own.worker.beat(TokenCounts(cooling=1), capacity=0.01)
 
         async def slow() -> bool:
@@ -383,7 +381,7 @@ async def test_a_wait_that_is_hopeless_from_the_start_is_a_429_at_once(tmp_path:
 
 
 async def test_a_full_queue_is_a_429(tmp_path: Path) -> None:
-    async with house(tmp_path, "maxQueued = 2\nstatusHold = 0") as own, own.gateway.http() as http:
+    async with rig(tmp_path, "maxQueued = 2\nstatusHold = 0") as own, own.gateway.http() as http:
         async with streaming(http), streaming(http):
             answer = await http.post(CHAT, json=asking())
 
@@ -402,7 +400,7 @@ async def test_each_of_many_streams_ends_though_no_garbage_is_collected(tmp_path
         async with streaming(http, f"{n}") as stream:
             return await stream.aread()
 
-    async def answer(own: House) -> None:
+    async def answer(own: Rig) -> None:
         answering = await own.worker.take()
         n = answering.job.messages[0].content
         await answering.say(Text(f"answer {n}"))
@@ -410,7 +408,7 @@ async def test_each_of_many_streams_ends_though_no_garbage_is_collected(tmp_path
         await answering.say(failed if int(n) % 2 else Finished())
 
     async with (
-        house(tmp_path, CONFIG, env={"PYTHONPATH": str(tmp_path)}) as own,
+        rig(tmp_path, CONFIG, env={"PYTHONPATH": str(tmp_path)}) as own,
         own.gateway.http(limits=httpx.Limits(max_connections=None)) as http,
     ):
         asked = asyncio.gather(*(ask(http, n) for n in range(count)))
@@ -424,7 +422,7 @@ async def test_each_of_many_streams_ends_though_no_garbage_is_collected(tmp_path
 
 
 async def test_two_gateways_do_not_hear_each_others_answers(
-    shared: House, http: httpx.AsyncClient, tmp_path: Path
+    shared: Rig, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     async def both() -> bool:
         return len(await shared.redis.pubsub_channels(keys.events("*"))) == 2
@@ -446,7 +444,7 @@ async def test_two_gateways_do_not_hear_each_others_answers(
 
 
 async def test_a_drain_lets_streams_finish_and_takes_no_more(tmp_path: Path) -> None:
-    async with house(tmp_path, "statusHold = 0") as own, own.gateway.http() as http:
+    async with rig(tmp_path, "statusHold = 0") as own, own.gateway.http() as http:
         async with streaming(http) as stream:
             answering = await own.worker.take()
             await answering.say(Text("before "))
@@ -473,7 +471,7 @@ async def test_a_drain_lets_streams_finish_and_takes_no_more(tmp_path: Path) -> 
 
 
 async def test_it_is_not_ready_while_it_says_goodbye(tmp_path: Path) -> None:
-    async with house(tmp_path) as own, own.gateway.http() as http:
+    async with rig(tmp_path) as own, own.gateway.http() as http:
         await http.get("/healthz")
         own.gateway.child.send(signal.SIGTERM)
         await eventually(lambda: "draining" in own.gateway.child.output(), "the drain")
@@ -486,7 +484,7 @@ async def test_it_is_not_ready_while_it_says_goodbye(tmp_path: Path) -> None:
 
 async def test_what_outlasts_the_drain_ends_with_an_error(tmp_path: Path) -> None:
     async with (
-        house(tmp_path, "statusHold = 0\ndrainTimeout = 1") as own,
+        rig(tmp_path, "statusHold = 0\ndrainTimeout = 1") as own,
         own.gateway.http() as http,
     ):
         _, writer = await asyncio.open_connection("127.0.0.1", own.gateway.port)
@@ -509,7 +507,7 @@ async def test_what_outlasts_the_drain_ends_with_an_error(tmp_path: Path) -> Non
 
 async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     async with (
-        house(tmp_path, "statusHold = 0") as own,
+        rig(tmp_path, "statusHold = 0") as own,
         own.gateway.http() as http,
         streaming(http) as stream,
     ):
@@ -525,7 +523,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_gateway_that_stood_still_until_redis_dropped_it_loses_nothing(
-    shared: House, http: httpx.AsyncClient
+    shared: Rig, http: httpx.AsyncClient
 ) -> None:
     count, piece = 10, "0123456789abcdef" * 256
     await shared.redis.config_set("client-output-buffer-limit", "pubsub 16384 0 0")
@@ -565,7 +563,7 @@ async def test_a_gateway_that_stood_still_until_redis_dropped_it_loses_nothing(
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 async def test_a_client_whose_gateway_was_taken_for_dead_hears_of_an_interruption(
-    shared: House, http: httpx.AsyncClient, stream: bool
+    shared: Rig, http: httpx.AsyncClient, stream: bool
 ) -> None:
     asked = asyncio.create_task(http.post(CHAT, json=asking(stream=stream)))
     answering = await shared.worker.take()

@@ -22,7 +22,7 @@ from gateway.config import GatewayConfig, access_token
 from poe2gpt import programs
 from poe2gpt.programs import Program
 from tests.support.deployment import KEY, PATIENCE, Child, Gateway, eventually, free_port
-from tests.support.gateway_alone import CHAT, House, asking, house, kill, spoken
+from tests.support.gateway_alone import CHAT, Rig, asking, kill, rig, spoken
 from tests.support.scripted_worker import answering_all, words
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,9 +38,9 @@ LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     async with (
-        house(tmp_path_factory.mktemp("hostile")) as running,
+        rig(tmp_path_factory.mktemp("hostile")) as running,
         answering_all(running.worker, words),
     ):
         yield running
@@ -67,7 +67,7 @@ def statuses(answers: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
 
 
-async def assert_unharmed(running: House) -> None:
+async def assert_unharmed(running: Rig) -> None:
     """It answers, owes nobody anything, and has nothing to reproach itself with."""
     async with running.gateway.http() as http:
         answer = await http.post(CHAT, json=asking())
@@ -124,7 +124,7 @@ async def assert_unharmed(running: House) -> None:
     ],
 )
 async def test_no_request_is_hidden_in_the_body_of_another(
-    shared: House, request_bytes: bytes, expected: list[int]
+    shared: Rig, request_bytes: bytes, expected: list[int]
 ) -> None:
     answers = await spoken(shared.gateway, request_bytes + LAST)
 
@@ -133,7 +133,7 @@ async def test_no_request_is_hidden_in_the_body_of_another(
 
 @pytest.mark.parametrize("path", ["/healthz", "/nope", CHAT])
 async def test_a_body_that_nobody_asked_for_is_not_taken_for_a_request(
-    shared: House, path: str
+    shared: Rig, path: str
 ) -> None:
     unread = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (
         path.encode(),
@@ -147,7 +147,7 @@ async def test_a_body_that_nobody_asked_for_is_not_taken_for_a_request(
     assert answered == 200
 
 
-async def test_requests_in_a_row_are_answered_in_a_row(shared: House) -> None:
+async def test_requests_in_a_row_are_answered_in_a_row(shared: Rig) -> None:
     row = POST + LENGTH + b"\r\n" + BODY
 
     answers = await spoken(shared.gateway, row + POST + b"Content-Length: 1\r\n\r\n{" + row + LAST)
@@ -193,7 +193,7 @@ def broken_requests() -> Iterator[bytes]:
         yield request[: dice.choice([len(request), dice.randrange(1, len(request))])]
 
 
-async def test_broken_requests_break_nothing(shared: House) -> None:
+async def test_broken_requests_break_nothing(shared: Rig) -> None:
     async def left_after(request: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", shared.gateway.port)
         try:
@@ -221,7 +221,7 @@ VALUES += [f"Bearer {KEY}", "Bearer", "Basic x", "a, b", "%0d%0a", "../..", "{}"
 VALUES += ["18446744073709551616-1", "1-18446744073709551616", "*", "'\"\\", "100-continue"]
 
 
-async def test_whatever_a_header_says_it_is_the_clients_mistake(shared: House) -> None:
+async def test_whatever_a_header_says_it_is_the_clients_mistake(shared: Rig) -> None:
     dice = random.Random(8)
     async with shared.gateway.http() as http:
         for _ in range(150):
@@ -239,7 +239,7 @@ async def test_whatever_a_header_says_it_is_the_clients_mistake(shared: House) -
     await assert_unharmed(shared)
 
 
-async def test_a_browsers_headers_are_repeated_within_bounds(shared: House) -> None:
+async def test_a_browsers_headers_are_repeated_within_bounds(shared: Rig) -> None:
     async with shared.gateway.http(key=None) as http:
         asked = {"access-control-request-headers": "x," * 10_000}
         answer = await http.options(CHAT, headers=asked)
@@ -306,7 +306,7 @@ def resident(pid: int) -> int:
     return int(size) * 1024
 
 
-async def test_crowds_that_say_nothing_cost_little_and_stop_nobody(shared: House) -> None:
+async def test_crowds_that_say_nothing_cost_little_and_stop_nobody(shared: Rig) -> None:
     sizes = []
     for _ in range(4):
         async with AsyncExitStack() as crowd:
@@ -328,13 +328,13 @@ async def test_crowds_that_say_nothing_cost_little_and_stop_nobody(shared: House
     assert sizes[3] - sizes[1] < 8 * 1024 * 1024, sizes
 
 
-async def assert_answers(running: House) -> None:
+async def assert_answers(running: Rig) -> None:
     async with running.gateway.http() as http:
         answer = await http.post(CHAT, json=asking())
     assert answer.status_code == 200
 
 
-async def test_half_a_crowd_that_leaves_midway_leaves_nothing_behind(shared: House) -> None:
+async def test_half_a_crowd_that_leaves_midway_leaves_nothing_behind(shared: Rig) -> None:
     async def leave_midway(http: httpx.AsyncClient) -> None:
         async with http.stream("POST", CHAT, json=asking(stream=True)):
             pass

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from contract.messages import Finished, Text
 from tests.support.deployment import eventually
-from tests.support.gateway_alone import CHAT, House, asking, house
+from tests.support.gateway_alone import CHAT, Rig, asking, rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,13 +27,13 @@ FLOODS = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("bodies")) as running:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("bodies")) as running:
         yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def home(shared: House) -> House:
+async def home(shared: Rig) -> Rig:
     """A gateway that has no process to read bodies yet."""
     gateway = shared.gateway.child.pid
     for pid in peaks(shared).keys() - {gateway}:
@@ -64,13 +64,13 @@ def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-def peaks(house: House) -> dict[int, int]:
-    return {pid: peak(pid) for pid in processes(house.gateway.child.process.pid)}
+def peaks(rig: Rig) -> dict[int, int]:
+    return {pid: peak(pid) for pid in processes(rig.gateway.child.process.pid)}
 
 
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_a_body_of_many_values_takes_memory_by_its_bytes_only(
-    home: House, flood: bytes
+    home: Rig, flood: bytes
 ) -> None:
     async with home.gateway.http() as http:
         before = peaks(home)
@@ -85,7 +85,7 @@ async def test_a_body_of_many_values_takes_memory_by_its_bytes_only(
         assert reader < 4 * len(flood) + 64 * MIB
 
 
-async def test_a_large_conversation_arrives_as_it_was_sent(home: House) -> None:
+async def test_a_large_conversation_arrives_as_it_was_sent(home: Rig) -> None:
     text = 'He said "hi" and {so} 你好 😀.\n' * 100_000
     async with home.gateway.http() as http:
         asked = asyncio.create_task(http.post(CHAT, json=asking(text)))
@@ -97,7 +97,7 @@ async def test_a_large_conversation_arrives_as_it_was_sent(home: House) -> None:
         assert answering.job.messages[0].content == text
 
 
-async def test_a_process_that_reads_bodies_is_replaced_when_it_is_killed(home: House) -> None:
+async def test_a_process_that_reads_bodies_is_replaced_when_it_is_killed(home: Rig) -> None:
     large = json.dumps(asking("x" * 100_000, temperature=9)).encode()
     async with home.gateway.http() as http:
         before = peaks(home)

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.deployment import KEY
-from tests.support.gateway_alone import CHAT, House, asking, house, start_gateway
+from tests.support.gateway_alone import CHAT, Rig, asking, rig, start_gateway
 from tests.support.gateway_alone import kill as end
 from tests.support.scripted_worker import answering_all, words
 
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def open_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def open_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     async with (
-        house(tmp_path_factory.mktemp("open"), key=None) as running,
+        rig(tmp_path_factory.mktemp("open"), key=None) as running,
         answering_all(running.worker, words),
     ):
         yield running
@@ -38,7 +38,7 @@ async def open_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     ],
 )
 async def test_a_web_page_gets_no_answer(
-    open_house: House, method: str, path: str, headers: dict[str, str], code: str
+    open_house: Rig, method: str, path: str, headers: dict[str, str], code: str
 ) -> None:
     async with open_house.gateway.http(key=None) as http:
         # What a page may send without asking first.
@@ -51,7 +51,7 @@ async def test_a_web_page_gets_no_answer(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:3700", "[::1]"])
-async def test_this_machine_is_answered(open_house: House, host: str) -> None:
+async def test_this_machine_is_answered(open_house: Rig, host: str) -> None:
     headers = {"host": host, "origin": "http://localhost:8080"}
     async with open_house.gateway.http(key=None) as http:
         answer = await http.post(CHAT, json=asking(), headers=headers)
@@ -59,7 +59,7 @@ async def test_this_machine_is_answered(open_house: House, host: str) -> None:
     assert answer.status_code == 200
 
 
-async def test_a_probe_is_answered_under_any_name(open_house: House) -> None:
+async def test_a_probe_is_answered_under_any_name(open_house: Rig) -> None:
     async with open_house.gateway.http(key=None) as http:
         answer = await http.get("/healthz", headers={"host": "gateway"})
 
@@ -74,7 +74,7 @@ async def test_a_probe_is_answered_under_any_name(open_house: House) -> None:
     ],
 )
 async def test_who_is_let_in_on_purpose_is_answered(
-    open_house: House, tmp_path: Path, config: str, key: str | None
+    open_house: Rig, tmp_path: Path, config: str, key: str | None
 ) -> None:
     gateway = await start_gateway(tmp_path, open_house.server.url, config, key)
     headers = {"origin": "https://evil.example", "host": "evil.example"}

@@ -1,6 +1,6 @@
 """Whatever ails Redis: new requests hear of it at once, what runs goes on when it is well again.
 
-No process is started anew after a fault, so one house serves all tests.
+No process is started anew after a fault, so one rig serves all tests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Cure = Callable[[], Awaitable[None]]
 
 
 @dataclass
-class House:
+class Rig:
     """All of it, and a client of its Redis."""
 
     deployment: Deployment
@@ -75,8 +75,8 @@ class House:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    directory: Path = tmp_path_factory.mktemp("house")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    directory: Path = tmp_path_factory.mktemp("rig")
     async with running_redis() as server:
         deployment = Deployment(directory, server)
         redis = Redis.from_url(server.url, protocol=2)
@@ -89,7 +89,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
             gateway = await deployment.start_gateway(
                 config="statusHold = 0\nkeepAlive = 1\n", ready=False
             )
-            yield House(deployment, gateway, redis)
+            yield Rig(deployment, gateway, redis)
         finally:
             await redis.aclose()
             await deployment.close()
@@ -105,40 +105,40 @@ async def _cut_everyone(redis: Redis) -> None:
         await redis.client_kill_filter(_type=kind, skipme=True)
 
 
-async def _killed(house: House) -> Cure:
-    await house.server.stop(signal.SIGKILL)
-    return house.deployment.redis.start
+async def _killed(rig: Rig) -> Cure:
+    await rig.server.stop(signal.SIGKILL)
+    return rig.deployment.redis.start
 
 
-async def _frozen(house: House) -> Cure:
-    house.server.send(signal.SIGSTOP)
+async def _frozen(rig: Rig) -> Cure:
+    rig.server.send(signal.SIGSTOP)
 
     async def thaw() -> None:
-        house.server.send(signal.SIGCONT)
+        rig.server.send(signal.SIGCONT)
 
     return thaw
 
 
-async def _full(house: House) -> Cure:
-    await _command(house.redis, "CONFIG", "SET", "maxmemory", "1")
-    return lambda: _command(house.redis, "CONFIG", "SET", "maxmemory", "0")
+async def _full(rig: Rig) -> Cure:
+    await _command(rig.redis, "CONFIG", "SET", "maxmemory", "1")
+    return lambda: _command(rig.redis, "CONFIG", "SET", "maxmemory", "0")
 
 
-async def _demoted(house: House) -> Cure:
+async def _demoted(rig: Rig) -> Cure:
     # Of a server that is none: it keeps what it has, and takes nothing that is written.
-    await _command(house.redis, "REPLICAOF", "127.0.0.1", "1")
-    return lambda: _command(house.redis, "REPLICAOF", "NO", "ONE")
+    await _command(rig.redis, "REPLICAOF", "127.0.0.1", "1")
+    return lambda: _command(rig.redis, "REPLICAOF", "NO", "ONE")
 
 
-async def _without_replicas(house: House) -> Cure:
-    await _command(house.redis, "CONFIG", "SET", "min-replicas-to-write", "1")
-    return lambda: _command(house.redis, "CONFIG", "SET", "min-replicas-to-write", "0")
+async def _without_replicas(rig: Rig) -> Cure:
+    await _command(rig.redis, "CONFIG", "SET", "min-replicas-to-write", "1")
+    return lambda: _command(rig.redis, "CONFIG", "SET", "min-replicas-to-write", "0")
 
 
-async def _locked(house: House) -> Cure:
-    await _command(house.redis, "CONFIG", "SET", "requirepass", "another")
-    await _cut_everyone(house.redis)
-    return lambda: _command(house.redis, "CONFIG", "SET", "requirepass", "")
+async def _locked(rig: Rig) -> Cure:
+    await _command(rig.redis, "CONFIG", "SET", "requirepass", "another")
+    await _cut_everyone(rig.redis)
+    return lambda: _command(rig.redis, "CONFIG", "SET", "requirepass", "")
 
 
 FAULTS = [
@@ -179,20 +179,20 @@ async def _counting(http: httpx.AsyncClient, words: int) -> tuple[Told, asyncio.
 
 
 async def test_processes_that_start_without_a_redis_work_as_soon_as_there_is_one(
-    house: House,
+    rig: Rig,
 ) -> None:
-    async with house.http() as http:
+    async with rig.http() as http:
         await _assert_refused(http)
-        await house.deployment.redis.start()
+        await rig.deployment.redis.start()
         await eventually(lambda: _answers(http), "an answer")
-    house.assert_unharmed()
+    rig.assert_unharmed()
 
 
-async def test_a_full_redis_is_called_full(house: House) -> None:
+async def test_a_full_redis_is_called_full(rig: Rig) -> None:
     body = {"model": "Echo", "messages": [{"role": "user", "content": "hello"}]}
-    async with house.http() as http:
+    async with rig.http() as http:
         await eventually(lambda: _answers(http), "an answer")
-        cure = await _full(house)
+        cure = await _full(rig)
 
         refused = await http.post("/v1/chat/completions", json=body)
         await cure()
@@ -203,87 +203,87 @@ async def test_a_full_redis_is_called_full(house: House) -> None:
 
 @pytest.mark.parametrize("befall", FAULTS)
 async def test_new_requests_are_refused_at_once_and_running_ones_end_whole(
-    house: House, befall: Callable[[House], Awaitable[Cure]]
+    rig: Rig, befall: Callable[[Rig], Awaitable[Cure]]
 ) -> None:
-    async with house.http() as http:
+    async with rig.http() as http:
         await eventually(lambda: _answers(http), "an answer")
-        before = len(house.calls)
+        before = len(rig.calls)
         told, running = await _counting(http, WORDS)
 
-        cure = await befall(house)
+        cure = await befall(rig)
         await _assert_refused(http)
         await cure()
 
         await eventually(lambda: _answers(http), "an answer")
-        await house.rest(running)
-        await eventually(lambda: house.gateway.answers("/readyz"), "readiness")
+        await rig.rest(running)
+        await eventually(lambda: rig.gateway.answers("/readyz"), "readiness")
 
     assert told.is_whole
     assert told.text == counted(WORDS)
-    assert len(house.calls) == before + 2
-    house.assert_unharmed()
+    assert len(rig.calls) == before + 2
+    rig.assert_unharmed()
 
 
-async def test_a_freeze_longer_than_every_timeout_harms_nobody(house: House) -> None:
+async def test_a_freeze_longer_than_every_timeout_harms_nobody(rig: Rig) -> None:
     loop = asyncio.get_running_loop()
-    async with house.http() as http:
+    async with rig.http() as http:
         told, running = await _counting(http, WORDS)
-        thaw = await _frozen(house)
+        thaw = await _frozen(rig)
         # The longest of ours are a blocking read's, and a lease.
         until = loop.time() + 8.0
         while loop.time() < until:
             await _assert_refused(http)
         await thaw()
         await eventually(lambda: _answers(http), "an answer")
-        await house.rest(running)
+        await rig.rest(running)
 
     assert told.is_whole
     assert told.text == counted(WORDS)
-    house.assert_unharmed()
+    rig.assert_unharmed()
 
 
-async def test_a_full_redis_lets_what_runs_come_to_its_end(house: House) -> None:
-    async with house.http() as http:
+async def test_a_full_redis_lets_what_runs_come_to_its_end(rig: Rig) -> None:
+    async with rig.http() as http:
         told, running = await _counting(http, 60)
-        cure = await _full(house)
-        await house.rest(running)
+        cure = await _full(rig)
+        await rig.rest(running)
         await cure()
 
     assert told.text == counted(60)
     assert told.is_whole
 
 
-async def test_a_client_who_leaves_while_redis_is_full_is_seen_to(house: House) -> None:
-    async with house.http() as http:
+async def test_a_client_who_leaves_while_redis_is_full_is_seen_to(rig: Rig) -> None:
+    async with rig.http() as http:
         _, running = await _counting(http, 5000)
-        cure = await _full(house)
+        cure = await _full(rig)
         running.cancel()
-        await eventually(lambda: house.calls[-1].ended, "the end of the call")
+        await eventually(lambda: rig.calls[-1].ended, "the end of the call")
         await cure()
 
-    assert house.calls[-1].outcome == "client_left"
+    assert rig.calls[-1].outcome == "client_left"
 
 
 async def test_a_cancellation_reaches_a_redis_that_has_forgotten_its_scripts(
-    house: House,
+    rig: Rig,
 ) -> None:
-    async with house.http() as http:
+    async with rig.http() as http:
         _, running = await _counting(http, 5000)
-        await _command(house.redis, "SCRIPT", "FLUSH")
+        await _command(rig.redis, "SCRIPT", "FLUSH")
         running.cancel()
-        await eventually(lambda: house.calls[-1].ended, "the end of the call")
+        await eventually(lambda: rig.calls[-1].ended, "the end of the call")
 
-    assert house.calls[-1].outcome == "client_left"
+    assert rig.calls[-1].outcome == "client_left"
 
 
-async def test_a_job_whose_end_redis_has_lost_is_ended_and_not_run_again(house: House) -> None:
+async def test_a_job_whose_end_redis_has_lost_is_ended_and_not_run_again(rig: Rig) -> None:
     """As when a replica takes over that had not yet heard of it."""
-    redis: Any = house.redis
-    async with house.http() as http:
+    redis: Any = rig.redis
+    async with rig.http() as http:
         known = {key async for key in redis.scan_iter(keys.job("*"))}
         assert (await ask(http, "Count", "3")).is_whole
     (job,) = {key async for key in redis.scan_iter(keys.job("*"))} - known
-    calls = len(house.calls)
+    calls = len(rig.calls)
     (worker,) = await redis.zrange(keys.workers, 0, -1)
     await redis.hset(job, mapping={"state": "running", "owner": worker})
     await redis.sadd(keys.owned(worker.decode()), job.decode().partition("{")[2][:-1])
@@ -292,23 +292,23 @@ async def test_a_job_whose_end_redis_has_lost_is_ended_and_not_run_again(house: 
         return bool(await redis.hget(job, "state") == b"done")
 
     await eventually(ended, "the end of the job")
-    assert len(house.calls) == calls
+    assert len(rig.calls) == calls
 
 
-async def test_an_answer_that_redis_will_never_take_ends_alone(house: House) -> None:
-    redis: Any = house.redis
-    async with house.http() as http:
+async def test_an_answer_that_redis_will_never_take_ends_alone(rig: Rig) -> None:
+    redis: Any = rig.redis
+    async with rig.http() as http:
         known = {key async for key in redis.scan_iter(keys.log("*"))}
         _, spoilt = await _counting(http, 5000)
         (log,) = {key async for key in redis.scan_iter(keys.log("*"))} - known
-        call = house.calls[-1]
+        call = rig.calls[-1]
         good, other = await _counting(http, 100)
         pipe: Any = redis.pipeline(transaction=True)
         pipe.delete(log)
         pipe.set(log, "no stream")
         await pipe.execute()
         await eventually(lambda: call.ended, "the end of the call")
-        await house.rest(other)
+        await rig.rest(other)
         spoilt.cancel()
         await redis.delete(log)
 

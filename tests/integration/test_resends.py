@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 
 from contract.messages import Failed, FailureKind, Finished, Text
 from tests.support.deployment import Gateway, eventually
-from tests.support.gateway_alone import CHAT, House, another_gateway, asking, house
+from tests.support.gateway_alone import CHAT, Rig, another_gateway, asking, rig
 from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, words
 
@@ -37,13 +37,13 @@ SESSION = {"x-claude-code-session-id": "s-1"} | FIRST
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("resends"), CONFIG, key=None) as running:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("resends"), CONFIG, key=None) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def other(shared: House, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+async def other(shared: Rig, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     directory = tmp_path_factory.mktemp("other")
     async with another_gateway(directory, shared.server.url, CONFIG, probe="/readyz") as gateway:
         yield gateway
@@ -77,18 +77,18 @@ async def leave(*asked: asyncio.Task[httpx.Response]) -> None:
     await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def dispatched(shared: House) -> int:
+async def dispatched(shared: Rig) -> int:
     return int(await shared.redis.hget(keys.totals, "dispatched") or 0)
 
 
-async def missed(shared: House, answering: Answering) -> None:
+async def missed(shared: Rig, answering: Answering) -> None:
     """Wait until nobody reads this answer any longer."""
     await eventually(
         lambda: shared.redis.zscore(keys.abandoned, answering.job.id), "the client to be missed"
     )
 
 
-async def read_by(shared: House, answering: Answering, readers: int) -> None:
+async def read_by(shared: Rig, answering: Answering, readers: int) -> None:
     async def are_there() -> bool:
         return bool(await shared.redis.scard(keys.readers(answering.job.id)) == readers)
 
@@ -102,7 +102,7 @@ def said(response: httpx.Response) -> str:
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/messages"])
 @pytest.mark.parametrize("again", [AGAIN, SESSION], ids=["retry", "session"])
 async def test_a_resend_joins_the_running_answer_of_a_client_that_left(
-    shared: House, other: Gateway, again: dict[str, str], path: str
+    shared: Rig, other: Gateway, again: dict[str, str], path: str
 ) -> None:
     before = await dispatched(shared)
     text = f"left {again} {path}"
@@ -123,7 +123,7 @@ async def test_a_resend_joins_the_running_answer_of_a_client_that_left(
 
 
 async def test_a_resend_joins_while_the_loss_of_the_first_is_not_noticed(
-    shared: House, other: Gateway
+    shared: Rig, other: Gateway
 ) -> None:
     first = post(shared.gateway, "unnoticed", FIRST)
     answering = await shared.worker.take()
@@ -137,7 +137,7 @@ async def test_a_resend_joins_while_the_loss_of_the_first_is_not_noticed(
     assert "three" in (await resent).text
 
 
-async def test_a_resend_joins_a_request_that_waits(shared: House, other: Gateway) -> None:
+async def test_a_resend_joins_a_request_that_waits(shared: Rig, other: Gateway) -> None:
     before = await dispatched(shared)
     lost = post(shared.gateway, "waits", FIRST)
     await eventually(lambda: _waiting(shared, 1), "the request to wait")
@@ -150,13 +150,13 @@ async def test_a_resend_joins_a_request_that_waits(shared: House, other: Gateway
     assert await dispatched(shared) == before + 1
 
 
-async def _waiting(shared: House, count: int) -> bool:
+async def _waiting(shared: Rig, count: int) -> bool:
     return bool(int(await shared.redis.hget(keys.totals, "waiting") or 0) == count)
 
 
 @pytest.mark.parametrize("again", [AGAIN, SESSION], ids=["retry", "session"])
 async def test_a_resend_gets_the_answer_that_ended_after_its_client_left(
-    shared: House, other: Gateway, again: dict[str, str]
+    shared: Rig, other: Gateway, again: dict[str, str]
 ) -> None:
     text = f"ended {again}"
     lost = post(shared.gateway, text, FIRST if again is AGAIN else again)
@@ -169,7 +169,7 @@ async def test_a_resend_gets_the_answer_that_ended_after_its_client_left(
 
 
 async def test_two_first_tries_stay_two_and_so_do_their_resends(
-    shared: House, other: Gateway
+    shared: Rig, other: Gateway
 ) -> None:
     lost = [post(shared.gateway, "twins", FIRST) for _ in range(2)]
     answering = [await shared.worker.take() for _ in lost]
@@ -186,7 +186,7 @@ async def test_two_first_tries_stay_two_and_so_do_their_resends(
     assert answers == ["answer 0 ", "answer 1 "]
 
 
-async def test_the_retry_of_a_refused_request_joins_no_other_request(shared: House) -> None:
+async def test_the_retry_of_a_refused_request_joins_no_other_request(shared: Rig) -> None:
     async def refuse(answering: Answering) -> None:
         await answering.say(Failed(FailureKind.OVERLOADED, "later"))
 
@@ -207,7 +207,7 @@ async def test_the_retry_of_a_refused_request_joins_no_other_request(shared: Hou
     assert said(await resent) == said(await running) == "another "
 
 
-async def test_a_session_that_asks_again_after_its_answer_is_asked_anew(shared: House) -> None:
+async def test_a_session_that_asks_again_after_its_answer_is_asked_anew(shared: Rig) -> None:
     asked = post(shared.gateway, "twice", SESSION)
     await shared.worker.take(words)
     first = await asked
@@ -219,7 +219,7 @@ async def test_a_session_that_asks_again_after_its_answer_is_asked_anew(shared: 
 
 
 async def test_a_retry_of_an_answer_that_was_sent_into_a_dead_connection_gets_it(
-    shared: House,
+    shared: Rig,
 ) -> None:
     asked = post(shared.gateway, "dead connection", FIRST)
     await shared.worker.take(words)
@@ -245,7 +245,7 @@ async def test_a_retry_of_an_answer_that_was_sent_into_a_dead_connection_gets_it
     ],
 )
 async def test_another_request_does_not_join(
-    shared: House,
+    shared: Rig,
     first: dict[str, str],
     again: dict[str, str],
     key: str | None,
@@ -263,7 +263,7 @@ async def test_another_request_does_not_join(
     assert said(await two) == "one two three "
 
 
-async def test_the_resend_of_several_choices_gets_them_all(shared: House, other: Gateway) -> None:
+async def test_the_resend_of_several_choices_gets_them_all(shared: Rig, other: Gateway) -> None:
     lost = post(shared.gateway, "choices", FIRST, n=2)
     first, second = [await shared.worker.take() for _ in range(2)]
     await words(first, "ended before")
@@ -278,7 +278,7 @@ async def test_the_resend_of_several_choices_gets_them_all(shared: House, other:
     assert {"before", "behind"} <= set((await resent).text.replace('"', " ").split())
 
 
-async def test_who_can_send_nothing_again_is_cancelled_at_once(shared: House) -> None:
+async def test_who_can_send_nothing_again_is_cancelled_at_once(shared: Rig) -> None:
     lost = post(shared.gateway, "leaves for good", {})
     answering = await shared.worker.take()
 
@@ -287,7 +287,7 @@ async def test_who_can_send_nothing_again_is_cancelled_at_once(shared: House) ->
     assert await shared.worker.told_to_stop() == answering.job.id
 
 
-async def test_a_resent_answer_has_no_event_ids_and_its_wait_counts_once(shared: House) -> None:
+async def test_a_resent_answer_has_no_event_ids_and_its_wait_counts_once(shared: Rig) -> None:
     waits = "poe2gpt_queue_wait_seconds_count"
     before = await shared.metric(waits)
     first = post(shared.gateway, "counted", FIRST, stream=True)
@@ -301,7 +301,7 @@ async def test_a_resent_answer_has_no_event_ids_and_its_wait_counts_once(shared:
 
 
 @pytest.mark.parametrize("sdk", ["openai", "anthropic"])
-async def test_what_an_sdk_sends_again_by_itself_is_paid_for_once(shared: House, sdk: str) -> None:
+async def test_what_an_sdk_sends_again_by_itself_is_paid_for_once(shared: Rig, sdk: str) -> None:
     key, before = "sk-test-canary-access-token", await dispatched(shared)
     hello: list[Any] = [{"role": "user", "content": f"impatient {sdk}"}]
     impatient: dict[str, Any] = {"api_key": key, "timeout": 1.0, "max_retries": 5}

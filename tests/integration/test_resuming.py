@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from contract.messages import Failed, FailureKind, Finished, Text
 from tests.support.deployment import Gateway, eventually
-from tests.support.gateway_alone import CHAT, House, another_gateway, asking, house
+from tests.support.gateway_alone import CHAT, Rig, another_gateway, asking, rig
 from tests.support.keys import keys
 from tests.support.scripted_worker import Answering, words
 
@@ -35,14 +35,14 @@ name = "bob"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     directory = tmp_path_factory.mktemp("resuming")
-    async with house(directory, CONFIG, key=None) as running:
+    async with rig(directory, CONFIG, key=None) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def other(shared: House, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+async def other(shared: Rig, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     directory = tmp_path_factory.mktemp("other")
     async with another_gateway(directory, shared.server.url, probe="/readyz") as gateway:
         yield gateway
@@ -83,7 +83,7 @@ def said(chunks: list[tuple[str, dict[str, Any]]]) -> str:
 
 
 async def test_the_same_request_gets_the_same_answer_and_costs_one_call(
-    shared: House, other: Gateway
+    shared: Rig, other: Gateway
 ) -> None:
     async with shared.gateway.http() as http:
         first = asyncio.create_task(http.post(CHAT, json=asking(), headers=keyed("same")))
@@ -99,7 +99,7 @@ async def test_the_same_request_gets_the_same_answer_and_costs_one_call(
     assert await shared.redis.hget(keys.totals, "waiting") == b"0"
 
 
-async def test_a_hundred_equal_requests_at_once_are_one_call(shared: House, other: Gateway) -> None:
+async def test_a_hundred_equal_requests_at_once_are_one_call(shared: Rig, other: Gateway) -> None:
     before = int(await shared.redis.hget(keys.totals, "dispatched") or 0)
     asked = [
         asyncio.create_task(streamed(shared.gateway if number % 2 else other, "hundred"))
@@ -122,9 +122,7 @@ async def test_a_hundred_equal_requests_at_once_are_one_call(shared: House, othe
     assert int(await shared.redis.hget(keys.totals, "dispatched")) == before + 1
 
 
-async def test_a_client_that_was_cut_off_goes_on_where_it_was(
-    shared: House, other: Gateway
-) -> None:
+async def test_a_client_that_was_cut_off_goes_on_where_it_was(shared: Rig, other: Gateway) -> None:
     async with shared.gateway.http() as http:
         request = http.stream(
             "POST", CHAT, json=asking(stream=True), headers=keyed("cut", last="0")
@@ -152,7 +150,7 @@ async def test_a_client_that_was_cut_off_goes_on_where_it_was(
     assert said(before) + said(await going_on) == "one two three"
 
 
-async def test_an_id_is_in_every_chunk_and_in_lines_only_for_who_asked(shared: House) -> None:
+async def test_an_id_is_in_every_chunk_and_in_lines_only_for_who_asked(shared: Rig) -> None:
     asked = asyncio.create_task(streamed(shared.gateway, "ids"))
     await shared.worker.take(words)
     plain = await asked
@@ -165,7 +163,7 @@ async def test_an_id_is_in_every_chunk_and_in_lines_only_for_who_asked(shared: H
     assert [chunk for _, chunk in lined] == [chunk for _, chunk in plain]
 
 
-async def test_an_answer_without_a_key_has_no_ids(shared: House) -> None:
+async def test_an_answer_without_a_key_has_no_ids(shared: Rig) -> None:
     async with shared.gateway.http() as http:
         asked = asyncio.create_task(http.post(CHAT, json=asking(stream=True)))
         await shared.worker.take(words)
@@ -174,7 +172,7 @@ async def test_an_answer_without_a_key_has_no_ids(shared: House) -> None:
 
 
 async def test_an_answer_outlives_the_gateway_that_asked_for_it(
-    shared: House, other: Gateway, tmp_path: Path
+    shared: Rig, other: Gateway, tmp_path: Path
 ) -> None:
     async with another_gateway(tmp_path, shared.server.url, probe="/readyz") as dying:
         lost = asyncio.create_task(streamed(dying, "outlives"))
@@ -194,7 +192,7 @@ async def test_an_answer_outlives_the_gateway_that_asked_for_it(
 
 
 async def test_a_gateway_that_must_stop_sends_its_clients_to_another(
-    shared: House, other: Gateway, tmp_path: Path
+    shared: Rig, other: Gateway, tmp_path: Path
 ) -> None:
     config = "drainTimeout = 1"
     async with (
@@ -216,7 +214,7 @@ async def test_a_gateway_that_must_stop_sends_its_clients_to_another(
 
 
 async def test_a_client_that_leaves_may_come_back_and_a_stranger_to_the_key_may_not(
-    shared: House,
+    shared: Rig,
 ) -> None:
     async with shared.gateway.http(key="sk-bob") as bob:
         first = asyncio.create_task(streamed(shared.gateway, "whose"))
@@ -237,7 +235,7 @@ async def test_a_client_that_leaves_may_come_back_and_a_stranger_to_the_key_may_
     assert said(await streamed(shared.gateway, "whose")) == "for ann "
 
 
-async def test_a_key_that_was_used_for_something_else_is_refused(shared: House) -> None:
+async def test_a_key_that_was_used_for_something_else_is_refused(shared: Rig) -> None:
     asked = asyncio.create_task(streamed(shared.gateway, "other body"))
     await shared.worker.take(words)
     await asked
@@ -260,7 +258,7 @@ async def test_a_key_that_was_used_for_something_else_is_refused(shared: House) 
     ],
 )
 async def test_headers_that_mean_nothing_are_refused(
-    shared: House, headers: dict[str, str | bytes], code: str | None
+    shared: Rig, headers: dict[str, str | bytes], code: str | None
 ) -> None:
     async with shared.gateway.http() as http:
         refused = await http.post(CHAT, json=asking(stream=True), headers=headers)
@@ -269,7 +267,7 @@ async def test_headers_that_mean_nothing_are_refused(
 
 
 @pytest.mark.parametrize("last", ["1-999", "2-1"])
-async def test_what_is_no_place_of_the_answer_is_refused(shared: House, last: str) -> None:
+async def test_what_is_no_place_of_the_answer_is_refused(shared: Rig, last: str) -> None:
     key = f"beyond {last}"
     asked = asyncio.create_task(streamed(shared.gateway, key))
     await shared.worker.take(words)
@@ -282,7 +280,7 @@ async def test_what_is_no_place_of_the_answer_is_refused(shared: House, last: st
 
 
 async def test_an_answer_that_is_kept_no_longer_is_not_begun_anew_without_its_beginning(
-    shared: House,
+    shared: Rig,
 ) -> None:
     async with shared.gateway.http() as http:
         refused = await http.post(CHAT, json=asking(stream=True), headers=keyed("gone", "1-2"))
@@ -294,7 +292,7 @@ async def test_an_answer_that_is_kept_no_longer_is_not_begun_anew_without_its_be
     assert said(await anew) == "one two three "
 
 
-async def test_only_who_began_an_answer_counts_its_wait(shared: House) -> None:
+async def test_only_who_began_an_answer_counts_its_wait(shared: Rig) -> None:
     before = await shared.metric("poe2gpt_queue_wait_seconds_count")
     asked = asyncio.create_task(streamed(shared.gateway, "waits"))
     await shared.worker.take(words)
@@ -306,7 +304,7 @@ async def test_only_who_began_an_answer_counts_its_wait(shared: House) -> None:
     assert await shared.metric("poe2gpt_queue_wait_seconds_count") == before + 1
 
 
-async def test_a_failure_that_cost_nothing_is_not_kept(shared: House) -> None:
+async def test_a_failure_that_cost_nothing_is_not_kept(shared: Rig) -> None:
     async def fail(answering: Answering) -> None:
         await answering.say(Failed(FailureKind.OVERLOADED, "later"))
 
@@ -320,7 +318,7 @@ async def test_a_failure_that_cost_nothing_is_not_kept(shared: House) -> None:
     assert said(await again) == "one two three "
 
 
-async def test_a_failure_that_may_have_cost_points_is_told_again(shared: House) -> None:
+async def test_a_failure_that_may_have_cost_points_is_told_again(shared: Rig) -> None:
     async def fail(answering: Answering) -> None:
         await answering.begin()
         await answering.say(Failed(FailureKind.INTERRUPTED, "cut", charged=True))
@@ -335,7 +333,7 @@ async def test_a_failure_that_may_have_cost_points_is_told_again(shared: House) 
     assert first.headers["x-should-retry"] == again.headers["x-should-retry"] == "false"
 
 
-async def test_choices_are_resumed_each_where_it_was(shared: House, other: Gateway) -> None:
+async def test_choices_are_resumed_each_where_it_was(shared: Rig, other: Gateway) -> None:
     asked = asyncio.create_task(streamed(shared.gateway, "choices", n=2))
     for text in ("a b", "c d e"):
         await words(await shared.worker.take(), text)
@@ -355,7 +353,7 @@ async def test_choices_are_resumed_each_where_it_was(shared: House, other: Gatew
         assert texts(whole[: number + 1]) + texts(rest) == texts(whole)
 
 
-async def test_an_unknown_model_is_named_whoever_finds_out(shared: House) -> None:
+async def test_an_unknown_model_is_named_whoever_finds_out(shared: Rig) -> None:
     async def refuse(answering: Answering) -> None:
         await answering.say(Failed(FailureKind.MODEL_NOT_FOUND, "no such model"))
 
@@ -368,7 +366,7 @@ async def test_an_unknown_model_is_named_whoever_finds_out(shared: House) -> Non
     assert "'Test'" in answer.json()["error"]["message"]
 
 
-async def test_a_worker_can_name_the_field_that_is_at_fault(shared: House) -> None:
+async def test_a_worker_can_name_the_field_that_is_at_fault(shared: Rig) -> None:
     async def refuse(answering: Answering) -> None:
         await answering.say(Failed(FailureKind.INVALID_REQUEST, "none", param="tools"))
 

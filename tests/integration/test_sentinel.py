@@ -1,4 +1,4 @@
-"""Redis with replicas and three sentinels: the house follows the primary wherever it goes."""
+"""Redis with replicas and three sentinels: both sides follow the primary wherever it goes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def watched() -> AsyncIterator[Watched]:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, watched: Watched) -> AsyncIterator[tuple[Deployment, Gateway]]:
+async def rig(tmp_path: Path, watched: Watched) -> AsyncIterator[tuple[Deployment, Gateway]]:
     deployment = Deployment(tmp_path, cast(Any, watched))
     try:
         await deployment.start_poe()
@@ -60,8 +60,8 @@ async def _streams(http: httpx.AsyncClient) -> list[asyncio.Task[Told]]:
     return streams
 
 
-async def _works_again(house: tuple[Deployment, Gateway]) -> None:
-    deployment, gateway = house
+async def _works_again(rig: tuple[Deployment, Gateway]) -> None:
+    deployment, gateway = rig
     async with gateway.http() as http:
 
         async def answers() -> bool:
@@ -77,15 +77,15 @@ async def _works_again(house: tuple[Deployment, Gateway]) -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 async def test_when_the_primary_is_gone_the_replica_takes_over_under_running_streams(
-    house: tuple[Deployment, Gateway], watched: Watched, signum: int
+    rig: tuple[Deployment, Gateway], watched: Watched, signum: int
 ) -> None:
-    _, gateway = house
+    _, gateway = rig
     async with gateway.http() as http:
         streams = await _streams(http)
         primary = await watched.primary()
         watched.servers[primary].send(signum)
         await watched.moved_from(primary)
-        await _works_again(house)
+        await _works_again(rig)
         whole = await _ends_well(streams)
 
     assert whole
@@ -93,22 +93,22 @@ async def test_when_the_primary_is_gone_the_replica_takes_over_under_running_str
 
 
 async def test_a_primary_that_steps_down_alive_is_followed_to_the_next(
-    house: tuple[Deployment, Gateway], watched: Watched
+    rig: tuple[Deployment, Gateway], watched: Watched
 ) -> None:
-    _, gateway = house
+    _, gateway = rig
     async with gateway.http() as http:
         streams = await _streams(http)
         primary = await watched.primary()
         assert await watched.ask(next(iter(watched.sentinels)), "SENTINEL", "FAILOVER", SERVICE)
         await watched.moved_from(primary)
-        await _works_again(house)
+        await _works_again(rig)
         whole = await _ends_well(streams)
 
     assert whole
 
 
 async def test_the_subscription_moves_to_the_new_primary(
-    house: tuple[Deployment, Gateway], watched: Watched
+    rig: tuple[Deployment, Gateway], watched: Watched
 ) -> None:
     primary = await watched.primary()
     await watched.ask(next(iter(watched.sentinels)), "SENTINEL", "FAILOVER", SERVICE)

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from contract.messages import Finished, Text
 from tests.support.deployment import KEY, Child, eventually
-from tests.support.gateway_alone import CHAT, House, asking, house, text_of
+from tests.support.gateway_alone import CHAT, Rig, asking, rig, text_of
 from tests.support.keys import keys
 from tests.support.scripted_worker import words
 
@@ -26,8 +26,8 @@ PIECES = 512
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("slow"), "statusHold = 0") as running:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("slow"), "statusHold = 0") as running:
         yield running
 
 
@@ -55,12 +55,12 @@ class Slow:
         self._writer.transport.abort()
 
 
-async def ask(house: House, key: str) -> Slow:
+async def ask(rig: Rig, key: str) -> Slow:
     """Connect with the smallest of buffers, and ask for a stream."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", house.gateway.port))
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", rig.gateway.port))
     reader, writer = await asyncio.open_connection(sock=client, limit=4096)
     body = json.dumps(asking(stream=True)).encode()
     writer.write(
@@ -78,7 +78,7 @@ def memory(child: Child) -> int:
     return int(line.split()[1]) * 1024
 
 
-async def test_a_slow_client_slows_down_nobody_else(shared: House) -> None:
+async def test_a_slow_client_slows_down_nobody_else(shared: Rig) -> None:
     slow = await ask(shared, "slow")
     answering = await shared.worker.take()
     await answering.begin()
@@ -96,7 +96,7 @@ async def test_a_slow_client_slows_down_nobody_else(shared: House) -> None:
     await slow.leave()
 
 
-async def test_clients_that_do_not_read_cost_no_memory_and_lose_no_word(shared: House) -> None:
+async def test_clients_that_do_not_read_cost_no_memory_and_lose_no_word(shared: Rig) -> None:
     crowd = [await ask(shared, "crowd")]
     answering = await shared.worker.take()
     await answering.begin()
@@ -129,5 +129,5 @@ async def test_clients_that_do_not_read_cost_no_memory_and_lose_no_word(shared: 
     await eventually(lambda: nobody(shared), "all to be gone")
 
 
-async def nobody(house: House) -> bool:
-    return await house.metric("poe2gpt_active_requests") == 0
+async def nobody(rig: Rig) -> bool:
+    return await rig.metric("poe2gpt_active_requests") == 0

@@ -30,7 +30,7 @@ from tests.support.scripted_worker import ScriptedWorker, scripted_worker
 
 
 @dataclass
-class House:
+class Rig:
     """A gateway, its Redis, and a scripted worker."""
 
     gateway: Gateway
@@ -108,12 +108,12 @@ async def later_redis(directory: Path) -> AsyncIterator[RedisServer]:
 
 
 @asynccontextmanager
-async def house(
+async def rig(
     directory: Path,
     config: str = "",
     key: str | None = KEY,
     env: Mapping[str, str] | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Rig]:
     """Run a gateway with its own Redis and scripted worker."""
     async with running_redis() as server:
         redis = Redis.from_url(server.url, protocol=2)
@@ -122,7 +122,7 @@ async def house(
                 directory, server.url, config, key, probe="/readyz", env=env
             )
             try:
-                yield House(gateway, server, redis, worker)
+                yield Rig(gateway, server, redis, worker)
             finally:
                 await kill(gateway.child)
                 await redis.aclose()
