@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from simulated_poe import SimulatedPoe
 from tests.support.deployment import Deployment, eventually, running_redis
-from tests.support.gateway_alone import CHAT, House, house
+from tests.support.gateway_alone import CHAT, Rig, rig
 
 JOBS = 32
 TURNS = 5
@@ -78,7 +78,7 @@ async def _cpu_of_redis(redis: Any) -> float:
     return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 
 
-async def _waiting(home: House) -> int:
+async def _waiting(home: Rig) -> int:
     queued: Any = home.redis.hget("p2g:totals", "waiting")
     return int(await queued or 0)
 
@@ -86,7 +86,7 @@ async def _waiting(home: House) -> int:
 async def measure_queue(*, same: bool) -> str:
     """Return a row of the table: what `JOBS` requests that wait hold."""
     with tempfile.TemporaryDirectory() as directory:
-        async with house(Path(directory), _ROOM) as home:
+        async with rig(Path(directory), _ROOM) as home:
             pid = home.gateway.child.process.pid
             picture, before = os.urandom(20 * MIB), (_cpu(pid), await _cpu_of_redis(home.redis))
             asked = []
@@ -110,7 +110,7 @@ async def measure_queue(*, same: bool) -> str:
     return row
 
 
-async def _are_waiting(home: House, jobs: int) -> bool:
+async def _are_waiting(home: Rig, jobs: int) -> bool:
     return await _waiting(home) >= jobs
 
 

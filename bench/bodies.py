@@ -19,7 +19,7 @@ from typing import Any
 
 from contract.messages import Finished, Text
 from tests.support.deployment import KEY, eventually
-from tests.support.gateway_alone import CHAT, House, asking, house
+from tests.support.gateway_alone import CHAT, Rig, asking, rig
 
 AT_ONCE = 2
 MIB = 1024 * 1024
@@ -73,7 +73,7 @@ def _memory(pid: int) -> int:
 class Listener:
     """The other client, and the worker that writes its answer."""
 
-    def __init__(self, home: House) -> None:
+    def __init__(self, home: Rig) -> None:
         self._home = home
         self._over = asyncio.Event()
         self.silences: list[float] = []
@@ -104,7 +104,7 @@ class Listener:
                 last = now
 
 
-async def _send(home: House, body: Path) -> str:
+async def _send(home: Rig, body: Path) -> str:
     sending = await asyncio.create_subprocess_exec(
         *("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", f"@{body}"),
         *("-H", f"authorization: Bearer {KEY}", "-H", "x-queue-timeout: 1"),
@@ -120,7 +120,7 @@ async def measure(body: bytes) -> tuple[float, int, str]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "body"
         file.write_bytes(body)
-        async with house(Path(directory)) as home:
+        async with rig(Path(directory)) as home:
             listener = Listener(home)
             listening = asyncio.create_task(listener.run())
             await eventually(lambda: len(listener.silences) >= 100, "the other client's answer")
