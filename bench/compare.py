@@ -263,11 +263,13 @@ def main() -> None:
     rounds = asked.rounds or (1 if asked.quick else 5)
     open_files.allow_many()
     table, missing = uvloop.run(compare(asked.only.split(","), rows, rounds))
-    if asked.sizes:
-        table |= uvloop.run(sizes(rounds))
     print(render(table))
     for name, why in missing.items():
         print(f"\n{name} was left out: {why}")
+    if asked.sizes:
+        grown = uvloop.run(sizes(rounds))
+        print(render(grown))
+        table |= grown
     if asked.json:
         figures = {"machine": machine(), "rounds": rounds, "rows": table, "missing": missing}
         asked.json.write_text(json.dumps(figures, indent=1))
