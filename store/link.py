@@ -50,20 +50,22 @@ class Link:
 
     async def call(self, *words: Word) -> Any:
         """Return the reply to one command. Raises RedisFault."""
-        wire = self._wire
-        if wire is None or not wire.is_open:
-            wire = await self._connected()
-        return await wire.send(words)
+        return await (await self._open_wire()).send(words)
 
     async def run(self, call: Call[R], now: str) -> R:
         """Run a script, and return what it replies. Raises RedisFault.
 
-        `now` is what is known of the time; see `Clock.bounds`. A server that does not know the
-        script has not run it, and is sent the whole of it.
+        `now` is what is known of the time; see `Clock.bounds`. The first call on a connection sends
+        the whole script: the refusal of one that the server does not know would let commands made
+        later overtake it. A server that forgets one has not run it, and is sent it again.
         """
         wanted, arguments = script(call.script, self._keys.prefix), call.arguments()
+        wire = await self._open_wire()
+        if wanted.sha not in wire.scripts:
+            wire.scripts.add(wanted.sha)
+            return call.read(await wire.send(("EVAL", wanted.source, 0, now, *arguments)))
         try:
-            reply = await self.call("EVALSHA", wanted.sha, 0, now, *arguments)
+            reply = await wire.send(("EVALSHA", wanted.sha, 0, now, *arguments))
         except exceptions.NoScriptError:
             reply = await self.call("EVAL", wanted.source, 0, now, *arguments)
         return call.read(reply)
@@ -75,6 +77,10 @@ class Link:
         if self._wire is not None:
             self._wire.close(exceptions.ConnectionError("the connection was closed"))
         await self._primary.aclose()
+
+    async def _open_wire(self) -> _Wire:
+        wire = self._wire
+        return wire if wire is not None and wire.is_open else await self._connected()
 
     async def _connected(self) -> _Wire:
         if self._connecting is None:
@@ -120,6 +126,8 @@ class _Wire(asyncio.Protocol):
     def __init__(self, timeout: float) -> None:
         self.is_open = False
         """Whether commands may be sent."""
+        self.scripts: set[str] = set()
+        """SHA-1 of each script that was sent whole."""
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(

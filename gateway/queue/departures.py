@@ -53,15 +53,17 @@ class Departures:
         self._spawn = spawn
         self._waiting: dict[Departure, float] = {}
         """Each until when, on the monotonic clock, it is worth trying."""
-        self._telling: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self._is_due = False
+        """Whether a task is about to send what waits."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + self._under_way
 
     @property
     def are_too_many(self) -> bool:
         """Whether nothing new may be sent to Redis."""
-        return len(self._waiting) >= MAX_DEPARTURES
+        return len(self) >= MAX_DEPARTURES
 
     def cancel(self, job: str) -> None:
         """Spend no point on an answer that nobody can read."""
@@ -74,21 +76,44 @@ class Departures:
         """
         departure = Departure(job, resumable, at_once)
         self._waiting[departure] = time.monotonic() + UNWANTED_LIFE
-        if self._telling is None or self._telling.done():
-            self._telling = self._spawn(self._tell_all())
+        if not self._is_due:
+            self._is_due = True
+            self._spawn(self._tell_all())
 
     async def _tell_all(self) -> None:
-        # One task for all: each request that fails while Redis is gone leaves one here.
-        while page := list(islice(self._waiting, PAGE)):
+        # What comes while a page is under way has a task of its own: a Redis that was frozen
+        # must find each departure right behind the request that it ends when it goes on.
+        while page := self._next_page():
+            self._is_due = False
             try:
                 await self._tell(page)
             except RedisFault as fault:
-                _log.warning("cannot cancel %d jobs yet: %r", len(self._waiting), fault)
+                self._put_back(page)
+                _log.warning("cannot cancel %d jobs yet: %r", len(self), fault)
+                if self._is_due:
+                    return
+                # One task tries again for all that requests leave which fail while Redis is gone.
+                self._is_due = True
                 await asyncio.sleep(PAUSE)
-                now = time.monotonic()
-                page = [departure for departure in page if self._waiting[departure] <= now]
-            for departure in page:
-                self._waiting.pop(departure, None)
+            except BaseException:
+                self._put_back(page)
+                raise
+            else:
+                self._under_way -= len(page)
+        self._is_due = False
+
+    def _next_page(self) -> dict[Departure, float]:
+        page = dict(islice(self._waiting.items(), PAGE))
+        for departure in page:
+            del self._waiting[departure]
+        self._under_way += len(page)
+        return page
+
+    def _put_back(self, page: dict[Departure, float]) -> None:
+        self._under_way -= len(page)
+        now = time.monotonic()
+        late = {departure: until for departure, until in page.items() if until > now}
+        self._waiting = late | self._waiting
 
     async def _tell(self, departures: Iterable[Departure]) -> None:
         await asyncio.gather(*(self._server.run(self._call_of(each)) for each in departures))

@@ -67,6 +67,20 @@ async def test_a_server_that_does_not_know_a_script_is_sent_it(redis_server: Red
     await link.aclose()
 
 
+async def test_nothing_overtakes_a_script_that_the_server_does_not_know(
+    redis_server: RedisServer,
+) -> None:
+    link = Link(redis_server.url, timeout=5.0)
+    await link.call("SCRIPT", "FLUSH")
+
+    _, known = await asyncio.gather(
+        link.run(GatewayHeartbeat("g-one"), "0"), link.call("ZCARD", keys.gateways)
+    )
+
+    assert known == 1
+    await link.aclose()
+
+
 async def test_a_lost_connection_fails_what_is_under_way_and_is_made_anew(
     redis_server: RedisServer,
 ) -> None:

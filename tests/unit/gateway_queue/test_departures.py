@@ -1,4 +1,4 @@
-"""Departures: one task for all that nobody wants, as long as there is any."""
+"""Departures: what nobody wants is told to Redis at once, and again until it has heard."""
 
 from __future__ import annotations
 
@@ -53,6 +53,28 @@ async def test_a_job_that_is_cancelled_twice_is_cancelled_by_one_task() -> None:
 
     assert alone == 1
     assert departures.cancelled == ["a"]
+
+
+async def test_a_departure_waits_for_none_that_is_under_way() -> None:
+    class Frozen(Cancelling):
+        sent: list[str] = []  # noqa: RUF012
+        thawed = asyncio.Event()
+
+        async def _tell(self, departures: Iterable[Departure]) -> None:
+            self.sent += [departure.job for departure in departures]
+            await self.thawed.wait()
+
+    departures = Frozen()
+    departures.cancel("a")
+    await asyncio.sleep(0)
+    departures.cancel("b")
+    await asyncio.sleep(0)
+
+    assert departures.sent == ["a", "b"]
+    assert len(departures) == 2
+    departures.thawed.set()
+    await departures.settled()
+    assert not len(departures)
 
 
 @pytest.mark.parametrize("fault", [ValueError("ours"), KeyError("ours")])
