@@ -8,23 +8,17 @@ also gives up where `retry-after` is more than a minute.
 from __future__ import annotations
 
 import json
-import math
 from typing import NamedTuple
 
-from gateway.dialect import Headers, Reply
+from gateway.dialect import Reply
 from gateway.problems import Kind, Problem
+from gateway.render.problem_headers import MAX_MESSAGE, problem_headers
 
 EXPOSED = ("request-id", "retry-after", "x-should-retry", "x-token-count")
 """The headers that a web page may read."""
 
 LONGEST_RETRY_AFTER = 60
 """Seconds: beyond them Claude Code does not try again."""
-
-_MAX_MESSAGE = 4_000
-"""Characters of a message: an error fits one line of a stream."""
-
-_DEFAULT_RETRY_AFTER = 5.0
-"""Seconds, for a 429 or 529 that does not know: clients expect the header on both."""
 
 
 class _Shape(NamedTuple):
@@ -74,29 +68,18 @@ _SHAPES = {
 def reply(problem: Problem, request_id: str) -> Reply:
     """Return the response for a problem."""
     status = _SHAPES[problem.kind].status
-    return Reply(status, body(problem, request_id).encode("ascii"), _headers(problem))
+    return Reply(
+        status,
+        body(problem, request_id).encode("ascii"),
+        problem_headers(problem, status, longest=LONGEST_RETRY_AFTER),
+    )
 
 
 def body(problem: Problem, request_id: str) -> str:
     """Render the body, which an `error` event has too, as ASCII."""
-    error = {"type": _SHAPES[problem.kind].type, "message": _message(problem)[:_MAX_MESSAGE]}
+    error = {"type": _SHAPES[problem.kind].type, "message": _message(problem)[:MAX_MESSAGE]}
     fields = {"type": "error", "error": error, "request_id": request_id}
     return json.dumps(fields, separators=(",", ":"))
-
-
-def _headers(problem: Problem) -> Headers:
-    found = []
-    wait = problem.retry_after
-    if wait is None and _SHAPES[problem.kind].status in (429, 503, 529):
-        wait = _DEFAULT_RETRY_AFTER
-    if wait is not None and math.isfinite(wait):
-        seconds = min(max(1, math.ceil(wait)), LONGEST_RETRY_AFTER)
-        found.append(("retry-after", str(seconds)))
-    if problem.charged:
-        found.append(("x-should-retry", "false"))
-    if problem.allow:
-        found.append(("allow", problem.allow))
-    return found
 
 
 def _message(problem: Problem) -> str:

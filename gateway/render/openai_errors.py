@@ -8,17 +8,11 @@ another try cannot mend must not have a status that asks for one.
 from __future__ import annotations
 
 import json
-import math
 from typing import NamedTuple
 
 from gateway.dialect import Headers, Reply
 from gateway.problems import Kind, Problem
-
-_MAX_MESSAGE = 4_000
-"""Characters. Escaped to ASCII they take at most 48,000 bytes, so an error fits one SSE line."""
-
-_DEFAULT_RETRY_AFTER = 5.0
-"""Seconds, for a 429 or 503 that does not know: clients expect the header on both."""
+from gateway.render.problem_headers import MAX_MESSAGE, problem_headers
 
 
 class _Shape(NamedTuple):
@@ -83,26 +77,13 @@ def body(problem: Problem) -> str:
 
 
 def headers(problem: Problem) -> Headers:
-    """Return the headers, in lower case, that go with the body beside its content type.
-
-    `retry-after` is whole seconds, rounded up and at least 1: Zed reads only integers.
-    """
-    found = []
-    wait = problem.retry_after
-    if wait is None and _SHAPES[problem.kind].status in (429, 503):
-        wait = _DEFAULT_RETRY_AFTER
-    if wait is not None and math.isfinite(wait):
-        found.append(("retry-after", str(max(1, math.ceil(wait)))))
-    if problem.charged:
-        found.append(("x-should-retry", "false"))
-    if problem.allow:
-        found.append(("allow", problem.allow))
-    return found
+    """Return the headers, in lower case, that go with the body beside its content type."""
+    return problem_headers(problem, _SHAPES[problem.kind].status)
 
 
 def message(problem: Problem) -> str:
     """Return the problem's message, in words that clients know some problems by."""
-    return _worded(problem)[:_MAX_MESSAGE]
+    return _worded(problem)[:MAX_MESSAGE]
 
 
 def _worded(problem: Problem) -> str:
