@@ -12,9 +12,10 @@ import msgspec
 from contract import stored_keys, texts
 from contract.config import ConfigError, Given, Settings
 from contract.stored_keys import StoredKey
-from poe2gpt.flags import Parser, number
+from poe2gpt.flags import number
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import CommandError, say, table
+from poe2gpt.verbs import Verbs
 from store.link import Link
 from store.stored_keys import NameTaken, StoredKeys, UnknownKey
 
@@ -77,22 +78,19 @@ def _unknown(reference: str) -> str:
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse what follows `keys`. Raises ConfigError."""
-    parser = Parser(
+    verbs = Verbs(
         "poe2gpt keys",
         description="Make, change and remove access tokens while the service runs.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add = _verb(verbs, "add", "make a key, and show its secret", "name")
+    add = verbs.add("add", "make a key, and show its secret", "name")
     _add_terms(add)
-    _verb(verbs, "list", "list all keys")
-    _verb(verbs, "show", "show a key", "key")
-    change = _verb(verbs, "set", f"change a key; `{NONE}` gives a setting its default", "key")
+    verbs.add("list", "list all keys")
+    verbs.add("show", "show a key", "key")
+    change = verbs.add("set", f"change a key; `{NONE}` gives a setting its default", "key")
     change.add_argument("--name", help="its new name", metavar="NAME")
     _add_terms(change)
-    rotate = _verb(verbs, "rotate", "give a key a new secret, and show it", "key")
+    rotate = verbs.add("rotate", "give a key a new secret, and show it", "key")
     rotate.add_argument(
         "--grace",
         default=GRACE,
@@ -100,18 +98,10 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SPAN",
         help=f"how long the present secret stays valid: 90m, 12h, 7d or 0 ({GRACE})",
     )
-    _verb(verbs, "disable", "refuse a key until it is enabled again", "key")
-    _verb(verbs, "enable", "accept a key again", "key")
-    _verb(verbs, "remove", "delete a key for good", "key")
-    return parser.parse_args(arguments)
-
-
-def _verb(verbs: Any, name: str, help_: str, operand: str = "") -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_, allow_abbrev=False)
-    if operand:
-        parser.add_argument(operand)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
+    verbs.add("disable", "refuse a key until it is enabled again", "key")
+    verbs.add("enable", "accept a key again", "key")
+    verbs.add("remove", "delete a key for good", "key")
+    return verbs.parsed(arguments)
 
 
 def _add_terms(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,10 @@ from contract.calls.stored_tokens import AddToken, HoldToken, ReadTokens, Remove
 from contract.calls.tokens import TokenState, TokenStates
 from contract.config import ConfigError, Given, Settings
 from contract.stored_tokens import HELD, StoredToken
-from poe2gpt.flags import Parser, number
+from poe2gpt.flags import number
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import CommandError, say, table
+from poe2gpt.verbs import Verbs
 from store.link import Link
 from worker.config import Entry, WorkerConfig, token_of, worker_config
 from worker.sealing import seal
@@ -131,15 +132,12 @@ def tokens(settings: Settings, arguments: Sequence[str]) -> int:
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse what follows `tokens`. Raises ConfigError."""
-    parser = Parser(
+    verbs = Verbs(
         "poe2gpt tokens",
         description="Add, park and remove Poe tokens while the service runs.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    add = _verb(verbs, "add", "add a token")
+    add = verbs.add("add", "add a token")
     add.add_argument(
         "secret",
         nargs="?",
@@ -151,8 +149,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     add.add_argument("--rate-limit", type=number, metavar="N", help="calls in any 60 seconds")
     add.add_argument("--cool-down", type=number, metavar="SECONDS", help="time between two calls")
     add.add_argument("--max-in-flight", type=number, metavar="N", help="calls at a time")
-    _verb(verbs, "list", "list all tokens")
-    park = _verb(verbs, "park", "use a token for no further calls", "token")
+    verbs.add("list", "list all tokens")
+    park = verbs.add("park", "use a token for no further calls", "token")
     park.add_argument(
         "--for",
         dest="seconds",
@@ -160,17 +158,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SPAN",
         help="for how long: 90m, 12h, 7d (until it is unparked)",
     )
-    _verb(verbs, "unpark", "use a token again, whatever it was set aside for", "token")
-    _verb(verbs, "remove", "forget a token that was added", "token")
-    return parser.parse_args(arguments)
-
-
-def _verb(verbs: Any, name: str, help_: str, operand: str = "") -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=help_, allow_abbrev=False)
-    if operand:
-        parser.add_argument(operand)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
+    verbs.add("unpark", "use a token again, whatever it was set aside for", "token")
+    verbs.add("remove", "forget a token that was added", "token")
+    return verbs.parsed(arguments)
 
 
 def _span(text: str) -> float:
