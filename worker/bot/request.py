@@ -16,7 +16,7 @@ from worker.bot.rounds import PastCall, PastResult, Rounds, rounds_of
 from worker.poe.attachments import Attachment
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.parameters import parameters_of
-from worker.poe.roles import flattened, text_of
+from worker.poe.roles import conversation_of, flattened, text_of
 from worker.poe.upstream import Ask
 
 PROTOCOL_VERSION = "1.2"
@@ -76,12 +76,11 @@ def query_of(ask: Ask) -> Query:
     library answers with an IndexError, and for a field of Poe's own with a value of no use.
     """
     job, model, attachments = ask.job, ask.model, ask.attachments
-    if not job.messages:
-        raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
+    said = conversation_of(job)
     options = job.options
     # Poe knows no `tool_choice`: that a certain tool must be called is said by offering no other.
     tools = tuple(_function(tool) for tool in options.callable_tools)
-    rounds = _rounds(job.messages, native=bool(tools))
+    rounds = _rounds(said, native=bool(tools))
     messages = flattened(rounds.messages, ask.simulate_roles)
     parameters, bearer = _parameters(options, model), _last_of_the_user(messages)
     return Query(

@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from contract.messages import MediaPart, Message, Options, Part, TextPart, Tool
-from worker.poe.faults import Fault, FaultKind
 from worker.poe.max_tokens import sendable
 from worker.poe.parameters import parameters_of
-from worker.poe.roles import flattened
+from worker.poe.roles import conversation_of, flattened
 from worker.poe.upstream import Ask
 
 MAX_STOPS = 4
@@ -27,12 +26,11 @@ def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
     own with a value that it does not admit.
     """
     job, model = ask.job, ask.model
-    if not job.messages:
-        raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
+    messages = flattened(conversation_of(job), ask.simulate_roles)
     own = {} if model is None else parameters_of(job.options, model)
     body = {
         "model": job.model,
-        "messages": [_message(each) for each in flattened(job.messages, ask.simulate_roles)],
+        "messages": [_message(each) for each in messages],
         "stream": stream,
         **_standard(job.options),
         **own,

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from contract.messages import Message, Part, TextPart
+from contract.messages import Job, Message, Part, TextPart
+from worker.poe.faults import Fault, FaultKind
 
 _TITLES = {"system": "Instructions", "user": "User", "assistant": "Assistant", "tool": "User"}
+
+
+def conversation_of(job: Job) -> tuple[Message, ...]:
+    """Return what is asked. Raises Fault(BAD_REQUEST) for a conversation without messages."""
+    if not job.messages:
+        raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
+    return job.messages
 
 
 def flattened(messages: Sequence[Message], simulate_roles: Literal[0, 1, 2]) -> tuple[Message, ...]:

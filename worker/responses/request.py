@@ -24,11 +24,10 @@ from contract.messages import (
     Tool,
 )
 from worker.poe.attachments import is_sent_along
-from worker.poe.faults import Fault, FaultKind
 from worker.poe.max_tokens import sendable
 from worker.poe.parameters import parameters_of, thinks
 from worker.poe.raw_json import Path
-from worker.poe.roles import flattened
+from worker.poe.roles import conversation_of, flattened
 from worker.poe.upstream import Ask
 from worker.responses.schemas import strict_form
 
@@ -108,9 +107,7 @@ def body_of(ask: Ask, *, stream: bool = True) -> dict[str, Any]:
     own with a value that it does not admit.
     """
     job, model = ask.job, ask.model
-    if not job.messages:
-        raise Fault(FaultKind.BAD_REQUEST, "The conversation has no messages.", sent=False)
-    messages = flattened(job.messages, ask.simulate_roles)
+    messages = flattened(conversation_of(job), ask.simulate_roles)
     body = {
         "model": job.model,
         "input": [item for message in messages for item in _items(message)],
