@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeGuard
 
 import msgspec
 
+from contract.prices import Price
+
 
 class FailureKind(enum.StrEnum):
     """Why a job failed, as far as its client is concerned. The set is closed."""
@@ -366,6 +368,8 @@ class Model(msgspec.Struct, frozen=True, array_like=True):
     """The parameters that it declares, each with its JSON schema as the upstream gives it."""
     reasons: bool = False
     """Whether the upstream says that it thinks, or can, before it answers."""
+    price: Price | None = None
+    """None: the upstream does not say."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, array_like=True):

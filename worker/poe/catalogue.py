@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from contract.messages import Model
+from contract.prices import price_of
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.lenient_json import count_of, object_of, objects_of, parse, string_of, strings_of
 
@@ -48,6 +49,7 @@ def _model(item: dict[str, object]) -> Model:
         features=strings_of(item.get("supported_features")),
         parameters=_parameters(item.get("parameters")),
         reasons=_reasons(item.get("reasoning")),
+        price=price_of(item),
     )
 
 

@@ -41,6 +41,7 @@ from contract.messages import (
     is_output,
     is_terminal,
 )
+from contract.prices import Price
 
 EVENTS = [
     pytest.param(
@@ -100,6 +101,7 @@ OPTIONS = [
     ),
 ]
 
+MODEL = b"\x9d\xa1m\x01\xa1o\xa0\xc0\x90\x90\xc0\x90\x90\x80\xc2\x95\x01\x02\x03\xc0\x05"
 MESSAGES = [
     pytest.param(
         Message("user", (TextPart("see"), MediaPart("image", "data:,x", "image/png", "n", "low"))),
@@ -151,10 +153,11 @@ MESSAGES = [
     pytest.param(
         Catalogue(0.5, (Model("Bot", 9, "poe", "A Bot", 128, ("text",), ("image",)),)),
         b"\x92\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00"
-        b"\x91\x9c\xa3Bot\x09\xa3poe\xa5A Bot\xcc\x80\x91\xa4text\x91\xa5image"
-        b"\xc0\x90\x90\x80\xc2",
+        b"\x91\x9d\xa3Bot\x09\xa3poe\xa5A Bot\xcc\x80\x91\xa4text\x91\xa5image"
+        b"\xc0\x90\x90\x80\xc2\xc0",
         id="Catalogue",
     ),
+    pytest.param(Model("m", 1, "o", price=Price(1, 2, 3, None, 5)), MODEL, id="Model"),
 ]
 
 

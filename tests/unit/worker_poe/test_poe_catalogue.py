@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from contract.messages import Model
+from contract.prices import Price
 from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.faults import Fault, FaultKind
 from worker.poe.limits import RateLimits, limits_from
@@ -38,6 +39,13 @@ def test_reads_an_entry_as_poe_writes_it() -> None:
             output_modalities=("text",),
         ),
     )
+
+
+def test_reads_what_a_model_costs() -> None:
+    pricing = {"prompt": "0.0000025758", "completion": "0.000012879", "request": None}
+    (model,) = read_catalogue(catalogue(ENTRY | {"pricing": pricing}))
+
+    assert model.price == Price(prompt=2_575_800_000, completion=12_879_000_000)
 
 
 @pytest.mark.parametrize(
