@@ -9,13 +9,8 @@ from functools import cached_property
 
 from contract.lifetimes import GATEWAY_LIFE
 from contract.messages import Catalogue, TokenCounts, WorkerReport
-from gateway.queue.position import QueuedClient, arrival, eta, newcomer, position
-
-RATE_WINDOW = 20.0
-"""Seconds over which the rate of starts is measured."""
-
-SHORTEST = 8.0
-"""Seconds that a measurement takes at least."""
+from contract.position import QueuedClient, arrival, eta, newcomer, position
+from contract.start_rate import StartRate
 
 VACANCY = 6.0
 """Seconds without a live worker after which a gateway ends what dead ones had begun."""
@@ -71,32 +66,6 @@ class Fleet:
         )
 
 
-class StartRate:
-    """How fast the queue moves, measured over the last looks."""
-
-    def __init__(self) -> None:
-        self._looks: list[Fleet] = []
-
-    def observe(self, fleet: Fleet) -> None:
-        """Take another look."""
-        self._looks.append(fleet)
-        while len(self._looks) > 2 and fleet.at - self._looks[1].at >= RATE_WINDOW:
-            self._looks.pop(0)
-
-    def rate(self) -> float:
-        """Starts per second: measured while jobs have been waiting, else what the limits allow."""
-        if not self._looks:
-            return 0.0
-        first, last = self._looks[0], self._looks[-1]
-        if not all(look.waiting for look in self._looks) or last.at - first.at < SHORTEST:
-            return last.capacity
-        return _pace(first, last) or last.capacity
-
-    def pace(self) -> float:
-        """Starts per second between the last two looks."""
-        return _pace(*self._looks[-2:]) if len(self._looks) > 1 else 0.0
-
-
 class FleetView:
     """The last look, and the estimates of positions and waits from it and the looks before it."""
 
@@ -150,9 +119,3 @@ class FleetView:
     def _since(self, position: int, now: float) -> int:
         # The queue has moved on since the look.
         return max(1, round(position - self._rate.pace() * (now - self.last.at)))
-
-
-def _pace(first: Fleet, last: Fleet) -> float:
-    # A coarse clock may give two looks the same time.
-    seconds = last.at - first.at
-    return (last.dispatched - first.dispatched) / seconds if seconds > 0 else 0.0

@@ -14,8 +14,8 @@ from contract.calls.worker import Reclaim
 from contract.codec import decode_catalogue, decode_report
 from contract.failures import DEADLY, INTERRUPTED, TOO_LATE
 from contract.messages import Catalogue
+from contract.position import QueuedClient
 from gateway.queue.fleet import Fleet
-from gateway.queue.position import QueuedClient
 from gateway.queue.server import Server
 
 _log = logging.getLogger("gateway.queue")

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.messages import TokenCounts, WorkerReport
-from gateway.queue.fleet import RATE_WINDOW, Fleet, StartRate
-from gateway.queue.position import QueuedClient, eta, newcomer, position
+from contract.position import QueuedClient, eta, newcomer, position
+from contract.start_rate import WINDOW, StartRate
+from gateway.queue.fleet import Fleet
 
 # Sums of these are exact in binary, so that equal start tags are really equal.
 turns = st.integers(0, 64).map(lambda n: n / 8)
@@ -160,4 +161,4 @@ def test_the_rate_keeps_no_more_looks_than_its_window() -> None:
     for t in range(1_000):
         measured.observe(look(t, t))
 
-    assert len(measured._looks) <= RATE_WINDOW + 2
+    assert len(measured._looks) <= WINDOW + 2
