@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from admin.refusal import Refusal
 from contract import stored_keys
 from contract.config import ConfigError, Given
 from contract.stored_keys import SETTABLE, StoredKey
@@ -16,14 +17,6 @@ from store.stored_keys import NameTaken, StoredKeys, UnknownKey
 
 GRACE = "24h"
 """How long a secret that is replaced stays valid, where nothing else is said."""
-
-
-class Refusal(Exception):
-    """A request that cannot be met: an HTTP status, and why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class KeysAPI:

@@ -12,10 +12,10 @@ from contract.calls.stored_keys import Found
 from contract.stored_keys import may_be_secret
 from gateway.auth import OPEN, admitted, digest_of, holder, key_of, listed
 from gateway.config import AccessToken, GatewayConfig
-from gateway.guesses import Guesses
 from gateway.http import Request
 from gateway.problems import Kind, Problem, invalid_api_key, too_many_wrong_keys, unavailable
 from gateway.queue.stored_keys import StoredKeys
+from runtime.guesses import Guesses
 from store.faults import RedisFault
 
 _log = logging.getLogger("gateway")

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from gateway.guesses import BURST
 
 from contract.config import REDIS_URL
 from gateway.config import GatewayConfig, access_token
-from gateway.guesses import BURST
 from gateway.uploads import BODIES_OF_ONE
 from poe2gpt import programs
 from poe2gpt.programs import Program

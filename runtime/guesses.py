@@ -1,6 +1,6 @@
 """How often each address may present wrong keys. Pure.
 
-An access token may be short enough to be guessed. So every address has a bucket that a wrong key
+A key may be short enough to be guessed. So every address has a bucket that a wrong key
 takes from and time refills. While it is empty no key from that address is checked, not even a right
 one: otherwise a guesser would go on, and recognize the right key by its answer. A key that was
 accepted from an address before is accepted all the same, so whoever shares an address with a

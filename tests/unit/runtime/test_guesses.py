@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.guesses import BURST, LOG_EVERY, REFILL, REMEMBERED, Guesses
+from runtime.guesses import BURST, LOG_EVERY, REFILL, REMEMBERED, Guesses
 
 NOW = 1_000.0
 HERE, THERE = "192.0.2.1", "192.0.2.2"

@@ -1,0 +1,60 @@
+"""The API for keys over HTTP: JSON in, JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from admin.door import API, Handler
+from admin.keys import KeysAPI, object_of
+
+_KEYS = f"{API}keys"
+
+
+def routes(api: KeysAPI) -> list[web.RouteDef]:
+    """Return the routes of the API."""
+
+    async def list_(_: web.Request) -> web.Response:
+        return answer(await api.list())
+
+    async def add(request: web.Request) -> web.Response:
+        return answer(await api.add(object_of(await request.read())), 201)
+
+    async def change(request: web.Request) -> web.Response:
+        body = object_of(await request.read())
+        return answer(await api.change(request.match_info["key"], body))
+
+    async def rotate(request: web.Request) -> web.Response:
+        body = object_of(await request.read())
+        return answer(await api.rotate(request.match_info["key"], body))
+
+    def of_key(call: Callable[[str], Awaitable[dict[str, Any]]]) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            return answer(await call(request.match_info["key"]))
+
+        return handle
+
+    key = f"{_KEYS}/{{key}}"
+    return [
+        web.get(_KEYS, list_),
+        web.post(_KEYS, add),
+        web.get(key, of_key(api.show)),
+        web.patch(key, change),
+        web.delete(key, of_key(api.remove)),
+        web.post(f"{key}/rotate", rotate),
+        web.post(f"{key}/disable", of_key(api.disable)),
+        web.post(f"{key}/enable", of_key(api.enable)),
+    ]
+
+
+def answer(value: object, status: int = 200) -> web.Response:
+    """Return a value as JSON."""
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+def error(status: int, message: str) -> web.Response:
+    """Return an error as JSON."""
+    return answer({"error": {"message": message}}, status)

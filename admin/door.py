@@ -1,0 +1,162 @@
+"""Who is let in: the API by the login token, pages by the session that the token has opened."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from yarl import URL
+
+from admin.config import AdminConfig, digest_of
+from admin.pages import SESSION, Pages, moved
+from admin.refusal import Refusal
+from admin.sessions import Sessions
+from runtime.guesses import Guesses
+
+_log = logging.getLogger("admin")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+API = "/api/"
+_OPEN = ("/healthz", "/login", "/static/")
+"""Paths that nobody needs to be logged in for, and what is below them."""
+
+
+class Door:
+    """Lets requests in. `pages` writes the form to log in with."""
+
+    def __init__(self, config: AdminConfig, pages: Pages) -> None:
+        self._token = config.admin_token
+        # Cookies are sent to every port of a host.
+        self._cookie = f"poe2gpt-admin-{config.admin_port}"
+        self._pages = pages
+        self._sessions = Sessions()
+        self._guesses = Guesses()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/login", self._ask),
+            web.post("/login", self._log_in),
+            web.post("/logout", self._log_out),
+        ]
+
+    @property
+    def middleware(self) -> Any:
+        """Return what refuses all requests that nobody logged in has sent, but for the open
+        paths."""
+
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith(API):
+                self._check_token(request)
+            elif not request.path.startswith(_OPEN):
+                session = self._sessions.find(self._cookie_of(request), time.monotonic())
+                if session is None:
+                    return await self._without_session(request)
+                request[SESSION] = session
+                await _check_form(request)
+            return await handler(request)
+
+        return check
+
+    def _check_token(self, request: web.Request) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else ""
+        if wait := self._wait(request, given):
+            raise Refusal(429, f"Too many wrong login tokens: try again in {wait:.0f} s.")
+        if not self._is_known(request, given):
+            raise Refusal(401, "Send the login token as `Authorization: Bearer <adminToken>`.")
+
+    async def _without_session(self, request: web.Request) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise Refusal(401)
+        return self._form(request, 401, request.path_qs)
+
+    async def _ask(self, request: web.Request) -> web.StreamResponse:
+        return self._form(request, 200, "/")
+
+    async def _log_in(self, request: web.Request) -> web.StreamResponse:
+        _check_origin(request)
+        form = await request.post()
+        token, to = str(form.get("token", "")).strip(), _within(str(form.get("to", "")))
+        if wait := self._wait(request, token):
+            return self._form(request, 429, to, "login.throttled", seconds=f"{wait:.0f}")
+        if not self._is_known(request, token):
+            return self._form(request, 401, to, "login.wrong")
+        cookie = self._sessions.open(time.monotonic())
+        answer = moved(to)
+        answer.set_cookie(
+            self._cookie, cookie, httponly=True, samesite="Strict", secure=_is_over_tls(request)
+        )
+        return answer
+
+    async def _log_out(self, request: web.Request) -> web.StreamResponse:
+        self._sessions.close(self._cookie_of(request))
+        answer = moved("/login")
+        answer.del_cookie(self._cookie)
+        return answer
+
+    def _form(
+        self, request: web.Request, status: int, to: str, wrong: str = "", **values: str
+    ) -> web.Response:
+        return self._pages.render(
+            request, "login.html", status=status, to=to, wrong=wrong, values=values
+        )
+
+    def _cookie_of(self, request: web.Request) -> str:
+        return request.cookies.get(self._cookie, "")
+
+    def _wait(self, request: web.Request, token: str) -> float:
+        digest = bytes.fromhex(digest_of(token))
+        return self._guesses.wait(request.remote or "", digest, time.monotonic()) if token else 0
+
+    def _is_known(self, request: web.Request, token: str) -> bool:
+        """Return whether this is the login token; a wrong one is counted."""
+        if not token:
+            return False
+        address, digest = request.remote or "", digest_of(token)
+        if self._token and hmac.compare_digest(digest, self._token):
+            self._guesses.accepted(address, bytes.fromhex(digest))
+            return True
+        if count := self._guesses.wrong(address, time.monotonic(), bytes.fromhex(digest)):
+            _log.warning("wrong login tokens", extra={"address": address, "count": count})
+        return False
+
+
+async def _check_form(request: web.Request) -> None:
+    """Raise Refusal if a request would change something, and none of our pages has sent it."""
+    if request.method in ("GET", "HEAD"):
+        return
+    _check_origin(request)
+    token = request.headers.get("X-CSRF") or str((await request.post()).get("csrf", ""))
+    if not request[SESSION].has_sent(token):
+        raise Refusal(403)
+
+
+def _check_origin(request: web.Request) -> None:
+    """Raise Refusal for what a page of another origin has sent, by what its browser says.
+
+    Browsers leave out Sec-Fetch-Site over plain HTTP to another machine, but never the origin.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        is_ours = site == "same-origin"
+    else:
+        origin = request.headers.get("Origin")
+        is_ours = origin is None or URL(origin).authority == request.host
+    if not is_ours:
+        raise Refusal(403)
+
+
+def _within(path: str) -> str:
+    """Return where to go after the login, which is never another site."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_local and path.isprintable() else "/"
+
+
+def _is_over_tls(request: web.Request) -> bool:
+    return request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"

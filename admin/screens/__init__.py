@@ -1,0 +1,11 @@
+"""The screens, each a module: what it shows, and what its forms do."""
+
+from __future__ import annotations
+
+from admin.screens import keys
+from admin.screens.screen import Screen, Services
+
+__all__ = ["SCREENS", "Screen", "Services"]
+
+SCREENS = (keys.SCREEN,)
+"""In the order of the navigation; the first is the one to begin with."""
