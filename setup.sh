@@ -3,8 +3,8 @@
 # `docker compose up`. Running it again is safe: existing secrets are kept.
 #
 # Poe tokens and access tokens come from the variables POE_TOKENS and ACCESS_TOKENS, or from .env.
-# Edit their files to change them later, one per line. The Redis password, the fingerprint key and,
-# if none is given, an access token are generated.
+# Edit their files to change them later, one per line. The Redis password, the fingerprint key, the
+# key of Poe tokens in Redis and, if none is given, an access token are generated.
 set -eu
 cd "$(dirname "$0")"
 umask 077
@@ -51,6 +51,12 @@ if missing access_tokens; then
     put access_tokens "${tokens:-sk-$(random)}"
 fi
 if missing fingerprint_key; then put fingerprint_key "$(random)"; fi
+if missing token_key; then
+    # A key that the workers' file has is in use.
+    config=${WORKER_CONFIG:-$(given WORKER_CONFIG)}
+    key=$(sed -n 's/^ *tokenKey *= *"\([^":]*\)".*/\1/p' "${config:-/dev/null}" 2>/dev/null | head -n 1)
+    put token_key "${key:-$(random)}"
+fi
 if missing redis_password; then put redis_password "$(random)"; fi
 
 password=$(cat "$directory/redis_password")

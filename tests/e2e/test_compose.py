@@ -132,7 +132,9 @@ def test_four_workers_answer(stack: Stack) -> None:
             id="a gateway has its clients' keys",
         ),
         pytest.param(
-            "worker", ["fingerprint_key", "poe_tokens", "redis_url"], id="a worker has Poe's tokens"
+            "worker",
+            ["fingerprint_key", "poe_tokens", "redis_url", "token_key"],
+            id="a worker has Poe's tokens",
         ),
         pytest.param("redis", ["redis_password"], id="Redis has its own"),
     ],
@@ -156,6 +158,7 @@ def test_docker_and_ps_show_no_secret(stack: Stack) -> None:
         KEY,
         stack.secret("redis_password"),
         stack.secret("fingerprint_key"),
+        stack.secret("token_key"),
     ):
         assert secret not in inspected
         assert secret not in processes

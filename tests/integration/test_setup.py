@@ -54,10 +54,19 @@ def test_with_nothing_given_it_says_what_is_missing_and_makes_the_rest(tmp_path:
     secrets = made(tmp_path)
     assert "put your Poe API keys into secrets/poe_tokens" in said
     assert secrets["access_tokens"].startswith("sk-")
-    assert (
-        len({secrets["access_tokens"], secrets["redis_password"], secrets["fingerprint_key"]}) == 3
+    keys = [secrets[name] for name in ("redis_password", "fingerprint_key", "token_key")]
+    assert len({*keys, secrets["access_tokens"]}) == 4
+    assert min(map(len, keys)) > 48
+
+
+def test_a_token_key_of_the_workers_file_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "worker.toml").write_text(
+        '# tokenKey = "an example"\ntokenKey = "in use"  # ours\n'
     )
-    assert min(len(secrets[name]) for name in ("redis_password", "fingerprint_key")) > 48
+
+    set_up(tmp_path, "WORKER_CONFIG=./worker.toml\n")
+
+    assert made(tmp_path)["token_key"] == "in use\n"
 
 
 @pytest.mark.parametrize("name", ["redis_url", "redis_sentinel_url"])
