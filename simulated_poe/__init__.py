@@ -11,10 +11,15 @@ Keys. `sim-` and anything is a valid key with an account of its own; `sim-bad…
 `sim-broke…` has no points (402), `sim-limited…` is always over its limit (429, Retry-After: 2).
 
 Routes. POST /bot/{bot}, POST /v1/chat/completions, POST /v1/responses,
-POST /v1/messages, GET /v1/models, GET /usage/current_balance,
+POST /v1/messages, GET /v1/models, GET /usage/current_balance, GET /usage/points_history,
 POST /poe_api/file_upload_3RD_PARTY_POST; and for tests GET and DELETE /_simulated/record, and
 PATCH /_simulated/catalogue with {"status": of GET /v1/models, "models": [more of them, as
 {"display_name": …, "plays": "count", "tools": true, "parameters": […]}]}.
+
+Points. A call that begins costs its tokens at the prices of the catalogue, or what a request costs
+there; of a model without a price, the setting `price`. It is charged when it ends, however it
+does, and is then in the account's points history. `SimulatedPoe.history` can have that come late,
+lack the breakdown, repeat rows or fail.
 
 Validation. /bot refuses with 400 what Poe's own library would not send: attachments need url,
 content_type and name; tools, tool_calls and tool_results must be complete, and every call must

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from simulated_poe.settings import KeySettings, Settings
+
+if TYPE_CHECKING:
+    from simulated_poe.history import Row
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -82,6 +85,8 @@ class Account:
         self.points = points
         self.in_flight = 0
         self.most_in_flight = 0
+        self.rows: list[Row] = []
+        """Its points history."""
         self._starts: deque[float] = deque()
 
     def __repr__(self) -> str:
@@ -103,6 +108,16 @@ class Account:
 
     def end(self) -> None:
         self.in_flight -= 1
+
+    def charge(self, row: Row) -> None:
+        """Take the points of a row, and add it to the history."""
+        self.points -= row.charge.points
+        self.rows.append(row)
+
+    @property
+    def spent(self) -> int:
+        """The points of all rows together."""
+        return sum(row.charge.points for row in self.rows)
 
     def _within(self, limits: Limits, now: float) -> deque[float]:
         while self._starts and self._starts[0] <= now - max(limits.window, limits.cool_down):

@@ -14,12 +14,14 @@ import orjson
 from aiohttp import web
 
 from simulated_poe import chat, failures, message_events, response_events, responses
-from simulated_poe.accounts import Holder, holder_of
+from simulated_poe.accounts import holder_of
 from simulated_poe.ask import Ask, from_query
 from simulated_poe.bots import IMAGE_URL
-from simulated_poe.catalogue import Answerer, Catalogue
+from simulated_poe.catalogue import Answerer, Catalogue, Model
+from simulated_poe.charges import Meter, charge
 from simulated_poe.chunks import Head
 from simulated_poe.failures import Malformed
+from simulated_poe.history import History, Row, name_of
 from simulated_poe.limited import limited
 from simulated_poe.messages import Form
 from simulated_poe.messages import from_request as read_message
@@ -48,11 +50,17 @@ class Answers:
     """Answers questions, charges accounts, and adds every call to `record`."""
 
     def __init__(
-        self, settings: Settings, record: Record, catalogue: Catalogue, hurry: asyncio.Event
+        self,
+        settings: Settings,
+        record: Record,
+        catalogue: Catalogue,
+        history: History,
+        hurry: asyncio.Event,
     ) -> None:
         self._settings = settings
         self._catalogue = catalogue
         self._record = record
+        self._history = history
         self._steps_of = {
             "bot": self._bot_steps,
             "chat": self._chat_steps,
@@ -107,7 +115,7 @@ class Answers:
     async def _decide(self, request: web.Request, call: Call) -> Iterable[Played]:
         try:
             # Before any await: limits count from the arrival of the head.
-            holder = self._admit(call)
+            self._admit(call)
             body = await _json(request)
             steps = self._steps_of[call.kind](call, body, request.headers)
         except Refused as refused:
@@ -115,11 +123,11 @@ class Answers:
         except Malformed as malformed:
             return self._refusal(call, Refused(400, str(malformed)))
         first = next(steps)
-        if not (isinstance(first, Status) and first.status >= 400):
-            self._record.account(holder).points -= self._settings.price
+        if isinstance(first, Status) and first.status >= 400:
+            call.bill = None
         return chain([first], steps)
 
-    def _admit(self, call: Call) -> Holder:
+    def _admit(self, call: Call) -> None:
         holder = holder_of(call.key, self._settings)
         if holder is None:
             raise Refused(401)
@@ -131,7 +139,6 @@ class Answers:
             raise Refused(429)
         if self._record.account(holder).points <= 0:
             raise Refused(402)
-        return holder
 
     def _refusal(self, call: Call, refused: Refused) -> Iterator[Played]:
         failure, message = refused.failure, refused.message
@@ -155,7 +162,7 @@ class Answers:
         ask, who = self._asked(call, ask, who)
         head = self._head(call, ask) if ask.tools and who.bot.tools else None
         plain = bool(ask.done) and self._settings.text_after_results == "text"
-        steps = self._steps(ask, who, stop)
+        steps = self._steps(call, ask, who, stop)
         return encode(steps, self._settings.line_end, head, plain=plain)
 
     def _chat_steps(self, call: Call, body: Any, _: Mapping[str, str]) -> Iterator[Played]:
@@ -167,7 +174,7 @@ class Answers:
         stop = ask.stop if self._settings.stop == "honoured" else ()
         ask, who = self._asked(call, ask, who)
         form = chat.form_of(body, self._head(call, ask), self._settings)
-        return chat.render(self._steps(ask, who, stop), form)
+        return chat.render(self._steps(call, ask, who, stop), form)
 
     def _messages_steps(
         self, call: Call, body: Any, headers: Mapping[str, str]
@@ -182,8 +189,14 @@ class Answers:
         ask, form = read_message(body, headers, who.model, self._settings)
         self._record.headers.append(dict(headers))
         ask, who = self._asked(call, ask, who)
-        steps, head = self._steps(ask, who, ask.stop), self._head(call, ask)
-        return message_events.render(steps, head, form, self._cached(call, ask, form))
+        cached = self._cached(call, ask, form)
+        meter = Meter(
+            sum(cached.values()),
+            cached["cache_read_input_tokens"],
+            cached["cache_creation_input_tokens"],
+        )
+        steps = self._steps(call, ask, who, ask.stop, meter)
+        return message_events.render(steps, self._head(call, ask), form, cached)
 
     def _cached(self, call: Call, ask: Ask, form: Form) -> dict[str, int]:
         """Return how many tokens an account's caches give, and take."""
@@ -206,7 +219,7 @@ class Answers:
         if ask.wants_json and self._settings.formats == "kept":
             who = who.with_json()
         head = msgspec.structs.replace(self._head(call, ask), id=f"resp_{uuid.uuid4().hex}")
-        return response_events.render(self._steps(ask, who, ()), head, wanted, self._settings)
+        return response_events.render(self._steps(call, ask, who, ()), head, wanted, self._settings)
 
     def _asked(self, call: Call, ask: Ask, who: Answerer) -> tuple[Ask, Answerer]:
         call.conversation = ask.conversation
@@ -216,11 +229,30 @@ class Answers:
         known = {"variant": who.variant, "attempt": attempt, "shape": self._settings.error_shape}
         return msgspec.structs.replace(ask, **known), who
 
-    def _steps(self, ask: Ask, who: Answerer, stop: tuple[str, ...]) -> Iterable[Step]:
+    def _steps(
+        self,
+        call: Call,
+        ask: Ask,
+        who: Answerer,
+        stop: tuple[str, ...],
+        meter: Meter | None = None,
+    ) -> Iterable[Step]:
         if ask.tools and not who.bot.tools and self._settings.tools_unsupported == "refused":
             return failures.no_tools()
+        meter = meter or Meter(ask.prompt_tokens)
+        call.bill = lambda: self._row(call, who.model, meter)
         steps = who.bot.play(ask)
-        return steps if who.bot.exact else limited(steps, stop, ask.max_tokens)
+        return meter.count(steps if who.bot.exact else limited(steps, stop, ask.max_tokens))
+
+    def _row(self, call: Call, model: Model, meter: Meter) -> Row:
+        now = time.time()
+        return Row(
+            call.started_at if self._settings.history_time == "start" else now,
+            self._catalogue.display_name(call.bot),
+            charge(model, meter, self._settings),
+            key_name=name_of(call.key),
+            visible=now + self._history.delay,
+        )
 
     def _head(self, call: Call, ask: Ask) -> Head:
         identifier = f"chatcmpl-{uuid.uuid4().hex}"

@@ -35,6 +35,12 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether it lists `web_search` as a feature."""
     least_max_tokens: int = 1
     """The smallest `max_tokens` that it accepts."""
+    completion_price: str | None = None
+    """None: as `price`, which is that of a token of the prompt."""
+    cache_read_price: str | None = None
+    cache_write_price: str | None = None
+    request_price: str | None = None
+    """If there is one, each request costs this, and its tokens nothing."""
 
     @property
     def id(self) -> str:
@@ -235,6 +241,11 @@ class Catalogue:
         own = Model(bot.name, bot.name.lower(), _PARAMETERS, bot.tools)
         return Answerer(bot, variant, known or own)
 
+    def display_name(self, name: str) -> str:
+        """Return how Poe writes the name of a bot; one that is not listed, as it is given."""
+        known = self._by_name.get(name.lower())
+        return known.display_name if known else name
+
     def listing(self) -> dict[str, Any]:
         """Return the body of GET /v1/models."""
         return {"object": "list", "data": [_item(n, model) for n, model in enumerate(self.models)]}
@@ -257,7 +268,7 @@ def _item(position: int, model: Model) -> dict[str, Any]:
         },
         "supported_features": ["tools"] * model.tools + ["web_search"] * model.searches,
         "supported_endpoints": list(model.endpoints),
-        "pricing": _pricing(model.price),
+        "pricing": _pricing(model),
         "context_window": window if model.context else None,
         "context_length": model.context,
         "metadata": {
@@ -270,8 +281,17 @@ def _item(position: int, model: Model) -> dict[str, Any]:
     }
 
 
-def _pricing(price: str | None) -> dict[str, str | None] | None:
-    if price is None:
+def _pricing(model: Model) -> dict[str, str | None] | None:
+    if model.request_price is not None:
+        none = dict.fromkeys(("image", "input_cache_read", "input_cache_write"))
+        return {"prompt": None, "completion": None, "request": model.request_price, **none}
+    if model.price is None:
         return None
-    other = dict.fromkeys(("image", "request", "input_cache_read", "input_cache_write"))
-    return {"prompt": price, "completion": price, **other}
+    return {
+        "prompt": model.price,
+        "completion": model.completion_price or model.price,
+        "image": None,
+        "request": None,
+        "input_cache_read": model.cache_read_price,
+        "input_cache_write": model.cache_write_price,
+    }

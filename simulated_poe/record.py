@@ -8,10 +8,12 @@ another call is never counted as having two in flight.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from simulated_poe.accounts import Account, Excess, Holder, fingerprint
+from simulated_poe.history import Row
 
 Kind = Literal["bot", "chat", "messages", "responses"]
 Outcome = Literal["running", "answered", "refused", "failed", "cut", "client_left", "stopped"]
@@ -45,10 +47,12 @@ class Call:
     excesses: tuple[Excess, ...] = ()
     others: tuple[Call, ...] = field(default=(), repr=False)
     """The calls then in flight, if they were too many."""
+    bill: Callable[[], Row] | None = field(default=None, repr=False)
+    """Makes the row of its account's history when the call ends; None: it costs nothing."""
 
     def shown(self) -> dict[str, Any]:
         """Return the call for the JSON record, without its key."""
-        hidden = ("key", "excesses", "others")
+        hidden = ("key", "excesses", "others", "bill")
         shown = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
         return shown | {"key": fingerprint(self.key)}
 
@@ -143,6 +147,8 @@ class Record:
         if call.ended is not None:
             return
         call.outcome, call.ended, call.status = outcome, now, status
+        if call.bill and (account := self.accounts.get(call.account or "")):
+            account.charge(call.bill())
         running = self._running.get(call.account or "", {})
         if running.pop(call.number, None) is not None:
             self.accounts[call.account or ""].end()
@@ -182,6 +188,7 @@ class Record:
         own = [call for call in self.calls if call.account == account.name]
         return {
             "points": account.points,
+            "spent": account.spent,
             "in_flight": account.in_flight,
             "most_in_flight": account.most_in_flight,
             "calls": len(own),

@@ -15,6 +15,7 @@ from simulated_poe import failures
 from simulated_poe.accounts import holder_of
 from simulated_poe.answers import Answers, bearer
 from simulated_poe.catalogue import Catalogue, Model
+from simulated_poe.history import History
 from simulated_poe.record import Record
 from simulated_poe.settings import Settings
 from simulated_poe.uploads import Uploads
@@ -32,7 +33,8 @@ class _Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SimulatedPoe:
     """A Poe that runs on the current event loop while its context is open.
 
-    `url` is its base URL, `record` lists the calls it received, `catalogue` the models it offers.
+    `url` is its base URL, `record` lists the calls it received, `catalogue` the models it offers,
+    `history` answers for what calls have cost.
     While `hurry` is set, no answer waits: neither those under way nor new ones.
     """
 
@@ -42,10 +44,13 @@ class SimulatedPoe:
         self.settings = settings or Settings()
         self.record = Record()
         self.catalogue = Catalogue(self.settings.catalogue_status)
+        self.history = History()
         self.url = ""
         self.hurry = asyncio.Event()
         self._address = (host, port)
-        self._answers = Answers(self.settings, self.record, self.catalogue, self.hurry)
+        self._answers = Answers(
+            self.settings, self.record, self.catalogue, self.history, self.hurry
+        )
         self._uploads = Uploads(self.settings, self.record)
         self._runner = web.AppRunner(
             self._app(),
@@ -83,6 +88,7 @@ class SimulatedPoe:
                 web.post("/v1/messages", self._answers.messages),
                 web.get("/v1/models", self._models),
                 web.get("/usage/current_balance", self._balance),
+                web.get("/usage/points_history", self._history),
                 web.post("/poe_api/file_upload_3RD_PARTY_POST", self._uploads.take),
                 web.patch("/_simulated/catalogue", self._change_catalogue),
                 web.get("/_simulated/record", self._show_record),
@@ -101,6 +107,11 @@ class SimulatedPoe:
         if holder is None:
             return _json(failures.body(failures.FAILURES[401], "b"), 401)
         return _json(_balance(self.record.account(holder).points, time.time()))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        holder = holder_of(bearer(request), self.settings)
+        account = self.record.account(holder) if holder else None
+        return self.history.answer(holder, account, dict(request.query), time.time())
 
     async def _change_catalogue(self, request: web.Request) -> web.Response:
         try:

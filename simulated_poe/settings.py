@@ -45,7 +45,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: int = 1_000_000
     """An account's initial balance."""
     price: int = 10
-    """Points that a call costs once the bot begins to answer."""
+    """Points that a call costs once the bot begins to answer, if its model has no price."""
+    rounding: Literal["up", "nearest", "down"] = "up"
+    """How a call's cost becomes whole points."""
+    history_time: Literal["start", "end"] = "start"
+    """Which instant of a call its row in the points history has."""
 
     line_end: Literal["crlf", "lf"] = "crlf"
     cut_bytes: int | None = None
