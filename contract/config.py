@@ -52,6 +52,7 @@ _SECRETS = {
     "fingerprintKey",
     "tokenKey",
     "adminToken",
+    "budgetWebhook",
 }
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `(?:key` in `)?\$(?P<key>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")

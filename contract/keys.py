@@ -30,6 +30,8 @@ class Keys:
         self.payloads = prefix + "payloads"
         self.blobs = prefix + "blobs"
         self.keeps = prefix + "keeps"
+        self.alerts = prefix + "alerts"
+        """Alerts that have not been delivered, each by when it is due."""
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
         self.key_ids = prefix + "key-ids"

@@ -82,6 +82,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     """The longest that a whole answer may take, even if its stream never falls silent."""
     connect_timeout: Annotated[float, Meta(gt=0, le=300)] = 10.0
     proxy: str | None = None
+    budget_webhook: str = ""
+    """The URL that is told when 80 % and 100 % of a budget are spent. Empty: only the log is."""
     simulate_roles: Literal[0, 1, 2] = 0
     use_responses: bool = True
     """Whether models are asked over Poe's Responses API where it carries more."""
@@ -134,6 +136,7 @@ def worker_config(settings: Settings) -> tuple[WorkerConfig, list[str]]:
         if read.upload_url
         else None,
         proxy=_url(settings, "proxy", read.proxy, ["http", "https"]) if read.proxy else None,
+        budget_webhook=_webhook(settings, read.budget_webhook) if read.budget_webhook else "",
     ), warnings
 
 
@@ -145,6 +148,14 @@ def _redis_url(settings: Settings, reference: str) -> str:
 def _url(settings: Settings, key: str, reference: str, schemes: list[str]) -> str:
     where = settings.where((key,))
     return config.checked_url(config.secrets(reference, where)[0], schemes, where)
+
+
+def _webhook(settings: Settings, reference: str) -> str:
+    where = settings.where(("budgetWebhook",))
+    url = config.secrets(reference, where)[0]
+    # Some have their secret in a query.
+    config.checked_url(url.partition("?")[0], ["https", "http"], where)
+    return url
 
 
 def _token_key(settings: Settings, reference: str) -> str:

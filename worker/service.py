@@ -16,6 +16,7 @@ from contract.lifetimes import GRANT_LIFE
 from contract.messages import Model, WorkerReport
 from runtime import tasks
 from store.faults import RedisFault
+from worker.alerts import Alerts
 from worker.calls import Calls
 from worker.checker import Checker
 from worker.config import FIXED, PoeToken, WorkerConfig
@@ -43,6 +44,9 @@ GRANT_RESERVE = 10.0
 
 ENDING_TIME = 5.0
 """Seconds in which the jobs of a worker that must stop have to be ended in Redis."""
+
+LOOK_FOR_ALERTS = 2.0
+"""Seconds between two looks whether a budget is spent."""
 
 FAULT_PAUSE = 0.5
 """Seconds before a loop that Redis has failed goes on."""
@@ -96,6 +100,7 @@ class Service:
             config.tokens, queue, self.pool, self.leases, poe, on_free=tokens_changed
         )
         self._stored = StoredTokens(config, queue, self._use_tokens)
+        self._alerts = Alerts(queue.alerts, config)
         self._is_draining = False
         self._hurried = False
 
@@ -110,6 +115,7 @@ class Service:
         self.simulate_roles = self._config.simulate_roles
         self.unused_upstreams = self._config.unused_upstreams
         self._stored.configure(self._config)
+        self._alerts.configure(self._config)
         self._intake.tokens_changed()
         _log.info(
             "new settings",
@@ -147,6 +153,7 @@ class Service:
                 self._repeat(self._stop_uncounted, 1.0),
                 self._repeat(self.models.keep, 0.0),
                 self._repeat(self._watch.look_at_parked, 5.0),
+                self._repeat(self._alerts.deliver, LOOK_FOR_ALERTS),
                 self._repeat(self._watch.look_for_unowned, max(lease_life, 5.0)),
             )
         ]

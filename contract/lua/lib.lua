@@ -44,6 +44,24 @@ local function enter(key, member, at, ms)
   keep(key, ms + SPARE)
 end
 
+-- Leaves an alert for whichever worker takes it (contract/alerts.py) once so much of a budget is spent: once for
+-- each percentage, and again only under another limit. `counter` is the key of the budget's hash, which has what
+-- is `spent` of its `limit`, the instant at which it `renews`, if it does, and whose it is: `kind`, `name`, `period`.
+local function tell_budget(counter, budget, now)
+  local spent, limit, renews, kind, name, period =
+    unpack(redis.call('HMGET', counter, 'spent', 'limit', 'renews', 'kind', 'name', 'period'))
+  local whole = tonumber(limit) or 0
+  for _, percent in ipairs(whole > 0 and { 80, 100 } or {}) do
+    local told = 'told' .. percent
+    if tonumber(spent) * 100 >= whole * percent and redis.call('HGET', counter, told) ~= limit then
+      redis.call('HSET', counter, told, limit)
+      redis.call('ZADD', keys.alerts, now, cmsgpack.pack({ budget, kind or '', name or '', period or '', percent,
+        tonumber(spent), whole, tonumber(renews) or 0, now }))
+      redis.call('ZREMRANGEBYRANK', keys.alerts, 0, -1001)
+    end
+  end
+end
+
 -- For how many more ms an operator has set a token aside; none: it may be used.
 local function held_for(held, now)
   local ms = held and (held == 'inf' and LONGEST_HOLD or math.min(held - now, LONGEST_HOLD))

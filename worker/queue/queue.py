@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract.keys import DEFAULT_KEYS, Keys
+from worker.queue.alerts import AlertQueue
 from worker.queue.blobs import Blobs
 from worker.queue.catalogue import CatalogueStore
 from worker.queue.fleet import Fleet
@@ -35,6 +36,7 @@ class Queue:
         self.uploads = KnownUploads(self.session)
         self.blobs = Blobs(url, keys)
         self.catalogue = CatalogueStore(self.session)
+        self.alerts = AlertQueue(self.session)
 
     async def __aenter__(self) -> Queue:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -153,6 +154,7 @@ def test_no_repr_shows_a_secret() -> None:
         pytest.param({"proxy": "socks5://h"}, "`proxy`: expected http://", id="proxy"),
         pytest.param({"poeUrl": "api.poe.com"}, "`poeUrl`: expected https://", id="Poe"),
         pytest.param({"uploadUrl": "quora.com"}, "`uploadUrl`: expected https://", id="uploads"),
+        pytest.param({"budgetWebhook": "hooks.x/s"}, "`budgetWebhook`: expected", id="webhook"),
         pytest.param({"tokens": [""]}, "`tokens[0]`: is empty", id="empty token"),
     ],
 )
@@ -231,6 +233,14 @@ def test_what_a_worker_adds_to_poes_url_may_stand_in_it_already(base: str, end: 
     settings = Settings(File("f", "", {"poeUrl": base + end}))
 
     assert worker_config(settings)[0].poe_url == base
+
+
+def test_a_webhook_may_be_a_file_and_have_a_query(tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text("https://hooks.example/a/b?sig=c\n")
+
+    config, _ = worker_config(settings(budgetWebhook=f"file:{tmp_path}/hook"))
+
+    assert config.budget_webhook == "https://hooks.example/a/b?sig=c"
 
 
 @pytest.mark.parametrize(
