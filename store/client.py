@@ -69,7 +69,24 @@ class Primary:
             await sentinel.aclose()
 
 
-class _Connection(Connection):
+class _OnUvloop(AbstractConnection):
+    """A connection whose loss is told as one.
+
+    uvloop raises RuntimeError when a closed transport is written to, where asyncio drops the bytes.
+    """
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **options)
+        except RuntimeError as fault:
+            raise exceptions.ConnectionError(f"the connection was lost: {fault}") from fault
+
+
+class _UnixConnection(_OnUvloop, UnixDomainSocketConnection):
+    """A connection to a socket on this machine."""
+
+
+class _Connection(_OnUvloop, Connection):
     """A connection that is made to wherever the primary is at that time."""
 
     def __init__(self, *, primary: Primary, **options: Any) -> None:
@@ -146,7 +163,7 @@ def connect(
     pool: BlockingConnectionPool
     if address.path:
         pool = BlockingConnectionPool(
-            connection_class=UnixDomainSocketConnection, path=address.path, **options
+            connection_class=_UnixConnection, path=address.path, **options
         )
     else:
         pool = _Pool(connection_class=_Connection, primary=Primary(address), **options)
