@@ -32,6 +32,8 @@ class Keys:
         self.keeps = prefix + "keeps"
         self.alerts = prefix + "alerts"
         """Alerts that have not been delivered, each by when it is due."""
+        self.ledger = prefix + "ledger"
+        """What each request has cost."""
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
         self.key_ids = prefix + "key-ids"

@@ -18,3 +18,6 @@ GRANT_LIFE = 120.0
 A killed worker's calls are freed with its lease. A frozen worker's calls go on at Poe and count for
 this long; the worker cuts them itself before they stop counting.
 """
+
+LEDGER_LIFE = 90 * 24 * 3600.0
+"""How long a record of the ledger is kept, unless the setting `ledgerLife` says otherwise."""

@@ -267,7 +267,9 @@ class App:
         # First, and within bounds: streams must be kept alive whatever becomes of Redis.
         self._exchanges.tick()
         # The heartbeat before all that may take long: who misses it counts as dead.
-        self._see(await within(LOOK_TIMEOUT, self._hub.survey.look()))
+        ledger_life = self._config.ledger_life * 86_400
+        look = self._hub.survey.look(ledger_life=ledger_life)
+        self._see(await within(LOOK_TIMEOUT, look))
         if self._fleet.is_vacant:
             await within(LOOK_TIMEOUT, self._hub.survey.reclaim())
         with suppress(*RedisFault):

@@ -14,6 +14,7 @@ from msgspec import Meta
 from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
 from contract.keys import PREFIX
+from contract.lifetimes import LEDGER_LIFE
 from gateway.listening import addresses
 from store import address
 
@@ -101,6 +102,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, rename="camel"):
     Only clients that say when they do so are waited for. 0: none is, and none joins."""
     response_life: Annotated[float, Meta(ge=1, le=3_650 * 86_400)] = 30 * 86_400.0
     """How long a response that is stored can be had after its end."""
+    default_points: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100
+    """What a call is estimated to cost whose price is not known."""
+    ledger_life: Annotated[float, Meta(ge=1, le=3_650)] = LEDGER_LIFE / 86_400
+    """For how many days the records of the ledger are kept."""
     max_kept: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """The most MiB of one client's responses that are stored. 0: a quarter of those of all."""
     max_kept_total: Annotated[int, Meta(ge=0, le=1_000_000)] = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contract.messages import Event, is_output, is_terminal
+from contract.messages import Event, Usage, is_output, is_terminal
 from worker.checker import Checker
 from worker.emitter import Outbox
 from worker.poe.answer import Flow
 from worker.policy.run_state import Phase, RunState
+from worker.policy.spending import Spending
 from worker.shaping import Mismatch, Shaping
 from worker.shaping.checks import Check
 from worker.shaping.pipeline import Steps
@@ -21,12 +22,15 @@ class Delivery:
     event.
     """
 
-    def __init__(self, outbox: Outbox, state: RunState, checker: Checker) -> None:
+    def __init__(
+        self, outbox: Outbox, state: RunState, checker: Checker, spending: Spending
+    ) -> None:
         self.mismatch: Mismatch | None = None
         """Why the last answer was not what was asked for, so that it is asked for once more."""
         self._outbox = outbox
         self._state = state
         self._checker = checker
+        self._spending = spending
         self._shaping: Shaping
         self._unchecked: tuple[Steps, Check] | None = None
         """The shaping of the answer's end, and the check for which it waits."""
@@ -45,6 +49,9 @@ class Delivery:
         if self._state.phase is Phase.ANSWERING and self._shaping.passes(events):
             self._outbox.put(events)
             return Flow.WAIT if self._outbox.is_full else Flow.MORE
+        for event in events:
+            if type(event) is Usage:
+                self._spending.count(event)
         steps = self._shaping.shape(events)
         try:
             # Whatever asks for a check asks at the answer's end, which can wait for the verdict.
@@ -75,6 +82,7 @@ class Delivery:
             self._state.reach(Phase.ANSWERING)
         if any(map(is_terminal, events)):
             self._state.reach(Phase.ENDED)
+            self._outbox.cost = self._spending.cost
         self._outbox.put(events)
 
     def end(self, last: Event) -> None:

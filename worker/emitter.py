@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from contract.calls.worker import CallNote
+from contract.calls.worker import NO_COSTS, CallNote
+from contract.ledger import Cost
 from contract.messages import (
     Event,
     Failed,
@@ -50,8 +51,10 @@ STALE = 2
 """The verdict on a record whose job was given to another worker."""
 
 
-Write = Callable[[Sequence[Record], Sequence[CallNote]], Awaitable[list[int]]]
-"""Appends records, and notes how far calls have come; returns a verdict on each record."""
+Write = Callable[[Sequence[Record], Sequence[CallNote], Mapping[str, Cost]], Awaitable[list[int]]]
+"""Appends records, notes how far calls have come, and tells what jobs that end have cost.
+
+Returns a verdict on each record."""
 
 _REFUSED = Failed(FailureKind.INTERNAL, "The answer could not be passed on.", charged=True)
 
@@ -65,6 +68,8 @@ class Outbox:
         self.job = job
         self.epoch = epoch
         self.on_stop = on_stop
+        self.cost: Cost | None = None
+        """What the job has cost, once its last event is pending."""
         self.ended = False
         """The last event is in the log, or never can be."""
         self._emitter = emitter
@@ -194,28 +199,38 @@ class Emitter:
             notes = [note for outbox in open_ if (note := outbox.take_note())]
             dirty = [outbox for outbox in open_ if outbox.has_pending]
             records = [outbox.take() for outbox in dirty]
-            verdicts = await self._until_appended(records, notes) if records or notes else []
+            costs = {outbox.job: outbox.cost for outbox in dirty if outbox.cost is not None}
+            verdicts = []
+            if records or notes:
+                verdicts = await self._until_appended(records, notes, costs)
             for outbox, record, verdict in zip(dirty, records, verdicts, strict=True):
                 outbox.settle(record, verdict)
 
     async def _until_appended(
-        self, records: Sequence[Record], notes: Sequence[CallNote] = ()
+        self,
+        records: Sequence[Record],
+        notes: Sequence[CallNote] = (),
+        costs: Mapping[str, Cost] = NO_COSTS,
     ) -> list[int]:
         backoff = pauses(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
-                return await self._append(records, notes)
+                return await self._append(records, notes, costs)
             except RedisFault as fault:
                 if not is_transient(fault):
-                    return await self._each_alone(records, notes, fault)
+                    return await self._each_alone(records, notes, costs, fault)
                 _log.warning("cannot write to Redis, trying again: %s", fault)
                 await asyncio.sleep(next(backoff))
             except (UnicodeError, OverflowError, TypeError, msgspec.MsgspecError) as fault:
                 # Of encoding: without this guard one record would silence all jobs.
-                return await self._each_alone(records, notes, fault)
+                return await self._each_alone(records, notes, costs, fault)
 
     async def _each_alone(
-        self, records: Sequence[Record], notes: Sequence[CallNote], fault: BaseException
+        self,
+        records: Sequence[Record],
+        notes: Sequence[CallNote],
+        costs: Mapping[str, Cost],
+        fault: BaseException,
     ) -> list[int]:
         """Find the records that can never be written, and end their jobs in their place."""
         if not records:
@@ -224,12 +239,14 @@ class Emitter:
         if notes:
             await self._until_appended((), notes)
         if len(records) > 1:
-            return [(await self._until_appended([record]))[0] for record in records]
+            return [(await self._until_appended([record], (), costs))[0] for record in records]
         (record,) = records
         # Not the fault's own words: those of encoding quote the answer.
         _log.error("a record of job %s cannot be written: %s", record.job, _told(fault))
         if record.events != (_REFUSED,):
-            await self._until_appended([msgspec.structs.replace(record, events=(_REFUSED,))])
+            await self._until_appended(
+                [msgspec.structs.replace(record, events=(_REFUSED,))], (), costs
+            )
         return [STALE]
 
 

@@ -35,6 +35,7 @@ from worker.policy.history import History
 from worker.policy.retry import CORRECTED, Step, decide, runs_again
 from worker.policy.route import emulates_tools, fallback, instead, route
 from worker.policy.run_state import Phase, RunState, Stop
+from worker.policy.spending import Spending
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
 from worker.shaping import Shaping, correction, instructed
@@ -108,7 +109,9 @@ class JobRun:
             job, self._model, self._setting, self._history.tried, unused=worker.unused_upstreams
         )
         self._outbox = Outbox(worker.emitter, job.id, dispatched.epoch, self._on_stop)
-        self._delivery = Delivery(self._outbox, self._state, worker.checker)
+        price = self._model.price if self._model else None
+        self._spending = Spending(price, dispatched.tried)
+        self._delivery = Delivery(self._outbox, self._state, worker.checker, self._spending)
         self._token: PoeToken | None = None
         self._attempt = dispatched.attempt - 1
         self._reach = Reach.UNSENT
@@ -314,6 +317,7 @@ class JobRun:
     def _on_reach(self, reach: Reach) -> None:
         self._reach = reach
         self._history.note_reach(reach)
+        self._spending.reach(reach)
         if reach is Reach.ANSWERED:
             self._outbox.note_answered()
 
@@ -324,11 +328,13 @@ class JobRun:
         if self._delivery.mismatch is None:
             raise RuntimeError("the answer has no end")
         self._history.note(CORRECTED)
+        self._spending.end_call()
         return False
 
     async def _after(self, fault: Fault, token: PoeToken) -> PoeToken:
         """Return the token for the next attempt, or raise what ends this run."""
         self._history.note_cost(fault)
+        self._spending.end_call(fault)
         if self._learns(fault) or self._changes_upstream(fault):
             await self._settle()
             return self._untried_token()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from contract.calls.call import Call, Word, milliseconds
-from contract.lifetimes import ANSWER_LIFE, CLAIM_LIFE, GATEWAY_LIFE, JOB_LIFE
+from contract.lifetimes import ANSWER_LIFE, CLAIM_LIFE, GATEWAY_LIFE, JOB_LIFE, LEDGER_LIFE
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -61,6 +61,22 @@ class Kept(msgspec.Struct, frozen=True):
     most: int
     """The most bytes of the client's kept answers."""
     most_in_all: int
+
+
+class Billing(msgspec.Struct, frozen=True):
+    """To whom a request is put down, and what each of its choices may cost."""
+
+    name: str = ""
+    """The client's, for people."""
+    group: str = ""
+    """Its team, if it has one."""
+    model: str = ""
+    """As the client calls it."""
+    estimate: int = 0
+    """Points."""
+
+
+NO_BILLING = Billing()
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -181,6 +197,7 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
     resumable: Resumable | None = None
     kept: Kept | None = None
     """None: the answer is not kept."""
+    billing: Billing = NO_BILLING
     life: float = JOB_LIFE
 
     def arguments(self) -> list[Word]:
@@ -208,7 +225,10 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
             words += [reader.reader, grace, keep, reader.key]
         else:
             words += [""] * 4
-        return words + self._kept() + [word for blob in self.blobs.items() for word in blob]
+        words += self._kept()
+        billing = self.billing
+        words += [billing.name, billing.group, billing.model, billing.estimate]
+        return words + [word for blob in self.blobs.items() for word in blob]
 
     def _kept(self) -> list[Word]:
         kept = self.kept
@@ -292,9 +312,11 @@ class GatewayHeartbeat(Call[None], frozen=True):
 
     gateway: str
     life: float = GATEWAY_LIFE
+    ledger_life: float = LEDGER_LIFE
+    """Seconds for which records of the ledger are kept."""
 
     def arguments(self) -> list[Word]:
-        return [self.gateway, milliseconds(self.life)]
+        return [self.gateway, milliseconds(self.life), milliseconds(self.ledger_life)]
 
     def read(self, reply: Any) -> None:
         """There is nothing to read."""

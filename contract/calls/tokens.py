@@ -59,6 +59,8 @@ class Acquire(Call[Grant | Refused | Parked | Lost], frozen=True, kw_only=True):
     job: str
     epoch: int
     """The epoch in which the job is the worker's."""
+    label: str = ""
+    """The token's name for people."""
     others: Iterable[str] = ()
     """The account's other tokens."""
     life: float = GRANT_LIFE
@@ -79,6 +81,7 @@ class Acquire(Call[Grant | Refused | Parked | Lost], frozen=True, kw_only=True):
             milliseconds(self.life),
             self.job,
             self.epoch,
+            self.label,
             *self.others,
         ]
 

@@ -10,10 +10,12 @@ import msgspec
 
 from contract.calls.call import Call, Word, milliseconds
 from contract.codec import decode_job, encode
+from contract.ledger import Cost
 from contract.lifetimes import ANSWER_LIFE
 from contract.messages import Failed, Job, Record, WorkerReport, is_output, is_terminal
 
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+NO_COSTS: Mapping[str, Cost] = MappingProxyType({})
 
 APPENDED, ABANDONED, STALE = 0, 1, 2
 """Verdicts on a record: it is in the log; it is, and its client has left; its job was given to
@@ -94,6 +96,8 @@ class Append(Call[list[int]], frozen=True):
 
     records: Sequence[Record]
     notes: Sequence[CallNote] = ()
+    costs: Mapping[str, Cost] = NO_COSTS
+    """What jobs have cost whose last record is among these, as far as their worker knows."""
     answer_life: float = ANSWER_LIFE
 
     def arguments(self) -> list[Word]:
@@ -102,8 +106,15 @@ class Append(Call[list[int]], frozen=True):
             sent = "" if note.sent is None else note.sent
             words += (note.job, note.epoch, sent, int(note.answered))
         for record in self.records:
-            words += (record.job, record.epoch, record.seq, mark(record), encode(record))
+            words += (record.job, record.epoch, record.seq, self._mark(record), encode(record))
         return words
+
+    def _mark(self, record: Record) -> Word:
+        last = record.events[-1]
+        if not is_terminal(last):
+            return mark(record)
+        outcome = last.kind if isinstance(last, Failed) else "finished"
+        return b"%d%b" % (mark(record), encode((outcome, self.costs.get(record.job))))
 
     def read(self, reply: Any) -> list[int]:
         verdicts: list[int] = reply

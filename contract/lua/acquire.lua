@@ -13,8 +13,8 @@
 -- so do the other tokens of the new account, which may all have been used under another one until now.
 --
 -- ARGV: now, worker, batch, fence, token, account, grant, rate limit, window ms, cooldown ms,
---       most in flight, guard ms, life ms of a grant, job, epoch in which it is the worker's, then
---       every other token of the account
+--       most in flight, guard ms, life ms of a grant, job, epoch in which it is the worker's, label of the
+--       token, then every other token of the account
 -- Returns {'granted', now}, {'wait', ms}, {'full'}, {'parked', ms, why}, {'lost'}, or {'gone'} where
 -- the job's client has left or another worker has the job.
 local now, worker, account, grant = clock(ARGV[1]), ARGV[2], ARGV[6], ARGV[7]
@@ -31,7 +31,7 @@ local parked, why, held = unpack(redis.call('HMGET', keys.token(ARGV[5]), 'until
 if held_for(held, now) then return { 'parked', held_for(held, now), 'held' } end
 if parked and tonumber(parked) > now then return { 'parked', parked - now, why } end
 adopt(ARGV[5], account)
-for i = 16, #ARGV do adopt(ARGV[i], account) end
+for i = 17, #ARGV do adopt(ARGV[i], account) end
 local rests = tonumber(redis.call('HGET', keys.token(account), 'rests')) or 0
 if rests > now then return { 'wait', rests - now } end
 
@@ -56,7 +56,7 @@ enter(uses, grant, now + guard, guard + math.max(window, cooldown))
 enter(grants, grant, now + life, life)
 if ARGV[5] ~= account then redis.call('SET', keys.account(ARGV[5]), account, 'PX', life + SPARE) end
 -- A call that asks for a correction follows one that was paid for, so its job stays 'answered'.
-redis.call('HSET', job, 'token', ARGV[5], 'account', account, 'grant', grant,
+redis.call('HSET', job, 'token', ARGV[5], 'account', account, 'grant', grant, 'label', ARGV[16], 'sent', now,
   'call', call == 'answered' and call or 'sent')
 redis.call('PEXPIRE', job, tonumber(ARGV[13]), 'NX')
 return { 'granted', now }

@@ -12,7 +12,8 @@
 -- ARGV: now, life ms of a finished job, number of notes, then for each note: job, epoch, instant at which
 --       its call was sent at the latest ('' = nothing new), 1 if it was answered; then for each record:
 --       job, epoch, seq, mark, bytes. The mark is 0 for no output, 1 for output, 2 for the last record,
---       3 for the last record of a failure that has cost nothing
+--       3 for the last record of a failure that has cost nothing; behind 2 or 3 there is the msgpack of what the
+--       ledger is told: the outcome, and a `Cost` or nothing
 -- Returns for each record 0 = appended, 1 = appended, and its client has left, 2 = stale.
 local function note(id, at, sent, answered)
   local epoch, state, call, account, grant =
@@ -49,7 +50,8 @@ for i = first, #ARGV, 5 do
       if mark ~= '0' and not begun then redis.call('HSET', keys.job(id), 'begun', 1) end
       if mark >= '2' then
         give_back_grant(id)
-        finish(id, ARGV[2], mark == '3')
+        local outcome, cost = unpack(cmsgpack.unpack(string.sub(mark, 2)))
+        finish(id, ARGV[2], string.sub(mark, 1, 1) == '3', outcome, cost)
       end
     end
   end

@@ -56,7 +56,7 @@ local function take(client, entry, id, payload)
   redis.call('HSET', key, 'state', 'taken')
   if is_overdue(id, deadline, now) then return fail(id, ARGV[5], ARGV[4], true) end
   local model = model_of(payload)
-  redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model)
+  redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model, 'dispatched', now)
   redis.call('HINCRBY', keys.client(client), 'running', 1)
   redis.call('SADD', keys.owned(worker), id)
   local epoch, attempt = redis.call('HINCRBY', key, 'epoch', 1), redis.call('HINCRBY', key, 'attempt', 1)

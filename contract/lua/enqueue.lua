@@ -19,8 +19,9 @@
 --       may be resumed (else four times ''): reader, ms of grace, ms for which its answer is kept, what it
 --       is found by ('' = by its id only); if its answer is to be kept (else seven times ''): head, input,
 --       the job that it continues (or ''), 1 if it goes on without its client, ms for which it is kept, most
---       bytes of the client's kept answers, most in all; then pairs: SHA-256 of a blob, its content ('' = it
---       is stored already)
+--       bytes of the client's kept answers, most in all; for the ledger: the client's name and group, the model
+--       as the client calls it, points that each choice may cost; then pairs: SHA-256 of a blob, its content
+--       ('' = it is stored already)
 -- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client with a
 -- rate limit, how many requests it may still make, and ms until that is one more), {'full', waiting},
 -- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
@@ -31,7 +32,7 @@ local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
 local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and named(ARGV[21])
 local blobs, missing = {}, {}
-for i = 29, #ARGV, 2 do
+for i = 33, #ARGV, 2 do
   blobs[ARGV[i]] = ARGV[i + 1]
   if ARGV[i + 1] == '' and redis.call('EXISTS', keys.blob(ARGV[i])) == 0 then missing[#missing + 1] = ARGV[i] end
 end
@@ -144,7 +145,8 @@ for _, id in ipairs(new) do
   local entry = redis.call('XADD', jobs, '*', 'id', id)
   seq = redis.call('HINCRBY', tally, 'seq', 1)
   redis.call('HSET', keys.job(id), 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
-    'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + ARGV[6])
+    'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + ARGV[6],
+    'name', ARGV[29], 'group', ARGV[30], 'asked', ARGV[31], 'estimate', ARGV[32])
   redis.call('PEXPIRE', keys.job(id), ARGV[10])
   redis.call('SADD', keys.served(gateway), id)
   redis.call('LPUSH', keys.bell, 1)

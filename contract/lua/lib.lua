@@ -455,13 +455,40 @@ local function take_over(jobs, entry, heir)
   return found
 end
 
+-- What a job may have cost that no worker can tell of: each call that Poe may have run counts as the estimate.
+local function presumed_cost(call, tried)
+  local had, calls = ',' .. (tried or '') .. ',', (call == 'sent' or call == 'answered') and 1 or 0
+  for _, mark in ipairs({ ',unheard,', ',corrected,' }) do
+    if string.find(had, mark, 1, true) then calls = calls + 1 end
+  end
+  return { calls, calls }
+end
+
+-- Writes the ledger's record of a job that ends; see contract/ledger.py. `cost` is a `Cost`, if its worker knows.
+local function note_in_ledger(id, outcome, cost)
+  local client, name, group, model, label, at, dispatched, estimate, budgets, bot, sent, call, tried =
+    unpack(redis.call('HMGET', keys.job(id), 'client', 'name', 'group', 'asked', 'label', 'at', 'dispatched',
+      'estimate', 'budgets', 'model', 'sent', 'call', 'tried'))
+  local now = clock(ARGV[1])
+  at, estimate = tonumber(at) or now, tonumber(estimate) or 0
+  cost = cost or presumed_cost(call, tried)
+  local calls, unpriced = cost[1] or 0, cost[2] or 0
+  local basis = calls == 0 and 'free' or unpriced > 0 and 'estimate' or cost[4] or 'usage'
+  redis.call('XADD', keys.ledger, '*', 'r', cmsgpack.pack({
+    'request', id, client, name or '', group or '', model or '', label or '', outcome, at,
+    math.max((tonumber(dispatched) or now) - at, 0), math.max(now - at, 0), cost[5] or 0, cost[6] or 0, cost[7] or 0,
+    estimate, (cost[3] or 0) + unpriced * estimate, basis, calls, {}, bot or '', tonumber(sent) or 0 }))
+end
+
 -- Ends a job in whatever state it is; what was logged stays readable for `life` ms, or as long as
--- its client may come back for it. `void`: it has cost nothing, so whoever comes back begins anew.
-local function finish(id, life, void)
+-- its client may come back for it. `void`: it has cost nothing, so whoever comes back begins anew. The ledger
+-- has `outcome` and `cost`.
+local function finish(id, life, void, outcome, cost)
   local key = keys.job(id)
   local client, entry, state, owner, gateways, idem, keep, is_kept =
     unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep', 'kept'))
   if not client or state == 'done' then return end
+  note_in_ledger(id, outcome, cost)
   if state == 'queued' then leave_stream(client) end
   if state == 'again' then leave_again(id, client) end
   if state == 'running' then
@@ -516,7 +543,7 @@ local function cancel(id, life)
   end
   if not state or state == 'done' then return 'gone' end
   if state ~= 'running' then
-    finish(id, life, true)
+    finish(id, life, true, 'cancelled')
     return 'dropped'
   end
   if idem and leads_to(idem, id) and not others_cost(id, true) then forget(idem, id) end
@@ -546,7 +573,9 @@ local function fail(id, events, life, void)
   local frames = {}
   frame(frames, redis.call('HGET', keys.job(id), 'gateway'), record)
   publish(frames)
-  finish(id, life, void)
+  local all = cmsgpack.unpack(events)
+  local last = all[#all]
+  finish(id, life, void, last[1] == 'failed' and last[2] or 'finished')
 end
 
 -- Ends a job that was cancelled and that its worker has not ended: it has died, or hands the job back. Whoever
@@ -556,6 +585,6 @@ local function end_cancelled(id, events, life)
   if ending or is_kept or redis.call('EXISTS', keys.readers(id)) == 1 then
     fail(id, ending or events, life)
   else
-    finish(id, life)
+    finish(id, life, false, 'cancelled')
   end
 end

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from contract import keys
-from contract.calls.gateway import NO_BLOBS, Kept, Rejection, Resumable
+from contract.calls.gateway import NO_BLOBS, Billing, Kept, Rejection, Resumable
 from contract.config import model_settings
 from contract.lifetimes import JOB_LIFE
 from contract.messages import Job, Model, Native, Options
@@ -19,6 +19,7 @@ from gateway.dialect import Ask, Endpoint, RateLimit
 from gateway.exchange import admission
 from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import digest_of
+from gateway.exchange.estimate import points_of
 from gateway.exchange.heads import reasoning_of, written
 from gateway.exchange.idempotency import Attachment, attach, name_of
 from gateway.exchange.native import is_wanted
@@ -71,6 +72,7 @@ class Submission(Reader):
         self._sending = sending_of(request)
         self._attachment: Attachment | None = None
         self._kept_as = _reader_of_kept(ask, config)
+        self._estimate = points_of(ask, options, listed, config.default_points)
         self._refusal = self._reason_to_refuse()
         """Why it is not begun, unless another request has begun it."""
 
@@ -106,6 +108,7 @@ class Submission(Reader):
                 self.resumable,
                 blobs=self._blobs,
                 kept=self._kept(),
+                billing=self._billing(),
             )
         except TooLarge:
             raise too_large_to_store(min(terms.max_stored, terms.max_stored_total)) from None
@@ -180,6 +183,10 @@ class Submission(Reader):
             most=most,
             most_in_all=most_in_all,
         )
+
+    def _billing(self) -> Billing:
+        client = self._client
+        return Billing(client.name, client.group, self._ask.model, self._estimate)
 
     def _reason_to_refuse(self) -> Problem | None:
         if failed := admission.hopeless(self._services.fleet.last):

@@ -9,8 +9,10 @@ import msgspec
 from redis.exceptions import OutOfMemoryError
 
 from contract.calls.gateway import (
+    NO_BILLING,
     NO_BLOBS,
     Admission,
+    Billing,
     Claim,
     Claimed,
     Enqueue,
@@ -86,6 +88,7 @@ class Jobs:
         *,
         blobs: Mapping[str, bytes] = NO_BLOBS,
         kept: Kept | None = None,
+        billing: Billing = NO_BILLING,
     ) -> Ticket | Rejection:
         """Queue a request, a job for each of its choices, or join its readers; all or none.
 
@@ -111,6 +114,7 @@ class Jobs:
             terms=terms,
             resumable=resumable,
             kept=kept,
+            billing=billing,
         )
         try:
             return await self._with_room(size, lambda: self._submitted(enqueue))

@@ -13,6 +13,7 @@ from contract.calls.gateway import GatewayHeartbeat
 from contract.calls.worker import Reclaim
 from contract.codec import decode_catalogue, decode_report
 from contract.failures import DEADLY, INTERRUPTED, TOO_LATE
+from contract.lifetimes import LEDGER_LIFE
 from contract.messages import Catalogue
 from contract.position import QueuedClient
 from gateway.queue.fleet import Fleet
@@ -35,11 +36,14 @@ class Survey:
         self._catalogue: tuple[bytes | None, Catalogue | None] = (None, None)
         """Its version and what it was when last read: it is large, and seldom changes."""
 
-    async def look(self) -> Fleet:
-        """Return what there is, and send this gateway's heartbeat. Raises RedisFault."""
+    async def look(self, *, ledger_life: float = LEDGER_LIFE) -> Fleet:
+        """Return what there is, and send this gateway's heartbeat. Raises RedisFault.
+
+        `ledger_life` is for how many seconds records of the ledger are kept.
+        """
         keys = self._server.keys
         await self._server.keep_time()
-        await self._server.run(GatewayHeartbeat(self._gateway))
+        await self._server.run(GatewayHeartbeat(self._gateway, ledger_life=ledger_life))
         async with self._server.redis.pipeline(transaction=False) as pipe:
             pipe.hmget(keys.clock, ["steps", "offset"])
             pipe.zrange(keys.workers, 0, -1)

@@ -15,8 +15,10 @@ from redis import Redis
 from contract import scripts
 from contract.calls.call import Call
 from contract.calls.gateway import (
+    NO_BILLING,
     NO_BLOBS,
     Admission,
+    Billing,
     Cancel,
     Claim,
     Enqueue,
@@ -199,6 +201,7 @@ class Scripts:
         most_bytes: int = 1_000_000,
         most_bytes_in_all: int = 1_000_000,
         kept: Kept | None = None,
+        billing: Billing = NO_BILLING,
     ) -> list[Any]:
         """Enqueue a job, and return the reply with its first element as text.
 
@@ -228,6 +231,7 @@ class Scripts:
             not_after=None if not_after == "" else _seconds(int(not_after)),
             resumable=_resumable(reader, grace, key),
             kept=kept,
+            billing=billing,
             life=_seconds(UNFINISHED_LIFE - wait),
         )
         reply = self.reply(call)
@@ -357,6 +361,7 @@ class Scripts:
         life: int = 60_000,
         job: str = "j",
         epoch: int = 1,
+        label: str = "",
         others: Iterable[str] = (),
     ) -> list[Any]:
         """`others` are the other tokens of the account."""
@@ -375,6 +380,7 @@ class Scripts:
             life=_seconds(life),
             job=job,
             epoch=epoch,
+            label=label,
             others=others,
         )
         reply = self.reply(call)

@@ -111,6 +111,11 @@ def blame(kind: FaultKind) -> Blame:
     return _TRAITS[kind].blame
 
 
+def is_refusal(kind: FaultKind) -> bool:
+    """Return whether Poe has refused to run what ends in a fault of this kind."""
+    return _TRAITS[kind].refusal
+
+
 def to_failure(fault: Fault, *, output: bool) -> Failed:
     """Return the failure that this fault makes of its job.
 

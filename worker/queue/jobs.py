@@ -11,6 +11,7 @@ import msgspec
 from redis import exceptions
 
 from contract.calls.worker import (
+    NO_COSTS,
     NO_LIMITS,
     Append,
     CallNote,
@@ -22,6 +23,7 @@ from contract.calls.worker import (
 )
 from contract.failures import INTERRUPTED, TOO_LATE
 from contract.keys import first_choice
+from contract.ledger import Cost
 from contract.messages import Failed, FailureKind, Job, Record
 from store.client import connect
 from store.faults import RedisFault
@@ -79,9 +81,14 @@ class Jobs:
         self._requests[first] = taken.job
         return taken
 
-    async def append(self, records: Sequence[Record], notes: Sequence[CallNote] = ()) -> list[int]:
+    async def append(
+        self,
+        records: Sequence[Record],
+        notes: Sequence[CallNote] = (),
+        costs: Mapping[str, Cost] = NO_COSTS,
+    ) -> list[int]:
         """Append to the logs of these jobs and tell their gateways; see append.lua."""
-        return await self._session.run(Append(records, notes))
+        return await self._session.run(Append(records, notes, costs))
 
     async def requeue(
         self,

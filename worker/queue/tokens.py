@@ -80,6 +80,7 @@ class Tokens:
             guard=guard,
             job=name,
             epoch=epoch,
+            label=token.label,
             others=others,
         )
         reply = await self._session.run(acquire, patience=0.0)

@@ -141,4 +141,5 @@ _SOURCE = (
     scripts.source("gateway_heartbeat", keys.prefix)
     .replace("return 1", "return clock(ARGV[1])")
     .replace("redis.call('ZADD'", "local _ = ({})[1] and redis.call('ZADD'")
+    .replace("redis.call('XTRIM'", "local _ = ({})[1] and redis.call('XTRIM'")
 )

@@ -255,6 +255,7 @@ def test_nothing_is_left_of_jobs_that_have_ended_but_what_is_meant_to_last(
     assert [scripts.tally("ann"), scripts.tally("bob"), scripts.waiting()] == [{}, {}, 0]
     assert scripts.lasting_keys() == {
         *("p2g:totals", "p2g:client:ann", "p2g:client:bob", "p2g:jobs:ann", "p2g:jobs:bob"),
+        "p2g:ledger",
     }
     assert scripts.redis.xlen("p2g:jobs:ann") == scripts.redis.xlen("p2g:jobs:bob") == 0
 

@@ -307,7 +307,7 @@ class Jobs(RuleBasedStateMachine):
         self.all_is_well()
         assert set(self._look().states.values()) <= {"done"}
         self.scripts.heartbeat("last", leaving=True)
-        lasting = {keys.totals, keys.dead}
+        lasting = {keys.totals, keys.dead, keys.ledger}
         lasting |= {*map(keys.client, CLIENTS), *map(keys.jobs, CLIENTS)}
         assert self.scripts.lasting_keys() <= lasting
         self.scripts.now = self.start

@@ -198,7 +198,9 @@ def test_nothing_of_it_lasts(scripts: Scripts) -> None:
     scripts.resend("j2")
     scripts.append(finished(given))
 
-    assert scripts.lasting_keys() <= {keys.client("ann"), keys.totals, keys.jobs("ann"), keys.bell}
+    assert scripts.lasting_keys() <= {
+        *(keys.client("ann"), keys.totals, keys.jobs("ann"), keys.bell, keys.ledger),
+    }
 
 
 def test_what_is_held_gives_way_to_what_its_client_asks_now(scripts: Scripts) -> None:

@@ -152,7 +152,9 @@ def test_an_answer_is_kept_for_those_who_come_later(scripts: Scripts) -> None:
     assert scripts.leave("j1", "b") == "gone"
     for key in (keys.job("j1"), keys.log("j1"), keys.idem(IDEM)):
         assert LIFE < scripts.redis.pttl(key) <= KEPT
-    assert scripts.lasting_keys() <= {keys.client("ann"), keys.totals, keys.jobs("ann"), keys.bell}
+    assert scripts.lasting_keys() <= {
+        *(keys.client("ann"), keys.totals, keys.jobs("ann"), keys.bell, keys.ledger),
+    }
 
 
 @pytest.mark.parametrize("charged", [True, False])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from redis import exceptions
 
 from contract.calls.worker import CallNote
+from contract.ledger import Cost
 from contract.messages import (
     Event,
     Failed,
@@ -44,7 +45,9 @@ class Log:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def append(self, records: Sequence[Record], notes: Sequence[CallNote]) -> list[int]:
+    async def append(
+        self, records: Sequence[Record], notes: Sequence[CallNote], _: Mapping[str, Cost]
+    ) -> list[int]:
         self.writes += 1
         await self.open.wait()
         self.notes += notes
@@ -326,9 +329,11 @@ def test_any_mixture_of_jobs_and_faults_gives_the_same_answers(
 async def test_an_event_that_cannot_be_encoded_ends_its_own_job_only() -> None:
     log, heard = Log(), Heard()
 
-    async def append(records: Sequence[Record], notes: Sequence[CallNote]) -> list[int]:
+    async def append(
+        records: Sequence[Record], notes: Sequence[CallNote], costs: Mapping[str, Cost]
+    ) -> list[int]:
         msgspec.msgpack.encode(list(records))
-        return await log.append(records, notes)
+        return await log.append(records, notes, costs)
 
     emitter = Emitter(append)
     task = asyncio.create_task(emitter.run())
