@@ -5,11 +5,10 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
-from yarl import URL
 
 from admin.config import AdminConfig, digest_of
 from admin.pages import SESSION, Pages, moved
@@ -81,7 +80,7 @@ class Door:
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         _check_origin(request)
-        form = await request.post()
+        form = await _form_of(request)
         token, to = str(form.get("token", "")).strip(), _within(str(form.get("to", "")))
         if wait := self._wait(request, token):
             return self._form(request, 429, to, "login.throttled", seconds=f"{wait:.0f}")
@@ -132,9 +131,19 @@ async def _check_form(request: web.Request) -> None:
     if request.method in ("GET", "HEAD"):
         return
     _check_origin(request)
-    token = request.headers.get("X-CSRF") or str((await request.post()).get("csrf", ""))
+    form = await _form_of(request)
+    token = request.headers.get("X-CSRF") or str(form.get("csrf", ""))
     if not request[SESSION].has_sent(token):
         raise Refusal(403)
+
+
+async def _form_of(request: web.Request) -> Mapping[str, Any]:
+    """Return the fields of a form, which handlers may ask for again. Raises Refusal."""
+    try:
+        return await request.post()
+    except (ValueError, LookupError, AssertionError):
+        # What is no form, whatever its Content-Type says.
+        raise Refusal(400) from None
 
 
 def _check_origin(request: web.Request) -> None:
@@ -147,7 +156,7 @@ def _check_origin(request: web.Request) -> None:
         is_ours = site == "same-origin"
     else:
         origin = request.headers.get("Origin")
-        is_ours = origin is None or URL(origin).authority == request.host
+        is_ours = origin is None or origin.partition("://")[2] == request.host
     if not is_ours:
         raise Refusal(403)
 

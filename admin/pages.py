@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class Pages:
         )
         self._templates.filters["number"] = number
         self._templates.filters["instant"] = instant
+        self._templates.filters["day"] = day
 
     def render(
         self, request: web.Request, template: str, /, *, status: int = 200, **values: Any
@@ -58,7 +59,8 @@ class Pages:
 
         `t(name, **values)`, a text in the reader's language; `duration(seconds)`; `csrf`, what
         each form sends as `csrf`; `notice`, what an action before has left to say; `place`, the
-        entry of the navigation that the page belongs to; the filters `number` and `instant`.
+        entry of the navigation that the page belongs to; the filters `number`, `instant` and
+        `day`.
         """
         session = request.get(SESSION)
         language, theme = language_of(request), theme_of(request)
@@ -84,14 +86,13 @@ class Pages:
 
 def language_of(request: web.Request) -> str:
     """Return the language that was chosen, or else the one that the browser likes best."""
-    chosen = request.query.get("language") or request.cookies.get("language", "")
-    return chosen if chosen in LANGUAGES else preferred(request.headers.get("Accept-Language", ""))
+    accepted = request.headers.get("Accept-Language", "")
+    return _chosen(request, "language", LANGUAGES) or preferred(accepted)
 
 
 def theme_of(request: web.Request) -> str:
     """Return the colours that were chosen."""
-    chosen = request.query.get("theme") or request.cookies.get("theme", "")
-    return chosen if chosen in THEMES else THEMES[0]
+    return _chosen(request, "theme", THEMES) or THEMES[0]
 
 
 def moved(path: str) -> web.Response:
@@ -106,9 +107,12 @@ def number(value: float) -> str:
 
 def instant(at: datetime.datetime) -> Markup:
     """Return an instant in UTC, to the minute."""
-    utc = at.astimezone(datetime.UTC)
-    shown = "<time datetime='{}'>{}</time>"
-    return Markup(shown).format(utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M UTC"))  # noqa: S704
+    return _time(at, "%Y-%m-%d %H:%M UTC")
+
+
+def day(at: datetime.datetime) -> Markup:
+    """Return the day of an instant, in UTC."""
+    return _time(at, "%Y-%m-%d")
 
 
 def duration(language: str, seconds: float) -> str:
@@ -122,9 +126,25 @@ def duration(language: str, seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def _time(at: datetime.datetime, form: str) -> Markup:
+    utc = at.astimezone(datetime.UTC)
+    shown = '<time datetime="{}" title="{}">{}</time>'
+    return Markup(shown).format(  # noqa: S704
+        utc.isoformat(), utc.strftime("%Y-%m-%d %H:%M:%S UTC"), utc.strftime(form)
+    )
+
+
 def _place(path: str, places: Sequence[Place]) -> Place | None:
     inside = (each for each in places if path == each.path or path.startswith(each.path + "/"))
     return next(inside, None)
+
+
+def _chosen(request: web.Request, name: str, known: Container[str]) -> str:
+    """Return what was chosen just now, or else before; nothing where that is unknown."""
+    for chosen in (request.query.get(name, ""), request.cookies.get(name, "")):
+        if chosen in known:
+            return chosen
+    return ""
 
 
 def _remember(request: web.Request, answer: web.Response, choices: Mapping[str, str]) -> None:

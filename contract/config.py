@@ -236,8 +236,8 @@ class Settings:
             name = unknown[1]
             return unknown_key(str(self.where((*key, name))), name, keys_of(type_))
         if isinstance(value, dict) and (match["key"] or "").endswith("[...]"):
-            # msgspec does not tell which of a map's values it was.
-            key = (*key, next(k for k, v in value.items() if not v or not isinstance(v, str)))
+            # msgspec does not tell which value it was, and one that is too long stays unnamed.
+            key += tuple(k for k, v in value.items() if not v or not isinstance(v, str))[:1]
             value = _at(self.values, key)
         text = _in_words(match["text"], key, type_)
         return ConfigError(f"{self.where(key)}{_shown(key, value)}: {text}")

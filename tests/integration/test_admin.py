@@ -110,6 +110,7 @@ async def test_a_key_lives_through_the_api(place: Place) -> None:
     [
         ("POST ", {"name": "a", "weight": 0}, 400, "`weight` = 0: expected a number >= 0.01"),
         ("POST ", {"name": "a", "nam": 1}, 400, "did you mean `name`?"),
+        ("POST ", {"name": "a", "labels": {"b": "c" * 201}}, 400, "`labels`"),
         ("POST ", {}, 400, "`name`: is missing"),
         ("POST ", [], 400, "must be a JSON object"),
         ("POST ", {"name": "taken"}, 409, "Another key has this name"),
