@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from contract.config import ConfigError, Settings, read_settings, write_settings
@@ -84,7 +85,7 @@ def _administer(asked: flags.Flags, read: Settings) -> int:
     read = with_running_serve(read)
     if asked.command == "admin":
         return become_admin(read)
-    from poe2gpt.keys import keys  # noqa: PLC0415
-    from poe2gpt.tokens import tokens  # noqa: PLC0415
-
-    return (keys if asked.command == "keys" else tokens)(read, asked.verb)
+    # Each module of these has a function of the same name.
+    command = getattr(import_module(f"poe2gpt.{asked.command}"), asked.command)
+    status: int = command(read, asked.verb)
+    return status

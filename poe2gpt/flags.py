@@ -15,8 +15,8 @@ from contract.lookalikes import first_lookalike
 from poe2gpt import __version__
 
 COMMANDS = ("serve", "gateway", "worker", "demo", "check", "admin")
-ADMINISTRATION = ("keys", "tokens")
-"""Commands that have verbs, and flags of their own for each."""
+ADMINISTRATION = ("keys", "tokens", "usage")
+"""Commands that work on a deployment's Redis, and have flags of their own."""
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
 """Settings that must not be visible in a process's arguments, by their names in `config.toml`."""
 
@@ -40,6 +40,7 @@ commands:
   admin      run the admin service, which has an API for keys (needs adminToken)
   keys       make, change and remove access tokens while the service runs: see poe2gpt keys --help
   tokens     the same for Poe tokens: see poe2gpt tokens --help
+  usage      show who asked for how much, and what it cost: see poe2gpt usage --help
 """
 
 _EPILOG = """\
@@ -62,7 +63,7 @@ class Flags(msgspec.Struct, frozen=True):
     workers: int
     given: Given
     verb: tuple[str, ...] = ()
-    """What is left of the line for a command of `ADMINISTRATION`: its verb, and what that needs."""
+    """What is left of the line for a command of `ADMINISTRATION`."""
 
 
 class Parser(argparse.ArgumentParser):

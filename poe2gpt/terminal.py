@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class CommandError(Exception):
@@ -15,10 +15,13 @@ def say(text: str) -> None:
     print(f"poe2gpt: {text}", file=sys.stderr, flush=True)
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Return rows as lines, with the columns below each other."""
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Return rows as lines, with the columns below each other; `right` has those of numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [">" if place in right else "<" for place in range(len(widths))]
     return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)
+        ).rstrip()
         for row in rows
     )

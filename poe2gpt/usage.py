@@ -1,0 +1,155 @@
+"""The command `poe2gpt usage`: who asked for how much, and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo
+
+from contract import periods, texts
+from contract.config import ConfigError, Settings, nearest
+from contract.usage import DIMENSIONS, KEY, Filter, Usage
+from poe2gpt.flags import Parser
+from poe2gpt.redis import on_redis
+from poe2gpt.terminal import say
+from poe2gpt.usage_report import Report, as_json, as_table, write_csv
+from store.ledger import pages
+from store.link import Link
+
+NO_TIME = "0"
+
+SLACK = datetime.timedelta(days=1, hours=1)
+"""By how much Redis's clock, which orders the ledger, may be wrong or have been set since."""
+
+LATEST = datetime.timedelta(days=40)
+"""How long after a request its record is looked for: Poe's history corrects some much later."""
+
+_EPILOG = f"""\
+A day is a day of --time-zone. A request counts on the day on which it was asked, once for each of
+its `n` answers. POINTS are those that were settled, corrected by Poe's own history. UNMATCHED are
+what Poe charged for calls that are none of ours. WAIT is the time in the queue, TIME all of it, in
+seconds: each the mean, and the 95th percentile.
+
+--since and --until take a day (2026-11-27), a month (2026-11), both with all of it, an instant with
+its zone (2026-11-27T18:00:00Z), or how long ago (12h, 7d). Without them everything counts that the
+ledger holds (see ledgerLife in config.example.toml). The dimensions are {", ".join(DIMENSIONS)}.
+
+examples:
+  poe2gpt usage
+  poe2gpt usage --by group,model --since 2026-11 --until 2026-11
+  poe2gpt usage --by day --key ann --since 30d --time-zone Europe/Berlin
+  poe2gpt usage --by day,key,model --csv > usage.csv
+"""
+
+
+def usage(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run `poe2gpt usage` with these arguments, and return the exit status.
+
+    Raises ConfigError and CommandError.
+    """
+    asked = parsed(arguments)
+    wanted = chosen(asked, datetime.datetime.now(datetime.UTC))
+    found = Usage(asked.time_zone.key, asked.by)
+
+    async def read(link: Link) -> None:
+        first = wanted.since - SLACK.total_seconds() * 1000
+        last = wanted.until + LATEST.total_seconds() * 1000
+        async for page in pages(lambda call: link.run(call, NO_TIME), first, last):
+            for _, record in page:
+                if wanted.passes(record):
+                    found.add(record)
+
+    on_redis(settings, read)
+    # Outside of that: a pipe that breaks is no fault of Redis.
+    _print(Report(found, tuple(asked.by), wanted), asked)
+    return 0
+
+
+def _print(report: Report, asked: argparse.Namespace) -> None:
+    if asked.csv:
+        write_csv(report, sys.stdout)
+    elif asked.json:
+        print(as_json(report))
+    elif report.rows:
+        print(as_table(report))
+    else:
+        say("the ledger has no request that was asked for")
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse what follows `usage`. Raises ConfigError."""
+    parser = Parser(
+        "poe2gpt usage",
+        description="Show who asked for how much, and what it cost, from the ledger.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--by", action="append", metavar="NAMES", help="what to tell apart, comma-separated (key)")
+    add("--since", metavar="WHEN", help="what was asked from then on")
+    add("--until", metavar="WHEN", help="what was asked until then")
+    add("--key", action="append", default=[], metavar="KEY", help="a key's name or id; repeatable")
+    add("--group", action="append", default=[], metavar="GROUP", help="a group; repeatable")
+    add("--model", action="append", default=[], metavar="MODEL", help="a model; repeatable")
+    add("--time-zone", default="UTC", type=_zone, metavar="ZONE", help="where days begin (UTC)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    asked = parser.parse_args(arguments)
+    asked.by = _dimensions(asked.by or [KEY])
+    return asked
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, LookupError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected a time zone such as Europe/Berlin"
+        ) from None
+
+
+def _dimensions(given: list[str]) -> list[str]:
+    names: dict[str, None] = {}
+    for text in given:
+        for name in texts.listed(text):
+            if name not in DIMENSIONS:
+                hint = nearest(str(name), DIMENSIONS)
+                raise ConfigError(
+                    f"`--by` = {name!r}: expected {', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}"
+                    + (f"; did you mean {hint}?" if hint else "")
+                )
+            names[str(name)] = None
+    return list(names)
+
+
+def chosen(asked: argparse.Namespace, now: datetime.datetime) -> Filter:
+    """Return which records are asked for. Raises ConfigError for a period that is none."""
+    period = {}
+    for flag, instant in (("since", periods.beginning), ("until", periods.end)):
+        if text := getattr(asked, flag):
+            period[flag] = _at(f"--{flag}", text, instant, asked.time_zone, now)
+    if period.get("since", 0.0) >= period.get("until", float("inf")):
+        raise ConfigError("`--since` is not before `--until`")
+    return Filter(
+        **period,
+        keys=frozenset(asked.key),
+        groups=frozenset(asked.group),
+        models=frozenset(each.lower() for each in asked.model),
+    )
+
+
+def _at(
+    flag: str,
+    text: str,
+    instant: Callable[[str, ZoneInfo, datetime.datetime], datetime.datetime],
+    zone: ZoneInfo,
+    now: datetime.datetime,
+) -> float:
+    try:
+        return instant(text, zone, now).timestamp() * 1000
+    except (ValueError, OverflowError):
+        raise ConfigError(f"`{flag}` = {text!r}: {periods.EXPECTED}") from None
