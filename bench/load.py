@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import cycle, pairwise
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from bench.upstream import Load
+
+R = TypeVar("R")
 
 PATIENCE = 120.0
 """Seconds that one request may take."""
@@ -24,6 +27,10 @@ PATIENCE = 120.0
 
 class WrongAnswer(Exception):
     """An answer differs from what the upstream sent."""
+
+
+class Refused(Exception):
+    """An answer has another status than 200."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,14 @@ class Target:
     headers: tuple[tuple[str, str], ...] = ()
     prefix: str = ""
     """The prefix of model names at this endpoint."""
+    keys: tuple[str, ...] = ()
+    """The keys of its clients, which ask in turn. Empty: the headers have the one key."""
 
-    def request(self, load: Load, stream: bool) -> bytes:
-        """Return one request as HTTP/1.1 bytes."""
+    def requests(self, load: Load, stream: bool) -> Iterator[bytes]:
+        """Return one request after another, for ever, as HTTP/1.1 bytes."""
+        return cycle([self._request(load, stream, key) for key in self.keys or ("",)])
+
+    def _request(self, load: Load, stream: bool, key: str) -> bytes:
         body = json.dumps(
             {
                 "model": self.prefix + load.model,
@@ -52,6 +64,7 @@ class Target:
             "content-type: application/json",
             f"content-length: {len(body)}",
             *(f"{name}: {value}" for name, value in self.headers),
+            *([f"authorization: Bearer {key}"] if key else []),
         ]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -68,10 +81,10 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """The body. Raises WrongAnswer if the status is not 200."""
+        """The body. Raises Refused if the status is not 200."""
         head, _, rest = b"".join(data for _, data in self.reads).partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise WrongAnswer(f"{head[:200]!r} {rest[:500]!r}")
+            raise Refused(f"it answered {head[:12].decode()}: {rest[:300]!r}")
         return _unchunked(rest) if b"chunked" in head.lower() else rest
 
     def check(self, load: Load) -> None:
@@ -156,7 +169,8 @@ async def connect(target: Target, count: int) -> list[Connection]:
     """Open connections."""
     loop, at = asyncio.get_running_loop(), urlsplit(target.url)
     pairs = [
-        await loop.create_connection(Connection, at.hostname or "", at.port) for _ in range(count)
+        await loop.create_connection(Connection, at.hostname or "", at.port or 80)
+        for _ in range(count)
     ]
     return [connection for _, connection in pairs]
 
@@ -164,27 +178,28 @@ async def connect(target: Target, count: int) -> list[Connection]:
 async def streams(target: Target, load: Load, count: int) -> list[Answer]:
     """Send `count` streamed requests at once."""
     connections = await connect(target, count)
-    request = target.request(load, stream=True)
-    answers = await asyncio.gather(*(each.ask(request, True) for each in connections))
+    requests = target.requests(load, stream=True)
+    answers = await asyncio.gather(*(each.ask(next(requests), True) for each in connections))
     for connection in connections:
         connection.close()
     return answers
 
 
 async def held(
-    target: Target, load: Load, count: int, once_open: Callable[[], float]
-) -> tuple[list[Answer], float]:
+    target: Target, load: Load, count: int, once_open: Callable[[], R]
+) -> tuple[list[Answer], R | None]:
     """Send `count` streamed requests; when all have begun and are silent, call `once_open`.
 
-    Returns the answers, and the call's result. Connections are opened a hundred at a time.
+    Returns the answers, and the call's result; None where the first of them had ended by then.
+    Connections are opened a hundred at a time.
     """
-    request, asking, connections = target.request(load, stream=True), [], []
+    requests, asking, connections = target.requests(load, stream=True), [], []
     for start in range(0, count, 100):
         batch = await connect(target, min(100, count - start))
-        asking += [asyncio.create_task(each.ask(request, True)) for each in batch]
+        asking += [asyncio.create_task(each.ask(next(requests), True)) for each in batch]
         connections += batch
         await _until_begun(batch)
-    seen = once_open()
+    seen = None if any(task.done() for task in asking) else once_open()
     answers = await asyncio.gather(*asking)
     for connection in connections:
         connection.close()
@@ -200,12 +215,12 @@ async def _until_begun(connections: list[Connection]) -> None:
 async def wholes(target: Target, load: Load, clients: int, seconds: float) -> list[Answer]:
     """Let each of `clients` request whole answers one after another, for `seconds`."""
     connections = await connect(target, clients)
-    request, until = target.request(load, stream=False), time.monotonic() + seconds
+    requests, until = target.requests(load, stream=False), time.monotonic() + seconds
 
     async def ask(connection: Connection) -> list[Answer]:
         answers = []
         while time.monotonic() < until:
-            answers.append(await connection.ask(request, False))
+            answers.append(await connection.ask(next(requests), False))
         return answers
 
     rounds = await asyncio.gather(*map(ask, connections))
@@ -254,7 +269,8 @@ def _content_length(head: bytes) -> int | None:
 
 
 def _unchunked(body: bytes) -> bytes:
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while True:
         end = body.index(b"\r\n", at)
         size = int(body[at:end].partition(b";")[0], 16)

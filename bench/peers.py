@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -52,6 +51,8 @@ class Peer:
     target: Target
     parts: dict[str, list[int]] = field(default_factory=dict)
     """Its process ids, by component."""
+    is_slow: bool = False
+    """Whether it takes so long for a request that rows of thousands at once would not end."""
 
     @property
     def pids(self) -> list[int]:
@@ -64,36 +65,53 @@ Start = Callable[[Path, str, list[Load]], AbstractAsyncContextManager[Peer]]
 
 @asynccontextmanager
 async def ours(
-    directory: Path, url: str, loads: list[Load], *, tokens: int = 200, workers: int = 1
+    directory: Path,
+    url: str,
+    loads: list[Load],
+    *,
+    name: str = "poe2gpt",
+    tokens: int = 200,
+    workers: int = 1,
+    clients: int = 1,
 ) -> AsyncIterator[Peer]:
     """One gateway, one Redis with its AOF, and workers, as `compose.yaml` has them."""
     async with running_redis() as redis:
         place = Path(tempfile.mkdtemp(dir=directory))
         deployment = Deployment(place, redis)
-        # In a file: 10,000 of them are too long for a variable.
-        names = place / "tokens"
-        names.write_text("\n".join(f"sk-bench-{n}" for n in range(tokens)))
+        listed = write_tokens(place, tokens)
         children = [
-            await deployment.start_worker(config=LIMITS, tokens=f"file:{names}", poe_url=url)
+            await deployment.start_worker(config=LIMITS, tokens=listed, poe_url=url)
             for _ in range(workers)
         ]
-        gateway = await deployment.start_gateway()
+        keys = (KEY, *(f"sk-bench-client-{n}" for n in range(1, clients)))
+        lines = "".join(f'  {{ key = "{key}", name = "c{n}" }},\n' for n, key in enumerate(keys))
+        gateway = await deployment.start_gateway(config=f"accessTokens = [\n{lines}]\n")
 
         async def knows_the_models() -> bool:
             async with gateway.http() as http:
                 return loads[0].model in (await http.get("/v1/models")).text
 
         await eventually(knows_the_models, "the catalogue")
-        target = Target(f"{gateway.url}/v1/chat/completions", (("authorization", f"Bearer {KEY}"),))
+        target = Target(f"{gateway.url}/v1/chat/completions", keys=keys)
         parts = {
             "gateway": [gateway.child.pid],
             "worker": [child.pid for child in children],
             "Redis": [_pid_of(redis)],
         }
         try:
-            yield Peer("poe2gpt", target, parts)
+            yield Peer(name, target, parts)
         finally:
             await deployment.close()
+
+
+def write_tokens(directory: Path, count: int) -> str:
+    """Write a file of Poe tokens, and return how a worker is told of it.
+
+    10,000 of them are too long for a variable.
+    """
+    file = directory / "tokens"
+    file.write_text("\n".join(f"sk-bench-{n}" for n in range(count)))
+    return f"file:{file}"
 
 
 @asynccontextmanager
@@ -193,7 +211,7 @@ async def litellm(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
         await _serves(child, port)
         headers = (("authorization", f"Bearer {LITELLM_KEY}"),)
         target = Target(f"http://127.0.0.1:{port}/v1/chat/completions", headers)
-        yield Peer("LiteLLM proxy", target, {"gateway": [child.pid]})
+        yield Peer("LiteLLM proxy", target, {"gateway": [child.pid]}, is_slow=True)
     finally:
         child.process.kill()
         await child.process.wait()
@@ -249,5 +267,3 @@ ALL: dict[str, Start] = {
     "portkey": portkey,
 }
 """Every peer, by its name on the command line."""
-
-PYTHON = sys.version.split()[0]

@@ -1,9 +1,8 @@
-"""Measures a worker's startup and idle cost by number of tokens: `python -m bench.startup`.
+"""A worker's start, and what it costs while it is idle: `python -m bench.startup`.
 
 A job is queued before the worker is started, by the command and with a file that lists so many
 tokens. Told are the seconds until Poe has the job's call, and the CPU time that all of it took;
-then the share of a core that the worker uses while nothing happens. What a start costs with ten
-tokens is the measure of the others.
+then the share of a core that the worker uses while nothing happens.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from bench.figures import Report, render
 from bench.processes import cpu
 from tests.support.deployment import Deployment, eventually, running_redis
 from tests.support.worker_alone import Asking
@@ -37,17 +37,16 @@ class Outcome:
     """The share of a core that an idle worker uses."""
 
 
-async def main() -> None:
-    print(f"{'tokens':>8} {'to the first call, s':>21} {'CPU, s':>8} {'ratio':>6} {'idle, %':>8}")
-    first = None
+async def measure(report: Report) -> None:
+    """Measure each size once."""
     for tokens in SIZES:
         outcome = await _start(tokens)
-        first = first or outcome
-        print(
-            f"{tokens:>8} {outcome.elapsed:>21.2f} {outcome.cpu:>8.2f} "
-            f"{outcome.cpu / first.cpu:>6.2f} {100 * outcome.idle:>8.2f}",
-            flush=True,
-        )
+        figures = {
+            "to the first call s": outcome.elapsed,
+            "CPU s": outcome.cpu,
+            "idle %": 100 * outcome.idle,
+        }
+        report.add("start, by tokens", f"{tokens} tokens", [figures])
 
 
 async def _start(tokens: int) -> Outcome:
@@ -74,4 +73,6 @@ async def _start(tokens: int) -> Outcome:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    told = Report()
+    asyncio.run(measure(told))
+    print(render(told.rows))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import upstream
-from bench.compare import render
+from bench.figures import render
 from bench.load import Answer, WrongAnswer
 from bench.upstream import Load
 from tests.support.deployment import spawn

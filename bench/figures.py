@@ -1,0 +1,100 @@
+"""What was measured: figures of rounds, summed up, kept in a file, and shown as text."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+Figures = dict[str, float]
+"""The figures of one round, by name; the name ends with the unit."""
+
+Summary = dict[str, list[float]]
+"""By figure: the least, the median, the most of all rounds."""
+
+Table = dict[str, dict[str, Summary]]
+"""By row and peer."""
+
+
+def summary(rounds: Sequence[Figures]) -> Summary:
+    """Sum up the rounds of one peer in one row."""
+    columns = {name: [figures[name] for figures in rounds] for name in rounds[0]}
+    return {name: [min(each), median(each), max(each)] for name, each in columns.items()}
+
+
+@dataclass
+class Report:
+    """All that was measured on one machine, which goes to a file row by row.
+
+    Rows that the file has from an earlier run on the same machine with the same Python stay, so a
+    comparison can be made in parts.
+    """
+
+    file: Path | None = None
+    rows: Table = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Why a peer, or a peer in one row, has no figures."""
+
+    @classmethod
+    def kept_in(cls, file: Path | None) -> Report:
+        """Return the report in this file, to be continued; an empty one if there is none."""
+        if file is None or not file.exists():
+            return cls(file)
+        kept = json.loads(file.read_text())
+        if kept.get("machine") != machine():
+            return cls(file)
+        return cls(file, kept["rows"], kept["missing"])
+
+    def add(self, row: str, peer: str, rounds: Sequence[Figures]) -> None:
+        """Add what one peer has shown in one row, in place of what it had shown before."""
+        self.rows.setdefault(row, {})[peer] = summary(rounds)
+        self.missing.pop(f"{peer}, {row}", None)
+        self._write()
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Note why there are no figures of a peer, or of a peer in one row."""
+        self.missing[what] = why
+        self._write()
+
+    def _write(self) -> None:
+        if self.file is not None:
+            told = {"machine": machine(), "rows": self.rows, "missing": self.missing}
+            self.file.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def render(table: Table) -> str:
+    """Render the figures as lines of text: the median, and the range in brackets."""
+    lines = []
+    for row, by_peer in table.items():
+        lines.append(f"\n{row}")
+        for peer, figures in by_peer.items():
+            told = ", ".join(f"{name} {_told(values)}" for name, values in figures.items())
+            lines.append(f"  {peer:<22} {told}")
+    return "\n".join(lines)
+
+
+def _told(values: list[float]) -> str:
+    least, middle, most = (f"{value:.3g}" for value in values)
+    return middle if least == most else f"{middle} [{least}-{most}]"
+
+
+def machine() -> dict[str, str]:
+    """Describe the machine, and the Python that runs poe2gpt."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {
+        "cpu": f"{os.cpu_count()} x {model}",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": sys.version.split()[0],
+    }
