@@ -16,6 +16,7 @@ from admin.keys import KeysAPI
 from admin.pages import STATIC, Pages, moved
 from admin.refusal import Refusal
 from admin.screens import SCREENS, Services
+from admin.watch import Watch
 from contract.keys import Keys
 from store.faults import RedisFault
 from store.link import Link
@@ -48,7 +49,7 @@ def application(config: AdminConfig) -> web.Application:
     run = partial(link.run, now=NO_TIME)
     pages = Pages([screen.place for screen in SCREENS])
     door = Door(config, pages)
-    services = Services(pages, run)
+    services = Services(config, pages, run, Watch(run))
 
     async def until_closed(_: web.Application) -> AsyncIterator[None]:
         yield

@@ -24,6 +24,8 @@ class AdminConfig(msgspec.Struct, frozen=True, rename="camel"):
     key_prefix: config.KeyPrefix = PREFIX
     admin_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     admin_port: Annotated[int, Meta(ge=1, le=65_535)] = 3701
+    gateway_url: str = "http://127.0.0.1:3700"
+    """Where a model that is tried is asked."""
     admin_token: str = ""
     """The SHA-256 of the login token, in hex."""
 
@@ -39,8 +41,14 @@ def admin_config(settings: Settings) -> AdminConfig:
     return msgspec.structs.replace(
         read,
         redis_url=address.checked(config.secrets(read.redis_url, where)[0], where),
+        gateway_url=_gateway_url(settings, read.gateway_url),
         admin_token=_digest(settings, read.admin_token) if read.admin_token else "",
     )
+
+
+def _gateway_url(settings: Settings, url: str) -> str:
+    where = settings.where(("gatewayUrl",))
+    return config.checked_url(url, ["http", "https"], where).removesuffix("/v1")
 
 
 def digest_of(token: str) -> str:

@@ -19,8 +19,8 @@ COLOURS = 8
 _TOP, _PLOT, _BOTTOM = 10, 160, 22
 """Pixels above the plot, of the plot itself, and below it for the labels."""
 _HEIGHT = _TOP + _PLOT + _BOTTOM
-_LABELS, _FEW_LABELS = 12, 5
-"""The most labels below a plot, on a wide and on a narrow screen."""
+_LABELS, _FEW_LABELS = 12, 6
+"""The most labels below a plot that is as wide as a wide screen, and below all others."""
 _GAP = 0.25
 """The part of a column's place that is left free."""
 _STEPS = 4
@@ -51,7 +51,9 @@ class Plot(msgspec.Struct, frozen=True):
     series: Sequence[Series]
     unit: str = ""
     labels: Sequence[str] = ()
-    """What stands below the columns; none: what is said of them."""
+    """What stands below the columns, as far as there is room; none: what is said of them."""
+    is_half: bool = False
+    """Whether it has half of a wide screen."""
 
 
 def stacked_bars(plot: Plot) -> str:
@@ -136,11 +138,11 @@ def _legend(series: Series) -> str:
 
 def _scale(scale: Sequence[float], unit: str) -> str:
     numbers = "".join(
-        f'<text x="46" y="{_number(_y(value, scale[-1]) + 4)}">{escape(short(value) + unit)}</text>'
+        f'<text x="38" y="{_number(_y(value, scale[-1]) + 4)}">{escape(short(value) + unit)}</text>'
         for value in scale
     )
     return (
-        f'<svg class="plot-scale" width="52" height="{_HEIGHT}" aria-hidden="true">{numbers}</svg>'
+        f'<svg class="plot-scale" width="44" height="{_HEIGHT}" aria-hidden="true">{numbers}</svg>'
     )
 
 
@@ -156,13 +158,14 @@ def _grid(scale: Sequence[float]) -> str:
 def _labels(plot: Plot) -> str:
     labels = plot.labels or plot.columns
     count = len(labels)
-    step, wide = max(1, math.ceil(count / _LABELS)), max(1, math.ceil(count / _FEW_LABELS))
+    few = max(1, math.ceil(count / _FEW_LABELS))
+    many = few if plot.is_half else max(1, math.ceil(count / _LABELS))
     # On a narrow screen every few of those that a wide one shows.
-    wide = step * max(1, math.ceil(wide / step))
+    few = many * max(1, math.ceil(few / many))
     return "".join(
-        f'<text class="plot-label{"" if i % wide == 0 else " plot-minor"}"'
+        f'<text class="plot-label{"" if i % few == 0 else " plot-minor"}"'
         f' x="{_number(_middle(i, count))}%" y="{_HEIGHT - 5}">{escape(labels[i])}</text>'
-        for i in range(0, count, step)
+        for i in range(0, count, many)
     )
 
 

@@ -35,6 +35,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "FINGERPRINT_KEY": ("fingerprintKey", str),
     "TOKEN_KEY": ("tokenKey", str),
     "ADMIN_TOKEN": ("adminToken", str),
+    "GATEWAY_URL": ("gatewayUrl", str),
     "REDIS_URL": ("redisUrl", str),
     "KEY_PREFIX": ("keyPrefix", str),
     "POE_URL": ("poeUrl", str),

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 from contract import periods, texts
 from contract.config import ConfigError, Settings, nearest
 from contract.usage import DIMENSIONS, KEY, Filter, Usage
+from contract.usage_rows import write_csv
 from poe2gpt.flags import Parser
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import say
-from poe2gpt.usage_report import Report, as_json, as_table, write_csv
+from poe2gpt.usage_report import Report, as_json, as_table
 from store.ledger import pages
 from store.link import Link
 
@@ -69,7 +70,7 @@ def usage(settings: Settings, arguments: Sequence[str]) -> int:
 
 def _print(report: Report, asked: argparse.Namespace) -> None:
     if asked.csv:
-        write_csv(report, sys.stdout)
+        write_csv(report.by, report.rows, sys.stdout)
     elif asked.json:
         print(as_json(report))
     elif report.rows:

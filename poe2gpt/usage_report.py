@@ -1,41 +1,25 @@
-"""What `poe2gpt usage` prints: a table for people, CSV and JSON for programs."""
+"""What `poe2gpt usage` prints: a table for people, and JSON for programs."""
 
 from __future__ import annotations
 
-import csv
 import datetime
 import math
 from collections import Counter
-from typing import Any, TextIO
 
 import msgspec
 
 from contract.usage import KEY, Filter, Row, Sums, Usage
+from contract.usage_rows import COUNTS, described, of_sums, spreads
 from poe2gpt.terminal import table
 
 _NONE = "-"
 """Stands for what has no name, such as the group of a key without one."""
 
-_COLUMNS = (
-    ("REQUESTS", "requests"),
-    ("FAILED", "failed"),
-    ("CANCELLED", "cancelled"),
-    ("PROMPT", "prompt_tokens"),
-    ("OUTPUT", "completion_tokens"),
-    ("CACHED", "cached_tokens"),
-    ("ESTIMATED", "estimated"),
-    ("SETTLED", "settled"),
-    ("CORRECTED", "corrected"),
-    ("POINTS", "points"),
-    ("UNMATCHED", "unmatched"),
-)
+_HEADS = {"prompt_tokens": "PROMPT", "completion_tokens": "OUTPUT", "cached_tokens": "CACHED"}
+"""What those columns are called that are not called as the sums are."""
+
 _SELDOM = ("cancelled", "cached_tokens", "corrected", "unmatched")
 """The columns that a table has only if something is in them."""
-
-_OF_SPREADS = ("waitMean", "waitP95", "durationMean", "durationP95")
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell for a formula."""
 
 
 class Report:
@@ -53,8 +37,8 @@ def as_table(report: Report) -> str:
     """Return lines with the total last. What cannot be printed is written as escapes."""
     every = [row.sums for row in report.rows]
     columns = [
-        (head, name)
-        for head, name in _COLUMNS
+        (_HEADS.get(name, name.upper()), name)
+        for name in COUNTS
         if name not in _SELDOM or any(getattr(sums, name) for sums in every)
     ]
     heads = [each for each, _ in columns]
@@ -68,15 +52,7 @@ def as_table(report: Report) -> str:
 
 def _cells(sums: Sums, columns: list[tuple[str, str]]) -> list[str]:
     counts = [f"{getattr(sums, name):,}" for _, name in columns]
-    return counts + [f"{seconds:.1f}" for seconds in _spreads(sums)]
-
-
-def _spreads(sums: Sums) -> tuple[float, ...]:
-    """Return the seconds that `_OF_SPREADS` names."""
-    return (
-        *(sums.wait.mean, sums.wait.percentile(0.95)),
-        *(sums.duration.mean, sums.duration.percentile(0.95)),
-    )
+    return counts + [f"{seconds:.1f}" for seconds in spreads(sums)]
 
 
 def _labelled(report: Report) -> list[tuple[list[str], Row]]:
@@ -98,22 +74,6 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def write_csv(report: Report, file: TextIO) -> None:
-    """Write a line of names, then one for each row, without the total."""
-    lines = csv.writer(file, lineterminator="\n")
-    names = [*report.by, *(["keyId"] if KEY in report.by else []), *_of_sums(report.total)]
-    lines.writerow(names)
-    for row in report.rows:
-        values = _described(row)
-        lines.writerow(_cell(values[name]) for name in names)
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
-
-
 def as_json(report: Report) -> str:
     """Return all that is known, as one JSON object."""
     wanted = report.wanted
@@ -122,26 +82,10 @@ def as_json(report: Report) -> str:
         "timeZone": report.zone,
         "since": _instant(wanted.since) if wanted.since else None,
         "until": _instant(wanted.until) if wanted.until < math.inf else None,
-        "rows": [_described(row) for row in report.rows],
-        "total": _of_sums(report.total),
+        "rows": [described(row) for row in report.rows],
+        "total": of_sums(report.total),
     }
     return msgspec.json.encode(found).decode()
-
-
-def _described(row: Row) -> dict[str, Any]:
-    key = {"keyId": row.client} if KEY in row.values else {}
-    return {**row.values, **key, **_of_sums(row.sums)}
-
-
-def _of_sums(sums: Sums) -> dict[str, Any]:
-    counts = {_camel(name): getattr(sums, name) for _, name in _COLUMNS}
-    spreads = (round(seconds, 3) for seconds in _spreads(sums))
-    return {**counts, **dict(zip(_OF_SPREADS, spreads, strict=True))}
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
 
 
 def _instant(milliseconds: float) -> str:

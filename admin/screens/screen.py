@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from admin.config import AdminConfig
 from admin.pages import Pages, Place
+from admin.watch import Watch
 from store.stored_keys import Run
 
 
@@ -15,9 +17,11 @@ from store.stored_keys import Run
 class Services:
     """What screens have to work with."""
 
+    config: AdminConfig
     pages: Pages
     run: Run
     """Runs a call of the contract. Raises RedisFault, which becomes a page of its own."""
+    watch: Watch
 
 
 @dataclass(frozen=True)

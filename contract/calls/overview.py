@@ -9,7 +9,7 @@ import msgspec
 
 from contract.calls.call import Call, Word
 from contract.codec import decode_report
-from contract.messages import WorkerReport
+from contract.messages import TokenCounts, WorkerReport
 
 MOST_CLIENTS, MOST_ANSWERS, MOST_ALIVE = 50, 100, 50
 """How much of each list is looked at. Redis serves nobody else meanwhile, for less than 1 ms."""
@@ -106,9 +106,11 @@ class Overview(msgspec.Struct, frozen=True):
         return sum(worker.report.capacity for worker in self.workers if worker.report)
 
     @property
-    def free(self) -> int:
-        """Tokens that could start a call now."""
-        return sum(worker.report.tokens.free for worker in self.workers if worker.report)
+    def tokens(self) -> TokenCounts:
+        """The tokens of all workers, by what they can do now."""
+        counts = [worker.report.tokens for worker in self.workers if worker.report]
+        states = TokenCounts.__struct_fields__
+        return TokenCounts(*(sum(getattr(each, state) for each in counts) for state in states))
 
     @property
     def running(self) -> int:
