@@ -37,6 +37,7 @@ from gateway.problems import (
 from gateway.queue.fleet import Fleet, FleetView
 from gateway.queue.hub import Hub
 from gateway.queue.server import within
+from gateway.queue.spending import Spending
 from gateway.queue.stored_keys import StoredKeys
 from gateway.responses.dialect import RESPONSES
 from gateway.routes import Routes, route_of
@@ -81,6 +82,7 @@ class App:
         self._fleet = FleetView()
         self._models = ModelTable(config.bot, config.any_bot, None, int(time.time()))
         self._metrics = Metrics(hub.gateway)
+        self._spending = Spending(hub.server, self._metrics.spend)
         self._access = Access(config, StoredKeys(hub.server), self._metrics.refuse_key)
         backpressure = Backpressure(config.port)
         self._services = Services(config, hub, self._fleet, self._models, backpressure)
@@ -275,6 +277,7 @@ class App:
         with suppress(*RedisFault):
             await within(LOOK_TIMEOUT, self._hub.probe_writes())
         await within(LOOK_TIMEOUT, self._hub.check_silent_jobs())
+        await within(LOOK_TIMEOUT, self._spending.look())
 
     def _see(self, fleet: Fleet) -> None:
         if fleet.catalogue != self._fleet.last.catalogue:

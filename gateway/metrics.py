@@ -5,10 +5,16 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from contract.ledger import LedgerRecord, Request
 from gateway.exchange.outcome import Outcome
 from gateway.queue.fleet import Fleet
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+MOST_NAMES = 100
+"""Keys, and models, that metrics tell apart; the others are `OTHER`."""
+
+OTHER = "other"
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
@@ -59,6 +65,20 @@ class Metrics:
             "Bytes in memory of request bodies that are still arriving.",
             registry=registry,
         )
+        self._points = Counter(
+            "poe2gpt_points",
+            "Points that requests were settled at, by key and model.",
+            ["key", "model"],
+            registry=registry,
+        )
+        self._corrected = Counter(
+            "poe2gpt_corrected_points",
+            "Points by which Poe's own history has corrected that.",
+            ["direction"],
+            registry=registry,
+        )
+        self._named: dict[str, set[str]] = {"key": set(), "model": set()}
+        """What has a label of its own."""
         self._waiting = Gauge(
             "poe2gpt_queue_depth", "Jobs that wait, in all of Redis.", registry=registry
         )
@@ -100,6 +120,24 @@ class Metrics:
             self.queue_wait.observe(outcome.queue_wait)
         if outcome.first_text is not None:
             self.first_text.observe(outcome.first_text)
+
+    def spend(self, record: LedgerRecord) -> None:
+        """Count a record of the ledger, of whichever gateway."""
+        if isinstance(record, Request):
+            # What costs nothing gets no label: a client may ask for any model.
+            if record.settled:
+                labels = self._label("key", record.name), self._label("model", record.model)
+                self._points.labels(*labels).inc(record.settled)
+        elif record.job:
+            direction = "up" if record.points > 0 else "down"
+            self._corrected.labels(direction).inc(abs(record.points))
+
+    def _label(self, of: str, name: str) -> str:
+        named = self._named[of]
+        if name not in named and len(named) >= MOST_NAMES:
+            return OTHER
+        named.add(name)
+        return name
 
     def observe(self, fleet: Fleet) -> None:
         """Take the gauges from the last look at the fleet."""

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
+from contract.ledger import Request
 from contract.messages import Catalogue, Failed, FailureKind, Finished, Model, Text, TokenCounts
 from tests.support.deployment import KEY, PATIENCE, eventually, free_port, spawn
 from tests.support.gateway_alone import (
@@ -491,6 +493,19 @@ async def test_the_metrics_move_and_prometheus_can_read_them(shared: Rig) -> Non
     assert await shared.metric("poe2gpt_first_text_seconds_count") == first + 1
     assert await shared.metric("poe2gpt_workers") == 1
     assert await shared.metric("poe2gpt_tokens", {"state": "free"}) == 1
+
+
+async def test_a_gateway_counts_the_points_of_all_gateways(shared: Rig) -> None:
+    spent = Request(job="j", client="1", name="ann", model="dear", settled=7)
+
+    async def is_counted() -> bool:
+        # Again and again: only what is written after the gateway's first look counts.
+        await shared.redis.xadd(keys.ledger, {"r": msgspec.msgpack.encode(spent)})
+        labels = {"key": "ann", "model": "dear"}
+        return await shared.metric("poe2gpt_points_total", labels) > 0
+
+    await eventually(is_counted, "the points")
+    assert await shared.metric("poe2gpt_points_total", {"key": "ann"}) % 7 == 0
 
 
 async def test_nothing_that_a_client_said_is_logged(shared: Rig) -> None:
