@@ -34,6 +34,8 @@ class Keys:
         """Alerts that have not been delivered, each by when it is due."""
         self.ledger = prefix + "ledger"
         """What each request has cost."""
+        self.corrected = prefix + "corrected"
+        """The rows of Poe's history that the ledger knows."""
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
         self.key_ids = prefix + "key-ids"
@@ -44,6 +46,8 @@ class Keys:
         """The Poe tokens that were added at run time, encrypted."""
         self.poe_tokens_version = prefix + "poe-tokens-version"
         """Changes with them, and with what is parked by hand."""
+        self.distributed = prefix + "distributed"
+        """Up to where the ledger was read by those who reconcile it with Poe."""
         self.catalogue = prefix + "catalogue"
         self.catalogue_version = prefix + "catalogue:version"
         """Changes with the catalogue, for those who look whether there is a new one."""
@@ -156,6 +160,22 @@ class Keys:
 
     def grants(self, account: str) -> str:
         return f"{self.prefix}grants:{account}"
+
+    def unreconciled(self, label: str) -> str:
+        """Requests that nobody has looked for in Poe's points history, by a Poe token's label."""
+        return f"{self.prefix}unreconciled:{label}"
+
+    def reconciliation(self, account: str) -> str:
+        """What is known of an account's points history, and what is still looked for in it."""
+        return f"{self.prefix}reconciliation:{account}"
+
+    def known_rows(self, account: str) -> str:
+        """The rows of it that were seen."""
+        return f"{self.prefix}known-rows:{account}"
+
+    def reconciler(self, account: str) -> str:
+        """Who looks into it."""
+        return f"{self.prefix}reconciler:{account}"
 
     def upload(self, account: str, digest: str) -> str:
         return f"{self.prefix}upload:{account}:{digest}"

@@ -20,7 +20,7 @@ import msgspec
 from contract.keys import Keys
 
 _LUA = files("contract") / "lua"
-_BRING_WORK = {"claim", "enqueue", "resend", "settle"}
+_BRING_WORK = {"claim", "distribute", "enqueue", "resend", "settle"}
 _KEY = re.compile(r"(?<![/\w])keys\.(?P<name>\w+)(?:\((?P<arguments>[^()]*)\))?")
 _GAP = "\0"
 """Stands for what a key is named after, to find the text around it."""

@@ -51,7 +51,7 @@ class PoeToken(msgspec.Struct, frozen=True):
 FIXED = (
     *("redis_url", "key_prefix", "fingerprint_key", "token_key", "poe_url", "upload_url", "proxy"),
     *("timeout", "answer_timeout", "connect_timeout", "lease_life", "max_attempts"),
-    "drain_timeout",
+    *("drain_timeout", "reconcile_every"),
 )
 """The settings that a running worker cannot change."""
 
@@ -92,6 +92,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, rename="camel"):
     lease_life: Annotated[float, Meta(ge=1, le=300)] = 6.0
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 2
     drain_timeout: Annotated[float, Meta(ge=1, le=3_600)] = 100.0
+    reconcile_every: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
+    """The least time between two looks into an account's points history. 0: there are none."""
 
     @property
     def unused_upstreams(self) -> frozenset[str]:

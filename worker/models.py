@@ -56,6 +56,11 @@ class Models:
             self._wanted.set()
         return model
 
+    def known_as(self, name: str) -> str:
+        """Return one name for all that a model has, in one case; for any other, the name itself."""
+        model = self._by_name.get(name.casefold())
+        return (model.id if model else name).casefold()
+
     async def settled(self, seconds: float) -> None:
         """Return when there is a catalogue, or clearly none to be had, or after `seconds`."""
         try:

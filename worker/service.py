@@ -16,6 +16,7 @@ from contract.lifetimes import GRANT_LIFE
 from contract.messages import Model, WorkerReport
 from runtime import tasks
 from store.faults import RedisFault
+from worker.account_points import AccountPoints
 from worker.alerts import Alerts
 from worker.calls import Calls
 from worker.checker import Checker
@@ -30,6 +31,7 @@ from worker.policy.leases import Leases
 from worker.policy.run_state import Stop
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
+from worker.reconciler import Reconciler
 from worker.run import JobRun
 from worker.stored_tokens import StoredTokens
 from worker.token_watch import TokenWatch
@@ -99,6 +101,14 @@ class Service:
         self._watch = TokenWatch(
             config.tokens, queue, self.pool, self.leases, poe, on_free=tokens_changed
         )
+        self._reconciler = Reconciler(
+            queue.reconciliations,
+            AccountPoints(poe, queue.tokens),
+            self.models,
+            self.leases,
+            config.tokens,
+            every=config.reconcile_every,
+        )
         self._stored = StoredTokens(config, queue, self._use_tokens)
         self._alerts = Alerts(queue.alerts, config)
         self._is_draining = False
@@ -157,6 +167,8 @@ class Service:
                 self._repeat(self._watch.look_for_unowned, max(lease_life, 5.0)),
             )
         ]
+        if self._config.reconcile_every:
+            background.append(asyncio.create_task(self._repeat(self._reconciler.keep, 0.0)))
         try:
             await asyncio.wait({emitting, serving}, return_when=asyncio.FIRST_COMPLETED)
             await (serving if serving.done() else emitting)
@@ -235,6 +247,7 @@ class Service:
         self.pool.configure(tokens)
         self.leases.configure(token.account for token in tokens)
         self._watch.tokens = tokens
+        self._reconciler.tokens = tokens
 
     async def _stop_reassigned(self) -> None:
         # First those that we know: a job that is dispatched meanwhile is ours.

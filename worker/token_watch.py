@@ -61,7 +61,7 @@ class TokenWatch:
             points = await self._poe.balance(token.secret)
         except Fault:
             return
-        await self._queue.tokens.note_balance(token, points)
+        await self._queue.tokens.note_balance([token], points)
         if points > 0:
             _log.warning("%s is well again, with %d points", token.label, points)
             self._pool.unpark(token.id)

@@ -64,6 +64,7 @@ async def working(
     answer_timeout: float = 3600.0,
     lease_life: float = LEASE_LIFE,
     use_responses: bool = True,
+    reconcile_every: float = 0.0,
 ) -> AsyncIterator[Service]:
     """Run a worker in this process; after the block it has drained.
 
@@ -78,6 +79,7 @@ async def working(
         connect_timeout=5.0,
         drain_timeout=10.0,
         use_responses=use_responses,
+        reconcile_every=reconcile_every,
     )
     async with (
         Queue(redis_url, name, lease_life=lease_life, max_attempts=2) as queue,

@@ -8,6 +8,7 @@ from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -18,6 +19,7 @@ from worker.poe.catalogue import read_balance, read_catalogue
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.poe.http1 import Connections, Gate, Head, NotSent
 from worker.poe.http_errors import translated
+from worker.poe.points_history import PAGE, Page, read_page
 from worker.poe.transport import Transport
 from worker.poe.uploads import FileUpload, UploadedFile, UrlUpload, upload, upload_url
 from worker.poe.upstream import Ask, Upstream
@@ -135,6 +137,14 @@ class PoeClient:
     async def account(self, secret: str) -> bytes:
         """Return what Poe says of a token's points, as JSON. Raises Fault."""
         return await self._get("/usage/current_balance", secret)
+
+    async def points_history(self, secret: str, after: str = "") -> Page:
+        """Return a page of what a token's account was charged for, the newest first.
+
+        `after` is the `next` of the page before. Raises Fault.
+        """
+        query = {"limit": str(PAGE)} | ({"starting_after": after} if after else {})
+        return read_page(await self._get(f"/usage/points_history?{urlencode(query)}", secret))
 
     async def models(self) -> tuple[Model, ...]:
         """Return the catalogue, which needs no key. Raises Fault."""

@@ -9,6 +9,7 @@ from worker.queue.catalogue import CatalogueStore
 from worker.queue.fleet import Fleet
 from worker.queue.jobs import Jobs
 from worker.queue.known_uploads import KnownUploads
+from worker.queue.reconciliations import Reconciliations
 from worker.queue.session import RedisSession
 from worker.queue.tokens import Tokens
 
@@ -37,6 +38,7 @@ class Queue:
         self.blobs = Blobs(url, keys)
         self.catalogue = CatalogueStore(self.session)
         self.alerts = AlertQueue(self.session)
+        self.reconciliations = Reconciliations(self.session)
 
     async def __aenter__(self) -> Queue:
         return self

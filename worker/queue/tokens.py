@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from contract.calls.call import Word
 from contract.calls.stored_tokens import Listed, ReadTokens
 from contract.calls.tokens import (
     NOTHING_NEW,
@@ -23,7 +24,7 @@ from contract.calls.tokens import (
 from worker.config import PoeToken
 from worker.policy.leases import Lease
 from worker.policy.token_pool import WINDOW, margin
-from worker.queue.session import RedisSession, reply_of
+from worker.queue.session import RedisSession
 
 PAGE = 1000
 """Tokens that one script is asked about, which takes it a millisecond."""
@@ -118,8 +119,10 @@ class Tokens:
         """Return the tokens that are kept in Redis, unless `version` is that of them."""
         return await self._session.run(ReadTokens(version))
 
-    async def note_balance(self, token: PoeToken, points: int) -> None:
-        """Note how many points a token's account has left."""
-        await reply_of(
-            self._session.redis.hset(self._session.keys.token(token.id), "points", str(points))
-        )
+    async def note_balance(self, tokens: Iterable[PoeToken], points: int) -> None:
+        """Note how many points are left of the account that these tokens have, and when."""
+        noted: list[Word] = ["points", points, "points_at", round(time.time() * 1000)]
+        async with self._session.redis.pipeline(transaction=False) as pipe:
+            for token in tokens:
+                pipe.hset(self._session.keys.token(token.id), items=noted)
+            await pipe.execute()

@@ -1,0 +1,266 @@
+"""What requests were settled at becomes what Poe says it has charged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from contract.ledger import Correction, LedgerRecord, Request, decode_ledger_record
+from simulated_poe import Model, SimulatedPoe
+from simulated_poe.accounts import Account, holder_of
+from simulated_poe.charges import Charge
+from simulated_poe.history import Row
+from tests.support.deployment import RedisServer, eventually
+from tests.support.keys import keys
+from tests.support.worker_alone import Asking, token, working
+from worker.queue.reconciliations import State
+
+EVERY = 0.1
+"""Seconds between two looks."""
+
+_PATH = ("/v1/chat/completions",)
+
+
+@dataclass
+class Books:
+    """A simulated Poe, and our ledger."""
+
+    poe: SimulatedPoe
+    asking: Asking
+    redis: Any
+
+    async def ledger(self) -> list[LedgerRecord]:
+        entries = await self.redis.xrange(keys.ledger)
+        return [decode_ledger_record(fields[b"r"]) for _, fields in entries]
+
+    async def requests(self) -> list[Request]:
+        return [each for each in await self.ledger() if isinstance(each, Request)]
+
+    async def corrections(self) -> list[Correction]:
+        return [each for each in await self.ledger() if isinstance(each, Correction)]
+
+    async def corrected(self, rows: int) -> list[Correction]:
+        """Wait until so many rows are in the ledger."""
+
+        async def enough() -> list[Correction]:
+            found = await self.corrections()
+            return found if len(found) >= rows else []
+
+        found: list[Correction] = await eventually(enough, f"{rows} corrections")
+        return found
+
+    async def call(self, bot: str, text: str = "3 words", **how: Any) -> str:
+        """Ask, and wait for the answer's end."""
+        job = await self.asking.ask(bot, text, **how)
+        await self.asking.answer(job)
+        return job
+
+    def account(self, secret: str) -> Account:
+        """Return the account of a key at Poe, which is there before its first call."""
+        holder = holder_of(secret, self.poe.settings)
+        assert holder is not None
+        return self.poe.record.account(holder)
+
+    @property
+    def spent(self) -> int:
+        """What Poe has charged all accounts."""
+        return sum(account.spent for account in self.poe.record.accounts.values())
+
+
+@pytest.fixture
+async def books(redis: Redis) -> AsyncIterator[Books]:
+    async with SimulatedPoe() as poe:
+        for name, price in (("Dear", "0.0001"), ("Dearer", "0.0003")):
+            poe.catalogue.add(
+                Model(name, "long", endpoints=_PATH, price=price, completion_price="0.0005")
+            )
+        poe.catalogue.add(Model("Flat", "long", endpoints=_PATH, request_price="0.001"))
+        yield Books(poe, Asking(redis), redis)
+
+
+async def test_what_fifty_calls_at_once_were_settled_at_becomes_what_poe_charged(
+    books: Books, redis_server: RedisServer
+) -> None:
+    # given three accounts, one of them with two tokens, whose history comes late at first
+    secrets = {"sim-a1": "a", "sim-a2": "a", "sim-b": "b", "sim-c": "c"}
+    tokens = [token(secret, account=account) for secret, account in secrets.items()]
+    books.poe.settings.keys.update(secrets)
+    books.poe.history.delay = 0.3
+    bots = ["Dear", "Dearer", "Flat", "Echo", "Count", "Fail-late", "Fail-500"]
+
+    # when ten clients ask at once, some of whom leave amid the answer, and workers look meanwhile
+    async with (
+        working(redis_server.url, books.poe.url, *tokens[:3], name="w1", reconcile_every=EVERY),
+        working(redis_server.url, books.poe.url, *tokens, name="w2", reconcile_every=EVERY),
+    ):
+        jobs = [
+            await books.asking.ask(
+                bots[n % len(bots)], f"{n % 9} words", client=f"client{n % 10}", stream=n % 2 == 0
+            )
+            for n in range(50)
+        ]
+        leaver = await books.asking.ask("Count", "500 every 10ms", client="leaver")
+        await books.asking.begun(leaver)
+        await books.asking.cancel(leaver)
+        await asyncio.gather(*map(books.asking.answer, [*jobs, leaver]))
+        rows = sum(len(account.rows) for account in books.poe.record.accounts.values())
+        corrections = await books.corrected(rows)
+
+    # then each row of Poe's is one request's, and the sums are Poe's
+    requests = {each.job: each for each in await books.requests()}
+    assert rows > 40
+    reasons = Counter(each.reason for each in corrections)
+    assert reasons["matched"] + reasons["shared"] >= 0.99 * rows
+    assert len({each.query for each in corrections}) == len(corrections) == rows
+    settled = sum(each.settled for each in requests.values())
+    assert settled + sum(each.points for each in corrections) == books.spent
+    for each in corrections:
+        own = requests[each.job]
+        assert (each.client, each.name, each.account) == (own.client, own.name, own.account)
+    # What usage told exactly needed no correction.
+    exact = [each for each in corrections if requests[each.job].basis == "usage"]
+    assert exact
+    assert {each.points for each in exact} == {0}
+
+
+async def test_only_what_is_new_is_looked_for_and_the_points_left_are_noted(
+    books: Books, redis_server: RedisServer
+) -> None:
+    one, two = token("sim-a"), token("sim-b")
+    async with working(redis_server.url, books.poe.url, one, reconcile_every=EVERY):
+        await books.call("Dear")
+        await books.corrected(1)
+    async with working(redis_server.url, books.poe.url, one, two, reconcile_every=EVERY):
+        while (calls := Counter(each.key for each in books.poe.record.calls))["sim-b"] == 0:
+            await books.call("Dear")
+        await books.corrected(calls.total())
+        account = books.account("sim-a")
+
+        async def noted() -> bool:
+            points = await books.redis.hget(keys.token(one.id), "points")
+            return bool(points and int(points) == account.points)
+
+        await eventually(noted, "the points of the account")
+
+    asked = Counter(books.poe.history.asked)
+    assert 1 <= asked[account.name] <= calls["sim-a"]
+    assert 1 <= asked[books.account("sim-b").name] <= calls["sim-b"]
+    at = int(await books.redis.hget(keys.token(one.id), "points_at"))
+    assert 0 <= time.time() * 1000 - at < 60_000
+
+
+async def test_what_others_did_with_the_account_is_unmatched(
+    books: Books, redis_server: RedisServer
+) -> None:
+    async with working(redis_server.url, books.poe.url, token("sim-a"), reconcile_every=EVERY):
+        await books.call("Dear")
+        (first,) = await books.corrected(1)
+        account, now = books.account("sim-a"), time.time()
+        account.charge(Row(now - 3600, "Before", Charge(1, {}), usage_type="Chat"))
+        account.charge(Row(now, "GPT-4o", Charge(7, {}), usage_type="Chat"))
+        account.charge(Row(now, "Dear", Charge(9, {}), key_name="a script's"))
+        await books.call("Dear")
+
+        second = await books.corrected(3)
+
+    # What an unknown key has done may still turn out to be ours, and waits.
+    by_reason = {each.reason: each for each in second if each != first}
+    assert set(by_reason) == {"matched", "unmatched"}
+    stranger = by_reason["unmatched"]
+    assert (stranger.job, stranger.client, stranger.model) == ("", "", "GPT-4o")
+    assert (stranger.points, stranger.account) == (7, "label-sim-a")
+
+
+async def test_the_history_is_read_page_after_page_as_far_as_it_takes(
+    books: Books, redis_server: RedisServer
+) -> None:
+    books.poe.history.repeats = True
+    account, now = books.account("sim-a"), time.time()
+    for n in range(250):
+        account.charge(Row(now - 7200 - n, "Older", Charge(1, {}), usage_type="Chat"))
+        account.charge(Row(now + 3600, "Newer", Charge(1, {}), usage_type="Chat"))
+    async with working(redis_server.url, books.poe.url, token("sim-a"), reconcile_every=EVERY):
+        await books.call("Dear")
+
+        corrections = await books.corrected(251)
+
+    assert Counter(each.reason for each in corrections) == {"matched": 1, "unmatched": 250}
+    # 250 rows take three pages, and the third has rows of a time that does not matter.
+    assert len(books.poe.history.asked) == 3
+
+
+@pytest.mark.parametrize("breakdown", [True, False])
+async def test_a_history_that_fails_is_asked_again(
+    books: Books, redis_server: RedisServer, breakdown: bool
+) -> None:
+    books.poe.history.statuses = [429, 500, 400]
+    books.poe.history.breakdown = breakdown
+    async with working(redis_server.url, books.poe.url, token("sim-a"), reconcile_every=EVERY):
+        job = await books.call("Count", "3")
+
+        (only,) = await books.corrected(1)
+
+    assert (only.job, only.reason, only.points) == (job, "matched", 10)
+    assert len(books.poe.history.asked) == 4
+
+
+async def test_a_key_that_poe_refuses_leaves_the_history_to_the_account_s_others(
+    books: Books, redis_server: RedisServer
+) -> None:
+    bad, good = token("sim-bad", account="a"), token("sim-good", account="a")
+    async with working(redis_server.url, books.poe.url, bad, good, reconcile_every=EVERY):
+        await books.call("Dear")
+
+        (only,) = await books.corrected(1)
+
+    assert only.account == good.label
+
+
+async def test_a_worker_that_died_has_done_nothing_twice_and_forgotten_nothing(
+    books: Books, redis_server: RedisServer
+) -> None:
+    # given corrections that were decided, of which one was made, when a worker died
+    made, unmade = (
+        (Correction(job="", query=query, points=5, reason="unmatched"), ()) for query in "ab"
+    )
+    state = msgspec.msgpack.encode(State(unsent=(made, unmade)))
+    one = token("sim-a")
+    async with working(redis_server.url, books.poe.url, one, reconcile_every=EVERY):
+        await books.call("Dear")
+        await books.corrected(1)
+    async with working(redis_server.url, books.poe.url, one) as other:
+        await other.queue.reconciliations.correct(State(unsent=(made,)))
+    await books.redis.set(keys.reconciliation(one.account), state)
+
+    # when another takes over
+    async with working(redis_server.url, books.poe.url, one, reconcile_every=EVERY):
+        corrections = await books.corrected(3)
+        await books.call("Dear")
+        corrections = await books.corrected(4)
+
+    # then
+    assert Counter(each.query for each in corrections)["a"] == 1
+    assert Counter(each.query for each in corrections)["b"] == 1
+    assert len(corrections) == 4
+
+
+async def test_a_request_finds_its_row_though_no_worker_was_there_when_it_ended(
+    books: Books, redis_server: RedisServer
+) -> None:
+    async with working(redis_server.url, books.poe.url, token("sim-a")):
+        job = await books.call("Dear")
+    assert await books.corrections() == []
+
+    async with working(redis_server.url, books.poe.url, token("sim-a"), reconcile_every=EVERY):
+        (only,) = await books.corrected(1)
+
+    assert only.job == job
+    assert await books.redis.exists(keys.unreconciled("label-sim-a")) == 0
