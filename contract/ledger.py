@@ -68,11 +68,12 @@ class Correction(msgspec.Struct, frozen=True, array_like=True, tag="correction",
     account: str = ""
     points: int = 0
     """To be added to what was settled; may be negative."""
-    reason: Literal["matched", "shared", "unmatched"] = "matched"
+    reason: Literal["matched", "shared", "unmatched", "missing"] = "matched"
+    """`missing`: Poe has no row for the job, so it has not charged for it."""
     query: str = ""
-    """Poe's id of the row."""
+    """Poe's id of the row; of one that is missing, `no row of <job>`."""
     at: int = 0
-    """Unix time in milliseconds, of the row."""
+    """Unix time in milliseconds, of the row; of one that is missing, of the job's end."""
 
 
 LedgerRecord = Request | Correction

@@ -130,7 +130,12 @@ class Reconciler:
         )
         state, rows = await self._read(account, tokens, state, now)
         found = await asyncio.to_thread(
-            reconcile, state.opens, [*state.rows, *rows], now, self._models.known_as
+            reconcile,
+            state.opens,
+            [*state.rows, *rows],
+            now,
+            self._models.known_as,
+            state.newest,
         )
         corrections = tuple(_correction(each, tokens[0].label) for each in found.found)
         state = msgspec.structs.replace(
@@ -170,7 +175,7 @@ def _correction(found: Found, label: str) -> tuple[Correction, tuple[str, ...]]:
     """Return what the ledger is told of a row, and the budgets in which it counts."""
     row, request = found.row, found.request
     if request is None:
-        correction = Correction(job="", model=row.bot, account=label)
+        correction = Correction(job="", model=row.bot if row else "", account=label)
     else:
         correction = Correction(
             job=request.job,
@@ -179,10 +184,12 @@ def _correction(found: Found, label: str) -> tuple[Correction, tuple[str, ...]]:
             group=request.group,
             model=request.model,
             account=request.account,
+            query=f"no row of {request.job}",
+            at=request.asked + request.duration,
         )
-    correction = msgspec.structs.replace(
-        correction, points=found.points, reason=found.reason, query=row.query, at=row.at
-    )
+    if row is not None:
+        correction = msgspec.structs.replace(correction, query=row.query, at=row.at)
+    correction = msgspec.structs.replace(correction, points=found.points, reason=found.reason)
     return correction, request.budgets if request else ()
 
 
@@ -194,9 +201,9 @@ def _report(found: Reconciled, label: str) -> None:
             "reconciled with Poe",
             extra={"account": label, "rows": dict(reasons), "points_changed": changed},
         )
-    if found.missing:
+    if found.lost:
         _log.warning(
             "Poe's points history has no row for %d requests of %s; they stay as they were settled",
-            found.missing,
+            found.lost,
             label,
         )

@@ -40,7 +40,7 @@ ROW_LIFE = 2 * 3600_000
 REQUEST_LIFE = 24 * 3600_000
 """How long after its end a request waits for a row."""
 
-Reason = Literal["matched", "shared", "unmatched"]
+Reason = Literal["matched", "shared", "unmatched", "missing"]
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True):
@@ -69,9 +69,9 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a row is."""
+    """What a row is; or that there is none."""
 
-    row: Row
+    row: Row | None
     request: Request | None
     """None: none of ours."""
     points: int
@@ -87,8 +87,8 @@ class Reconciled(msgspec.Struct, frozen=True):
     """The requests that may still get a row."""
     rows: tuple[Row, ...]
     """The rows whose requests may not have ended yet."""
-    missing: int
-    """Requests that are given up: Poe has no row for them, and they stay as they were settled."""
+    lost: int
+    """Requests that are given up: they must have cost something, and Poe has no row for them."""
 
 
 def reconcile(
@@ -96,8 +96,13 @@ def reconcile(
     rows: Iterable[Row],
     now: int,
     name: Callable[[str], str] = str.casefold,
+    newest: int = 0,
 ) -> Reconciled:
-    """Find out what rows are. `name` returns the same for all names of a bot."""
+    """Find out what rows are.
+
+    `name` returns the same for all names of a bot. `newest` is the time of the newest row of all: a
+    history that has none behind a request's end need not be one.
+    """
     round_ = _Round(opens, rows, name)
     for request_key, row_key in _TOKEN_KEYS:
         round_.pair(_is_counted, _has_tokens, request_key, row_key)
@@ -106,14 +111,14 @@ def reconcile(
         round_.pair(_is_uncounted, _has_tokens, request_key, row_key)
     round_.pair(lambda each: now - each.ended > PATIENCE, _any, _nothing, _nothing, certain=False)
     round_.pair_again(now)
-    return round_.result(now)
+    return round_.result(now, newest)
 
 
 def wanted_since(opens: Iterable[Open], looked: int, now: int) -> int | None:
     """Return from when on the history is to be read now; None: nothing new is to be expected.
 
     After a look at `looked` that has not found a request's row, it is worth another one when twice
-    as much time has passed since its end.
+    as much time has passed since its end, and a last one before it is given up.
     """
     due = [each.began for each in opens if each.is_awaited and _due(each, looked) <= now]
     return min(due) - TOLERANCE if due else None
@@ -126,7 +131,7 @@ def next_look(opens: Iterable[Open], rows: Iterable[Row], looked: int) -> int | 
 
 
 def _due(each: Open, looked: int) -> int:
-    return each.ended + 2 * max(looked - each.ended, 0)
+    return each.ended + min(2 * max(looked - each.ended, 0), REQUEST_LIFE + 1)
 
 
 class _Round:
@@ -182,21 +187,27 @@ class _Round:
             if len(self._found) == before:
                 return
 
-    def result(self, now: int) -> Reconciled:
+    def result(self, now: int, newest: int) -> Reconciled:
         """Return what was found, with what is given up."""
-        strangers = [
-            row for row in self._rows.values() if not row.is_call or now - row.at > ROW_LIFE
-        ]
-        self._found += (Found(row, None, row.points, "unmatched") for row in strangers)
-        lost = [each for each in self._opens.values() if now - each.ended > REQUEST_LIFE]
-        given_up = {each.request.job for each in lost}
-        unknown = {row.query for row in strangers}
+        for row in list(self._rows.values()):
+            if not row.is_call or now - row.at > ROW_LIFE:
+                self._found.append(Found(row, None, row.points, "unmatched"))
+                del self._rows[row.query]
+        lost = 0
+        for each in list(self._opens.values()):
+            if now - each.ended > REQUEST_LIFE:
+                lost += not self._give_up(each, newest)
+                del self._opens[each.request.job]
         return Reconciled(
-            tuple(self._found),
-            tuple(each for job, each in self._opens.items() if job not in given_up),
-            tuple(row for query, row in self._rows.items() if query not in unknown),
-            sum(each.is_awaited for each in lost),
+            tuple(self._found), tuple(self._opens.values()), tuple(self._rows.values()), lost
         )
+
+    def _give_up(self, each: Open, newest: int) -> bool:
+        """Refund what Poe may have charged and has not; return whether nothing is left to wish."""
+        if each.is_awaited and each.request.basis == "estimate" and newest > each.ended:
+            self._found.append(Found(None, each.request, -each.request.settled, "missing"))
+            return True
+        return not each.is_awaited
 
     def _settle(self, each: Open, row: Row, reason: Reason) -> None:
         request = each.request

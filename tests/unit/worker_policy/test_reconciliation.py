@@ -47,7 +47,11 @@ def counted(query: str = "q", at: int = 0, points: int = 4, **fields: Any) -> Ro
 
 def pairs(reconciled: Reconciled) -> dict[str, str]:
     """Return the jobs of the rows."""
-    return {each.row.query: each.request.job if each.request else "" for each in reconciled.found}
+    return {
+        each.row.query: each.request.job if each.request else ""
+        for each in reconciled.found
+        if each.row
+    }
 
 
 def reasons(reconciled: Reconciled) -> list[str]:
@@ -59,7 +63,7 @@ def test_a_row_that_fits_one_request_is_its() -> None:
 
     (only,) = found.found
     assert only == Found(counted(), request().request, points=1, reason="matched")
-    assert (found.opens, found.rows, found.missing) == ((), (), 0)
+    assert (found.opens, found.rows, found.lost) == ((), (), 0)
 
 
 def test_a_row_that_says_what_was_settled_changes_nothing_but_is_matched() -> None:
@@ -248,7 +252,7 @@ def test_a_request_that_was_called_twice_may_be_charged_once() -> None:
     then = reconcile(seen.opens, seen.rows, START + 1001 + REQUEST_LIFE)
 
     assert [each.points for each in seen.found] == [-4]
-    assert (then.found, then.opens, then.missing) == ((), (), 0)
+    assert (then.found, then.opens, then.lost) == ((), (), 0)
 
 
 def test_a_request_without_a_row_for_a_day_stays_as_it_was_settled() -> None:
@@ -257,13 +261,27 @@ def test_a_request_without_a_row_for_a_day_stays_as_it_was_settled() -> None:
     assert reconcile([request()], [], ended + REQUEST_LIFE).opens == (request(),)
     found = reconcile([request()], [], ended + REQUEST_LIFE + 1)
 
-    assert (found.found, found.opens, found.missing) == ((), (), 1)
+    assert (found.found, found.opens, found.lost) == ((), (), 1)
+
+
+def test_what_poe_may_have_charged_and_has_not_is_refunded_after_a_day() -> None:
+    ended = START + 1000
+    unknown = request(basis="estimate", settled=9)
+    day = ended + REQUEST_LIFE + 1
+
+    assert reconcile([unknown], [], day - 1, newest=ended + 1).found == ()
+    found = reconcile([unknown], [], day, newest=ended + 1)
+
+    assert found.found == (Found(None, unknown.request, points=-9, reason="missing"),)
+    assert (found.opens, found.lost) == ((), 0)
+    # A history without a row that is newer may be one that has stopped.
+    assert (reconcile([unknown], [], day, newest=ended).found, found.lost) == ((), 0)
 
 
 def test_nobody_misses_the_row_of_what_was_free() -> None:
     found = reconcile([request(basis="free", settled=0)], [], START + 1001 + REQUEST_LIFE)
 
-    assert (found.opens, found.missing) == ((), 0)
+    assert (found.opens, found.lost) == ((), 0)
 
 
 def test_the_history_is_read_as_far_back_as_the_oldest_call_that_is_new() -> None:
@@ -280,13 +298,13 @@ def test_a_row_that_is_missing_is_looked_for_ever_more_seldom() -> None:
     ended, late = START + 1000, request()
 
     looks, looked = [], ended + 60_000
-    while (due := next_look([late], [], looked)) is not None and due <= ended + REQUEST_LIFE:
+    while (due := next_look([late], [], looked)) is not None and due > looked:
         assert wanted_since([late], looked, due - 1) is None
         assert wanted_since([late], looked, due) == START - TOLERANCE
         looked = due
         looks.append((due - ended) // 60_000)
 
-    assert looks == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+    assert looks == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1440]
     assert next_look([], [row()], looked) == START + ROW_LIFE
     assert next_look([], [], looked) is None
 
@@ -369,7 +387,7 @@ def test_in_the_end_the_sum_is_poe_s_own_however_rows_come(
     found += last.found
 
     # then each row is one request's, and what was settled is corrected to what Poe says
-    assert sorted(each.row.query for each in found) == sorted(each.query for each in rows)
+    assert sorted(each.row.query for each in found if each.row) == sorted(r.query for r in rows)
     assert sorted(each.request.job for each in found if each.request) == sorted(
         each.request.job for each in opens
     )
@@ -414,7 +432,7 @@ def test_no_retry_is_charged_to_anyone_twice(
 
     # then every row counts once, and no job has more rows than calls
     found = [*first.found, *then.found]
-    assert sorted(each.row.query for each in found) == sorted(each.query for each in rows)
+    assert sorted(each.row.query for each in found if each.row) == sorted(r.query for r in rows)
     for number, (_, calls) in enumerate(jobs):
         own = [each for each in found if each.request and each.request.job == f"j{number}"]
         assert len(own) <= calls
