@@ -36,6 +36,10 @@ class Keys:
         """What each request has cost."""
         self.corrected = prefix + "corrected"
         """The rows of Poe's history that the ledger knows."""
+        self.reservations = prefix + "reservations"
+        """What is reserved of budgets for jobs that have not ended."""
+        self.groups = prefix + "groups"
+        """The names of the groups that have budgets."""
         self.workers = prefix + "workers"
         self.gateways = prefix + "gateways"
         self.key_ids = prefix + "key-ids"
@@ -142,6 +146,22 @@ class Keys:
     def key_digest(self, digest: str) -> str:
         """Whose a secret is, by its SHA-256 in hex."""
         return f"{self.prefix}key-digest:{digest}"
+
+    def group(self, name: str) -> str:
+        """The budgets of a group."""
+        return f"{self.prefix}group:{name}"
+
+    def budget(self, counter: str) -> str:
+        """What is spent and reserved of a budget; `contract.budgets` names the counters."""
+        return f"{self.prefix}budget:{counter}"
+
+    def total_of_key(self, key: str) -> str:
+        """The counter of a stored key's budget that does not renew."""
+        return self.budget(f"key:{key}:total")
+
+    def short(self, counter: str) -> str:
+        """Jobs that wait until less of a budget is reserved."""
+        return f"{self.prefix}short:{counter}"
 
     def lease(self, batch: str) -> str:
         return f"{self.prefix}lease:{batch}"

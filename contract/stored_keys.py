@@ -37,7 +37,8 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SPAN = re.compile(r"(\d{1,5})([mhdw])", re.ASCII)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
-_Points = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+Points = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+"""A budget."""
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 _Name = Annotated[str, Meta(min_length=1, max_length=100)]
 _Label = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -60,12 +61,12 @@ class KeyTerms(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """The models that the client may use; `*` in a name stands for any text. Empty: all."""
     expires: datetime.datetime | None = None
     """From when on the key is refused."""
-    day_budget: _Points | None = None
+    day_budget: Points | None = None
     """The most points that may be spent in a day, from midnight on. None: any number."""
-    week_budget: _Points | None = None
+    week_budget: Points | None = None
     """The same from Monday to Sunday."""
-    month_budget: _Points | None = None
-    total_budget: _Points | None = None
+    month_budget: Points | None = None
+    total_budget: Points | None = None
     """The most points that may ever be spent."""
     time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
     """Where days begin: a name of the IANA time zone database, such as `Europe/Berlin`."""
@@ -220,7 +221,7 @@ def _checked(given: Source, others: Mapping[str, Any], now: datetime.datetime) -
         values["expires"] = _expiry(given, when, now)
     key = Settings(_With(given, values)).struct(KeyTerms)
     _check_texts(key, given)
-    _check_zone(key.time_zone, given)
+    check_zone(key.time_zone, given)
     return key
 
 
@@ -246,7 +247,8 @@ def _check_texts(key: KeyTerms, given: Source) -> None:
         raise ConfigError(f"{given.where(('name',))}: it looks like the id of a key")
 
 
-def _check_zone(name: str, given: Source) -> None:
+def check_zone(name: str, given: Source) -> None:
+    """Raise ConfigError unless this is the name of a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):

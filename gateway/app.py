@@ -18,6 +18,7 @@ from gateway.anthropic.dialect import ANTHROPIC
 from gateway.config import FIXED, GatewayConfig
 from gateway.dialect import Archive, Dialect, Endpoint, Inquiry, Page
 from gateway.doors import is_loopback, refused_host, refused_origin
+from gateway.exchange import points
 from gateway.exchange.backpressure import Backpressure
 from gateway.exchange.exchanges import Exchanges
 from gateway.exchange.services import Services
@@ -130,7 +131,7 @@ class App:
         """Answer one request."""
         request = Request(scope, protocol, self._uploads, self._trusted)
         dialect = self._routes.dialect_of(route_of(request.path), request.header)
-        request.exposed = dialect.exposed
+        request.exposed = (*dialect.exposed, *points.EXPOSED)
         request.headers += dialect.headers(request.id)
         try:
             await self._answer(request)

@@ -40,6 +40,11 @@ def holder(digest: bytes, key: StoredKey) -> AccessToken | None:
         rate_limit=key.rate_limit,
         models=key.models,
         expires=key.expires.timestamp() if key.expires else None,
+        day_budget=key.day_budget,
+        week_budget=key.week_budget,
+        month_budget=key.month_budget,
+        total_budget=key.total_budget,
+        time_zone=key.time_zone,
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import math
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +16,7 @@ from contract import config
 from contract.config import ConfigError, ModelSettings, Settings
 from contract.keys import PREFIX
 from contract.lifetimes import LEDGER_LIFE
+from contract.stored_keys import Points
 from gateway.listening import addresses
 from store import address
 
@@ -46,6 +48,13 @@ class AccessToken(msgspec.Struct, frozen=True):
     """The models that the client may use. Empty: all."""
     expires: float | None = None
     """Unix time in seconds from which on the key is refused."""
+    day_budget: int | None = None
+    """The most points that may be spent in a day. None: any number."""
+    week_budget: int | None = None
+    month_budget: int | None = None
+    total_budget: int | None = None
+    time_zone: str = "UTC"
+    """Where days begin."""
 
 
 FIXED = (
@@ -139,6 +148,12 @@ class _Entry(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     rate_limit: _Count | None = None
     models: tuple[str, ...] = ()
     expires: datetime.date | None = None
+    group: Annotated[str, Meta(max_length=100)] = ""
+    day_budget: Points | None = None
+    week_budget: Points | None = None
+    month_budget: Points | None = None
+    total_budget: Points | None = None
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
 
 
 def gateway_config(settings: Settings) -> tuple[GatewayConfig, list[str]]:
@@ -197,6 +212,7 @@ def _access_tokens(settings: Settings, key: str) -> tuple[tuple[AccessToken, ...
     for number, entry in enumerate(settings.list_of(_Entry, "accessTokens")):
         where = settings.where(("accessTokens", number))
         table = _Entry(entry) if isinstance(entry, str) else entry
+        _check_entry(table, where)
         for secret, token in _of(table, where, key):
             if is_weak(secret):
                 told.append((where, f"{token.name} can be guessed; {_HOW_TO_MAKE_A_KEY}"))
@@ -204,6 +220,16 @@ def _access_tokens(settings: Settings, key: str) -> tuple[tuple[AccessToken, ...
                 told.append((where, f"{token.name} is listed twice; the first entry counts"))
             tokens.setdefault(token.digest, token)
     return tuple(tokens.values()), config.warnings_of(told)
+
+
+def _check_entry(entry: _Entry, where: object) -> None:
+    if entry.group != entry.group.strip() or not (entry.group + " ").isprintable():
+        raise ConfigError(f"{where}.group: expected printable text that no space begins or ends")
+    try:
+        ZoneInfo(entry.time_zone)
+    except (ValueError, OSError, LookupError):
+        expected = "expected a time zone such as Europe/Berlin"
+        raise ConfigError(f"{where}.timeZone = {entry.time_zone!r}: {expected}") from None
 
 
 def is_weak(key: str) -> bool:
@@ -223,6 +249,12 @@ def _of(entry: _Entry, where: object, fingerprint_key: str) -> list[tuple[str, A
                 rate_limit=entry.rate_limit,
                 models=entry.models,
                 expires=None if entry.expires is None else _end_of(entry.expires),
+                group=entry.group,
+                day_budget=entry.day_budget,
+                week_budget=entry.week_budget,
+                month_budget=entry.month_budget,
+                total_budget=entry.total_budget,
+                time_zone=entry.time_zone,
             ),
         )
         for key in keys

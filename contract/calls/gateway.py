@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from contract.budgets import Budget
 from contract.calls.call import Call, Word, milliseconds
+from contract.codec import encode
 from contract.lifetimes import ANSWER_LIFE, CLAIM_LIFE, GATEWAY_LIFE, JOB_LIFE, LEDGER_LIFE
 
 
@@ -74,6 +76,8 @@ class Billing(msgspec.Struct, frozen=True):
     """As the client calls it."""
     estimate: int = 0
     """Points."""
+    budgets: tuple[Budget, ...] = ()
+    """In which it counts."""
 
 
 NO_BILLING = Billing()
@@ -150,17 +154,25 @@ class Ticket(msgspec.Struct, frozen=True):
     """How many more requests the client may make now. None: any number."""
     asks_reset: float = 0.0
     """Seconds until that is one more."""
+    tightest: int | None = None
+    """Of which of its budgets the least is left. None: it has none."""
+    points_left: int = 0
+    """Points of that one, when it was asked, that were neither spent nor reserved."""
 
 
 class Rejection(msgspec.Struct, frozen=True):
     """Why a request is not queued; it has cost nothing."""
 
-    reason: Literal["full", "heavy", "busy", "limited", "late", "forgotten"]
+    reason: Literal["full", "heavy", "busy", "limited", "short", "late", "forgotten"]
     """`full`: too many jobs wait; `heavy`: too many bytes are stored; `busy`: the client has too
-    many unfinished jobs; `limited`: it asks too often; `late`: its gateway has given up;
-    `forgotten`: its idempotency key leads to this job no longer."""
+    many unfinished jobs; `limited`: it asks too often; `short`: a budget does not suffice;
+    `late`: its gateway has given up; `forgotten`: its idempotency key leads to this job no longer.
+    """
     number: int = 0
-    """Jobs that wait or are unfinished, bytes that are stored, or ms until the client may ask."""
+    """Jobs that wait or are unfinished, bytes that are stored, ms until the client may ask, or
+    which of its budgets it is, from 0."""
+    points_left: int = 0
+    """What is not spent of that budget."""
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -228,6 +240,7 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
         words += self._kept()
         billing = self.billing
         words += [billing.name, billing.group, billing.model, billing.estimate]
+        words.append(encode(billing.budgets) if billing.budgets else "")
         return words + [word for blob in self.blobs.items() for word in blob]
 
     def _kept(self) -> list[Word]:
@@ -248,12 +261,18 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
         verdict, *numbers = reply
         match verdict:
             case b"queued":
-                seq, place, *asks = numbers
-                return Ticket(seq, place, *(asks and (asks[0], asks[1] / 1000)))
+                return _ticket(numbers)
             case b"welcome":
                 return Welcome(frozenset(digest.decode() for digest in numbers))
             case _:
                 return Rejection(verdict.decode(), *numbers)
+
+
+def _ticket(numbers: Sequence[Any]) -> Ticket:
+    seq, place, *rest = numbers
+    # Without a limit, and with budgets, there are two empty strings in place of what is left of it.
+    asks = (rest[0], rest[1] / 1000) if rest and rest[0] != b"" else (None, 0.0)
+    return Ticket(seq, place, *asks, *rest[2:])
 
 
 class Withdraw(Call[bool], frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from contract.budgets import SHORT
 from contract.calls.call import Call, Word, milliseconds
 from contract.codec import decode_job, encode
 from contract.ledger import Cost
@@ -61,7 +62,7 @@ class Dispatch(Call[list[Dispatched | Unreadable]], frozen=True, kw_only=True):
     def arguments(self) -> list[Word]:
         limits = (word for pair in self.room.items() for word in pair)
         life = milliseconds(self.answer_life)
-        return [self.worker, self.count, life, _events(self.too_late), *limits]
+        return [self.worker, self.count, life, _events(self.too_late), SHORT, *limits]
 
     def read(self, reply: Any) -> list[Dispatched | Unreadable]:
         return [_dispatched(row) for row in reply]

@@ -13,14 +13,17 @@
 -- A reply ends with the request that fills it: Redis serves nobody else while it copies them, and the
 -- worker reads nothing else while they arrive.
 --
--- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long, then pairs:
---       model, jobs of it for which there is room
+-- A job that counts in budgets reserves its points here. It waits, outside its stream, while others reserve
+-- them, and ends where what is spent leaves too little.
+--
+-- ARGV: now, worker, n, life ms of a finished job, events of a job that waited too long, words for one
+--       whose budget is spent, then pairs: model, jobs of it for which there is room
 -- Returns a list of {payload, epoch, attempt, ms waited, tokens tried, failures of the upstream,
 -- 1 if it has an idempotency key, job}.
 local LOOKS, MOVES, MOST_BYTES = 4, 100, 16 * 1024 * 1024
 local now, worker, n = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local taken, room, moved, bytes = {}, {}, 0, 0
-for i = 6, #ARGV, 2 do room[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for i = 7, #ARGV, 2 do room[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
 local function read(id, entry)
   local payload = payload_of(id, entry)
@@ -43,10 +46,29 @@ local function model_of(payload)
   return word
 end
 
+-- Whether a job may start as far as its budgets go: `room_in_budgets`, and these budgets and its points. What
+-- may have been paid for in part always may.
+local function in_budgets(id, packed)
+  local budgets, points = cmsgpack.unpack(packed), tonumber(redis.call('HGET', keys.job(id), 'estimate')) or 0
+  local verdict, which, spent = room_in_budgets(budgets, points)
+  if verdict ~= 'yes' and request_may_have_cost(id) then verdict = 'yes' end
+  return verdict, which, spent, budgets, points
+end
+
+-- It is another client's turn, until less of this budget is reserved.
+local function set_aside(id, client, budget, at)
+  redis.call('HSET', keys.job(id), 'state', 'again')
+  redis.call('HINCRBY', keys.client(client), 'aside', 1)
+  redis.call('HINCRBY', keys.totals, 'dispatched', -1)
+  give_turn_back(client)
+  wait_for_points(id, budget, tonumber(at), now)
+  moved = moved + 1
+end
+
 local function take(client, entry, id, payload)
   local key, jobs = keys.job(id), keys.jobs(client)
-  local at, deadline, tried, failures, idem =
-    unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures', 'idem'))
+  local at, deadline, tried, failures, idem, packed, reserved =
+    unpack(redis.call('HMGET', key, 'at', 'deadline', 'tried', 'failures', 'idem', 'budgets', 'reserved'))
   if not at then -- forgotten: its own life ended in the queue
     redis.call('HINCRBY', keys.client(client), 'open', -1)
     take_over(jobs, entry)
@@ -56,6 +78,13 @@ local function take(client, entry, id, payload)
   redis.call('HSET', key, 'state', 'taken')
   if is_overdue(id, deadline, now) then return fail(id, ARGV[5], ARGV[4], true) end
   local model = model_of(payload)
+  if packed and not reserved then
+    local verdict, which, spent, budgets, points = in_budgets(id, packed)
+    redis.call('HSET', key, 'model', model)
+    if verdict == 'never' then return fail(id, short_of_points(ARGV[6], which, points, spent), ARGV[4], true) end
+    if verdict == 'later' then return set_aside(id, client, which, at) end
+    reserve(id, budgets, points, now)
+  end
   redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model, 'dispatched', now)
   redis.call('HINCRBY', keys.client(client), 'running', 1)
   redis.call('SADD', keys.owned(worker), id)
@@ -130,11 +159,21 @@ local function take_from_stream(client, turn)
   end
 end
 
+-- A job that is due: it joins its line, unless what it needs is reserved still.
+local function look_again(id, client, at, packed)
+  local verdict, which, spent, _, points = 'yes'
+  if packed then verdict, which, spent, _, points = in_budgets(id, packed) end
+  if verdict == 'never' then return fail(id, short_of_points(ARGV[6], which, points, spent), ARGV[4], true) end
+  if verdict == 'later' then return wait_for_points(id, which, tonumber(at), now) end
+  join_line(id, client)
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', keys.again, '-inf', now, 'LIMIT', 0, 50)) do
-  local client, deadline = unpack(redis.call('HMGET', keys.job(id), 'client', 'deadline'))
+  local client, deadline, at, line, packed, reserved =
+    unpack(redis.call('HMGET', keys.job(id), 'client', 'deadline', 'at', 'line', 'budgets', 'reserved'))
   if not client then redis.call('ZREM', keys.again, id)
   elseif is_overdue(id, deadline, now) then fail(id, ARGV[5], ARGV[4], true)
-  else join_line(id, client) end
+  else look_again(id, client, at, not line and not reserved and packed) end
 end
 
 while #taken < n and moved < MOVES and bytes < MOST_BYTES do

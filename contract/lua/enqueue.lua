@@ -20,10 +20,12 @@
 --       is found by ('' = by its id only); if its answer is to be kept (else seven times ''): head, input,
 --       the job that it continues (or ''), 1 if it goes on without its client, ms for which it is kept, most
 --       bytes of the client's kept answers, most in all; for the ledger: the client's name and group, the model
---       as the client calls it, points that each choice may cost; then pairs: SHA-256 of a blob, its content
---       ('' = it is stored already)
+--       as the client calls it, points that each choice may cost, msgpack of the budgets in which it counts ('' =
+--       none); then pairs: SHA-256 of a blob, its content ('' = it is stored already)
 -- Returns {'queued', seq, place in the client's stream} of the last choice (and, for a client with a
--- rate limit, how many requests it may still make, and ms until that is one more), {'full', waiting},
+-- rate limit, how many requests it may still make, and ms until that is one more, for one without but with
+-- budgets twice ''; and with budgets which of them is the tightest, from 0, and what is left of it), {'short', which
+-- budget, what is not spent of it} where that is too little, {'full', waiting},
 -- {'heavy', bytes}, {'busy', unfinished}, {'late'}, {'forgotten'}, {'limited', ms until the client may
 -- ask again}, or {'welcome', the blobs that are not stored} where the payload is empty, or a blob is not
 -- stored whose content is left out, and nothing else speaks against it.
@@ -31,8 +33,8 @@ local MOST_TRIES, MOST_HELD, HELD_LIFE = 64, 200, 600000
 local now, first, client, gateway = clock(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local tally, jobs, choices = keys.client(client), keys.jobs(client), tonumber(ARGV[14])
 local reader, idem = ARGV[18] ~= '' and gateway .. ' ' .. ARGV[18], ARGV[21] ~= '' and named(ARGV[21])
-local blobs, missing = {}, {}
-for i = 33, #ARGV, 2 do
+local blobs, missing, budgets = {}, {}, ARGV[33] ~= '' and cmsgpack.unpack(ARGV[33]) or {}
+for i = 34, #ARGV, 2 do
   blobs[ARGV[i]] = ARGV[i + 1]
   if ARGV[i + 1] == '' and redis.call('EXISTS', keys.blob(ARGV[i])) == 0 then missing[#missing + 1] = ARGV[i] end
 end
@@ -61,12 +63,25 @@ local function join(id)
   readers(id, gateway, reader)
 end
 
+-- Of which budget the least is left, counted from 0, and how much.
+local function tightest()
+  local which, least
+  for i, budget in ipairs(budgets) do
+    local spent, reserved = points_of(budget[1])
+    local left = math.max(budget[2] - spent - reserved, 0)
+    if not least or left < least then which, least = i - 1, left end
+  end
+  return which, least
+end
+
 local function ticket(seq)
   for number = 1, reader and choices or 0 do join(choice_of(first, number)) end
   local place = seq - (tonumber(redis.call('HGET', tally, 'gone')) or 0)
-  if not limit then return { 'queued', seq, place } end
-  local oldest = redis.call('ZRANGE', asked, 0, 0, 'WITHSCORES')[2] or now - 60000
-  return { 'queued', seq, place, math.max(limit - asks, 0), oldest + 60000 - now }
+  local oldest = limit and redis.call('ZRANGE', asked, 0, 0, 'WITHSCORES')[2] or now - 60000
+  local asks_left, asks_reset = limit and math.max(limit - asks, 0) or '', limit and oldest + 60000 - now or ''
+  if #budgets > 0 then return { 'queued', seq, place, asks_left, asks_reset, tightest() } end
+  if limit then return { 'queued', seq, place, asks_left, asks_reset } end
+  return { 'queued', seq, place }
 end
 
 local new, known = {}, 0
@@ -122,6 +137,14 @@ if over > 0 then
   local last = redis.call('ZRANGE', asked, over - 1, over - 1, 'WITHSCORES')[2] or now
   return refuse('limited', last + 60000 - now)
 end
+local points = tonumber(ARGV[32]) * #new
+for i, budget in ipairs(budgets) do
+  local spent = points_of(budget[1])
+  if spent + points > budget[2] then
+    tell_budget(keys.budget(budget[1]), budget[1], now, true)
+    return refuse('short', i - 1, math.max(budget[2] - spent, 0))
+  end
+end
 if ARGV[5] == '' or #missing > 0 then return { 'welcome', unpack(missing) } end
 
 if redis.call('EXISTS', jobs) == 0 then
@@ -147,6 +170,7 @@ for _, id in ipairs(new) do
   redis.call('HSET', keys.job(id), 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
     'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + ARGV[6],
     'name', ARGV[29], 'group', ARGV[30], 'asked', ARGV[31], 'estimate', ARGV[32])
+  if #budgets > 0 then redis.call('HSET', keys.job(id), 'budgets', ARGV[33]) end
   redis.call('PEXPIRE', keys.job(id), ARGV[10])
   redis.call('SADD', keys.served(gateway), id)
   redis.call('LPUSH', keys.bell, 1)

@@ -47,13 +47,14 @@ end
 -- Leaves an alert for whichever worker takes it (contract/alerts.py) once so much of a budget is spent: once for
 -- each percentage, and again only under another limit. `counter` is the key of the budget's hash, which has what
 -- is `spent` of its `limit`, the instant at which it `renews`, if it does, and whose it is: `kind`, `name`, `period`.
-local function tell_budget(counter, budget, now)
+-- `refused`: what is left was too little for a request, so from 80 % on it counts as spent.
+local function tell_budget(counter, budget, now, refused)
   local spent, limit, renews, kind, name, period =
     unpack(redis.call('HMGET', counter, 'spent', 'limit', 'renews', 'kind', 'name', 'period'))
   local whole = tonumber(limit) or 0
   for _, percent in ipairs(whole > 0 and { 80, 100 } or {}) do
     local told = 'told' .. percent
-    if tonumber(spent) * 100 >= whole * percent and redis.call('HGET', counter, told) ~= limit then
+    if (tonumber(spent) or 0) * 100 >= whole * (refused and 80 or percent) and redis.call('HGET', counter, told) ~= limit then
       redis.call('HSET', counter, told, limit)
       redis.call('ZADD', keys.alerts, now, cmsgpack.pack({ budget, kind or '', name or '', period or '', percent,
         tonumber(spent), whole, tonumber(renews) or 0, now }))
@@ -325,13 +326,18 @@ local function ring_bell()
   redis.call('LTRIM', keys.bell, 0, 999)
 end
 
--- Returns a job without output to its client's line, after `delay` ms. Its client gets its turn back,
--- but saves up none: it starts no sooner than a client that comes now.
-local function put_back(id, client, now, delay)
-  local tally = keys.client(client)
-  local weight = tonumber(redis.call('HGET', tally, 'weight')) or 1
+-- The client's job does not start after all. The client saves up no turn: it starts no sooner than one that
+-- comes now.
+local function give_turn_back(client)
+  local weight = tonumber(redis.call('HGET', keys.client(client), 'weight')) or 1
   local virtual = tonumber(redis.call('HGET', keys.totals, 'virtual')) or 0
   set_turn(client, math.max(virtual, turn_of(client) - 1 / weight))
+end
+
+-- Returns a job without output to its client's line, after `delay` ms. Its client gets its turn back.
+local function put_back(id, client, now, delay)
+  local tally = keys.client(client)
+  give_turn_back(client)
   redis.call('HINCRBY', tally, 'running', -1)
   redis.call('HINCRBY', tally, 'aside', 1)
   redis.call('HINCRBY', keys.job(id), 'epoch', 1)
@@ -348,18 +354,113 @@ local function may_have_cost(id)
     or string.find(had, ',corrected,', 1, true)
 end
 
--- Whether a job has waited too long. None has of whose request a choice may have cost something: what
--- was paid for would be lost with it.
-local function is_overdue(id, deadline, now)
-  if tonumber(deadline) > now then return false end
+-- Whether a choice of this job's request may have cost something: what was paid for would be lost with it.
+local function request_may_have_cost(id)
   local first, choices = first_of(id), tonumber(redis.call('HGET', payload_key(id), 'choices')) or 1
   for number = 1, choices do
-    if may_have_cost(choice_of(first, number)) then
-      redis.call('HSET', keys.job(id), 'deadline', now + SPARE)
-      return false
+    if may_have_cost(choice_of(first, number)) then return true end
+  end
+  return false
+end
+
+-- Whether a job has waited too long. None has whose request may have cost something.
+local function is_overdue(id, deadline, now)
+  if tonumber(deadline) > now then return false end
+  if not request_may_have_cost(id) then return true end
+  redis.call('HSET', keys.job(id), 'deadline', now + SPARE)
+  return false
+end
+
+-- Budgets. A job has the `budgets` in which it counts, if there are any: the msgpack of a list of {counter, limit,
+-- ms at which it renews or 0, 'key' or 'group', name, period, what it is called}; see contract/budgets.py. The
+-- hash `budget:<counter>` has what is `spent` and what is `reserved` of it.
+--
+-- A dispatch reserves the job's estimate, once: the job's field `reserved` says of what, and `reservations` has
+-- the same. The job's end gives it back, and adds to `spent` what the job has cost. So whoever dies, what is
+-- reserved is reserved for jobs that have not ended; `gateway_heartbeat` looks whether one was forgotten.
+--
+-- A job waits while others reserve what it needs. Such jobs are in `again`, and in `short:<counter>` by when they
+-- came; the first of them look anew when something is given back.
+local LOOK_EVERY, WOKEN, BUDGET_SPARE = 60000, 4, 7 * SPARE
+
+local function points_of(counter)
+  local spent, reserved = unpack(redis.call('HMGET', keys.budget(counter), 'spent', 'reserved'))
+  return tonumber(spent) or 0, tonumber(reserved) or 0
+end
+
+-- Notes what a counter counts, for those who look at it. It outlives its period, for late corrections.
+local function describe_budget(budget, now)
+  local counter, limit, renews, kind, name, period = unpack(budget)
+  local key = keys.budget(counter)
+  redis.call('HSET', key, 'limit', limit, 'kind', kind, 'name', name, 'period', period)
+  if renews > 0 then
+    redis.call('HSET', key, 'renews', renews)
+    keep(key, math.max(renews - now, 0) + BUDGET_SPARE)
+  end
+end
+
+-- Whether so many points can be had of these budgets: 'yes', 'later', once less is reserved, or 'never'; and of
+-- which they cannot, and what is spent of that.
+local function room_in_budgets(budgets, points)
+  local verdict, which = 'yes', nil
+  for _, budget in ipairs(budgets) do
+    local spent, reserved = points_of(budget[1])
+    if spent + points > budget[2] then return 'never', budget, spent end
+    if spent + reserved + points > budget[2] then verdict, which = 'later', which or budget end
+  end
+  return verdict, which
+end
+
+local function reserve(id, budgets, points, now)
+  local counters = {}
+  for _, budget in ipairs(budgets) do
+    describe_budget(budget, now)
+    redis.call('HINCRBY', keys.budget(budget[1]), 'reserved', points)
+    redis.call('ZREM', keys.short(budget[1]), id)
+    counters[#counters + 1] = budget[1]
+  end
+  local reserved = cmsgpack.pack({ id, points, counters })
+  redis.call('HSET', keys.job(id), 'reserved', reserved)
+  redis.call('ZADD', keys.reservations, now + LOOK_EVERY, reserved)
+end
+
+local function give_back(reserved, now)
+  local _, points, counters = unpack(cmsgpack.unpack(reserved))
+  redis.call('ZREM', keys.reservations, reserved)
+  for _, counter in ipairs(counters) do
+    local key = keys.budget(counter)
+    if redis.call('EXISTS', key) == 1 then redis.call('HINCRBY', key, 'reserved', 0 - points) end -- never "-0"
+    for _, id in ipairs(redis.call('ZRANGE', keys.short(counter), 0, WOKEN - 1)) do
+      redis.call('ZADD', keys.again, 'XX', now, id)
+      ring_bell()
     end
   end
-  return true
+end
+
+-- The job waits until less of this budget is reserved; it looks by itself, too, ever less often.
+local function wait_for_points(id, budget, at, now)
+  redis.call('ZADD', keys.short(budget[1]), at, id)
+  keep(keys.short(budget[1]), SPARE)
+  redis.call('ZADD', keys.again, now + math.max(250, math.min((now - at) / 8, 4000)), id)
+end
+
+-- The events that refuse a job because of a budget, by `words` with places for what differs.
+local function short_of_points(words, budget, points, spent)
+  local left = string.format('%.0f', math.max(budget[2] - spent, 0))
+  local values = { estimate = string.format('%.0f', points), left = left, budget = budget[7] }
+  return cmsgpack.pack({ { 'failed', 'no_points', (string.gsub(words, '{(%w+)}', values)) } })
+end
+
+local function settle_budgets(id, budgets, reserved, points, now)
+  if reserved then give_back(reserved, now) end
+  for _, budget in ipairs(budgets) do
+    redis.call('ZREM', keys.short(budget[1]), id)
+    if points > 0 then
+      describe_budget(budget, now)
+      redis.call('HINCRBY', keys.budget(budget[1]), 'spent', points)
+      tell_budget(keys.budget(budget[1]), budget[1], now)
+    end
+  end
 end
 
 -- What an answer that may be resumed is found by: an idempotency key, which its client has given it, or
@@ -464,20 +565,27 @@ local function presumed_cost(call, tried)
   return { calls, calls }
 end
 
--- Writes the ledger's record of a job that ends; see contract/ledger.py. `cost` is a `Cost`, if its worker knows.
-local function note_in_ledger(id, outcome, cost)
-  local client, name, group, model, label, at, dispatched, estimate, budgets, bot, sent, call, tried =
+-- Settles what a job that ends has cost, and writes it into the ledger; see contract/ledger.py. `cost` is a
+-- `Cost`, if its worker knows it.
+local function settle_job(id, outcome, cost)
+  local client, name, group, model, label, at, dispatched, estimate, budgets, reserved, bot, sent, call, tried =
     unpack(redis.call('HMGET', keys.job(id), 'client', 'name', 'group', 'asked', 'label', 'at', 'dispatched',
-      'estimate', 'budgets', 'model', 'sent', 'call', 'tried'))
+      'estimate', 'budgets', 'reserved', 'model', 'sent', 'call', 'tried'))
   local now = clock(ARGV[1])
   at, estimate = tonumber(at) or now, tonumber(estimate) or 0
   cost = cost or presumed_cost(call, tried)
   local calls, unpriced = cost[1] or 0, cost[2] or 0
   local basis = calls == 0 and 'free' or unpriced > 0 and 'estimate' or cost[4] or 'usage'
+  local points, counters = (cost[3] or 0) + unpriced * estimate, {}
+  if budgets then
+    budgets = cmsgpack.unpack(budgets)
+    for i, budget in ipairs(budgets) do counters[i] = budget[1] end
+    settle_budgets(id, budgets, reserved, points, now)
+  end
   redis.call('XADD', keys.ledger, '*', 'r', cmsgpack.pack({
     'request', id, client, name or '', group or '', model or '', label or '', outcome, at,
     math.max((tonumber(dispatched) or now) - at, 0), math.max(now - at, 0), cost[5] or 0, cost[6] or 0, cost[7] or 0,
-    estimate, (cost[3] or 0) + unpriced * estimate, basis, calls, {}, bot or '', tonumber(sent) or 0 }))
+    estimate, points, basis, calls, counters, bot or '', tonumber(sent) or 0 }))
 end
 
 -- Ends a job in whatever state it is; what was logged stays readable for `life` ms, or as long as
@@ -488,7 +596,7 @@ local function finish(id, life, void, outcome, cost)
   local client, entry, state, owner, gateways, idem, keep, is_kept =
     unpack(redis.call('HMGET', key, 'client', 'entry', 'state', 'owner', 'gateway', 'idem', 'keep', 'kept'))
   if not client or state == 'done' then return end
-  note_in_ledger(id, outcome, cost)
+  settle_job(id, outcome, cost)
   if state == 'queued' then leave_stream(client) end
   if state == 'again' then leave_again(id, client) end
   if state == 'running' then

@@ -1,4 +1,4 @@
--- remove_key: delete a key and all its secrets. Requests that were accepted go on.
+-- remove_key: delete a key, all its secrets, and what was counted of a budget that does not renew. Requests that were accepted go on.
 --
 -- ARGV: now, id
 -- Returns 1, or 0 where there is no such key.
@@ -9,7 +9,7 @@ if not name then return 0 end
 for _, digest in ipairs(redis.call('HKEYS', keys.key_secrets(id))) do
   redis.call('DEL', keys.key_digest(digest))
 end
-redis.call('DEL', keys.stored_key(id), keys.key_secrets(id))
+redis.call('DEL', keys.stored_key(id), keys.key_secrets(id), keys.total_of_key(id))
 redis.call('HDEL', keys.key_names, name)
 redis.call('ZREM', keys.key_ids, id)
 return 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from contract.budgets import Budget
 from contract.calls.gateway import NO_BLOBS
 from contract.messages import Failed, FailureKind
 from gateway.config import AccessToken
@@ -59,6 +60,7 @@ class Exchange:
         client: AccessToken,
         ask: Ask,
         blobs: Blobs = NO_BLOBS,
+        budgets: Sequence[Budget] = (),
         answers: KeptAnswers,
         rejoined: KeptAnswer | None = None,
         skip: int = 0,
@@ -89,7 +91,9 @@ class Exchange:
                 client=client,
                 ask=ask,
                 blobs=blobs,
+                budgets=budgets,
                 tell_limit=self._tell_limit,
+                tell_points=request.headers.extend,
             )
         )
         self._followers: list[Follower] = []

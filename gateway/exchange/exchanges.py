@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from contract.budgets import Budget, budgets_of
 from contract.calls.kept import Turn
 from gateway.config import AccessToken
 from gateway.dialect import Archive, Ask, Dialect, Endpoint, Inquiry, Wanted
@@ -54,10 +57,25 @@ class Exchanges:
             client=client,
             ask=ask,
             blobs=blobs,
+            budgets=await self._budgets(client),
             answers=self._answers,
         )
         del blobs
         await self._run(exchange)
+
+    async def _budgets(self, client: AccessToken) -> tuple[Budget, ...]:
+        """Return the budgets in which a request of this client counts now. Raises Problem."""
+        now, own = time.time(), (client.client, client.name, client)
+        if not client.group:
+            return budgets_of("key", *own, now)
+        try:
+            group = await self._services.hub.groups.find(client.group)
+        except (*RedisFault, msgspec.DecodeError) as fault:
+            raise no_queue(fault) from None
+        if group is None:
+            return budgets_of("key", *own, now)
+        shared = budgets_of("group", group.name, group.name, group, now)
+        return budgets_of("key", *own, now) + shared
 
     async def consult(
         self,

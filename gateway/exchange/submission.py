@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
 import msgspec
 
 from contract import keys
+from contract.budgets import Budget
 from contract.calls.gateway import NO_BLOBS, Billing, Kept, Rejection, Resumable
 from contract.config import model_settings
 from contract.lifetimes import JOB_LIFE
 from contract.messages import Job, Model, Native, Options
 from gateway.config import AccessToken, GatewayConfig
-from gateway.dialect import Ask, Endpoint, RateLimit
-from gateway.exchange import admission
+from gateway.dialect import Ask, Endpoint, Headers, RateLimit
+from gateway.exchange import admission, points
 from gateway.exchange.blobs import Blobs
 from gateway.exchange.bodies import digest_of
 from gateway.exchange.estimate import points_of
@@ -37,7 +38,8 @@ class Submission(Reader):
     """One request on its way through the queue.
 
     `endpoint` is the one that was asked; `blobs` has the content that the messages name.
-    `tell_limit` hears how often the client may ask, if that is limited.
+    `budgets` are those in which it counts. `tell_limit` hears how often the client may ask, if
+    that is limited; `tell_points` gets the headers about points.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Submission(Reader):
         client: AccessToken,
         ask: Ask,
         blobs: Blobs,
+        budgets: Sequence[Budget],
         tell_limit: Callable[[RateLimit], None],
+        tell_points: Callable[[Headers], None],
     ) -> None:
         """Raises Problem for what the client may not have at all."""
         super().__init__(services, client)
@@ -58,7 +62,9 @@ class Submission(Reader):
         self._endpoint = endpoint
         self._ask = ask
         self._blobs = blobs
+        self._budgets = budgets
         self._tell_limit = tell_limit
+        self._tell_points = tell_points
         model = services.models.resolve(ask.model, client.models)
         listed = services.models.listed(model)
         options = ask.options_for(listed)
@@ -115,6 +121,10 @@ class Submission(Reader):
         except RedisFault as fault:
             raise no_queue(fault) from None
         if isinstance(reply, Rejection):
+            if reply.reason == "short":
+                estimate = self._estimate * len(self.jobs)
+                self._tell_points(points.of_refusal(reply, estimate, self._budgets))
+                raise points.short_of_points(reply, estimate, self._budgets)
             problem = admission.rejected(reply, self.wait())
             if problem.kind is Kind.RATE_LIMITED:
                 self._tell(0, problem.retry_after or 0.0)
@@ -123,6 +133,8 @@ class Submission(Reader):
         # They are in Redis now, and the answer may take long.
         self._blobs = NO_BLOBS
         self._tell(reply.asks_left, reply.asks_reset)
+        estimate = self._estimate * len(self.jobs)
+        self._tell_points(points.of_ticket(reply, estimate, self._budgets))
 
     async def withdraw(self) -> bool:
         """Take the jobs out of the queue, unless a call may have cost something.
@@ -186,7 +198,8 @@ class Submission(Reader):
 
     def _billing(self) -> Billing:
         client = self._client
-        return Billing(client.name, client.group, self._ask.model, self._estimate)
+        model, budgets = self._ask.model, tuple(self._budgets)
+        return Billing(client.name, client.group, model, self._estimate, budgets)
 
     def _reason_to_refuse(self) -> Problem | None:
         if failed := admission.hopeless(self._services.fleet.last):

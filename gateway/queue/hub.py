@@ -22,6 +22,7 @@ from contract.messages import Record
 from gateway.queue.batch import Batch
 from gateway.queue.departures import Departures
 from gateway.queue.follower import PAGE, SILENCE, Follower
+from gateway.queue.groups import Groups
 from gateway.queue.jobs import ROOM, Jobs
 from gateway.queue.kept import KeptAnswers
 from gateway.queue.server import PATIENCE, Server
@@ -49,6 +50,7 @@ class Hub:
         self.departures = Departures(self.server, gateway, self.spawn)
         self.kept = KeptAnswers(self.server)
         self.jobs = Jobs(self.server, gateway, self.departures)
+        self.groups = Groups(self.server)
         self.survey = Survey(self.server, gateway)
         self._live: dict[str, list[Follower]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -1,0 +1,315 @@
+"""Points are reserved when a job is dispatched, settled when it ends, and never lost in between."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from contract.budgets import Budget
+from contract.calls.budgets import Counter, ReadCounters
+from contract.calls.gateway import Billing
+from contract.calls.ledger import Correct, ReadLedger
+from contract.calls.worker import Append
+from contract.ledger import Correction, Cost, Request
+from contract.messages import Failed, FailureKind
+from tests.support.keys import keys
+from tests.support.scripts import START, Given, Scripts, finished
+
+DAY = 24 * 3600 * 1000
+MONTH = "key:ann:month:2023-11"
+MINE = Budget(MONTH, 100, START + DAY, "key", "ann", "month", "the month budget")
+TEAM = Budget("group:lab:total", 150, 0, "group", "lab", "total", "the total budget")
+
+
+def enqueue(
+    scripts: Scripts, job: str, points: int = 40, *budgets: Budget, choices: int = 1
+) -> list[object]:
+    billing = Billing("Ann", "lab", "gpt-x", points, budgets or (MINE,))
+    return scripts.enqueue(job, billing=billing, model="Bot", choices=choices)
+
+
+def end(scripts: Scripts, *ends: tuple[Given, int]) -> None:
+    costs = {given.id: Cost(calls=1, points=points) for given, points in ends}
+    scripts.run(Append([finished(given) for given, _ in ends], costs=costs))
+
+
+def count(scripts: Scripts, budget: Budget = MINE) -> tuple[int, int]:
+    """Return what is spent and what is reserved."""
+    (counter,) = scripts.run(ReadCounters([budget.counter]))
+    return counter.spent, counter.reserved
+
+
+def refused(scripts: Scripts, job: str) -> str:
+    """Return what ended a job that was refused."""
+    (record,) = scripts.log(job)
+    (failed,) = record.events
+    assert isinstance(failed, Failed)
+    assert failed.kind is FailureKind.NO_POINTS
+    return failed.message
+
+
+def test_a_dispatch_reserves_and_an_end_settles(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "j", 40, MINE, TEAM)
+    assert count(scripts) == (0, 0)
+
+    # when
+    (given,) = scripts.dispatch()
+    reserved = count(scripts), count(scripts, TEAM)
+    end(scripts, (given, 7))
+
+    # then
+    assert reserved == ((0, 40), (0, 40))
+    assert scripts.run(ReadCounters([MONTH, TEAM.counter, "none"])) == [
+        *(Counter(7, 0, 100), Counter(7, 0, 150), Counter(0, 0, 0)),
+    ]
+    ((_, record),) = scripts.run(ReadLedger())
+    assert isinstance(record, Request)
+    assert record.budgets == (MONTH, TEAM.counter)
+
+
+def test_what_never_fits_is_refused_at_once(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a")
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 65))
+
+    # then
+    assert enqueue(scripts, "b", 36) == ["short", 0, 35]
+    assert enqueue(scripts, "c", 12, choices=3) == ["short", 0, 35]
+    assert enqueue(scripts, "d", 30, TEAM, MINE)[0] == "queued"
+    assert enqueue(scripts, "e", 36, TEAM, MINE) == ["short", 1, 35]
+
+
+def test_an_accepted_request_is_told_what_is_left_of_the_tightest(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a", 40, TEAM, MINE)
+    scripts.dispatch()
+
+    # then
+    assert enqueue(scripts, "b", 30, TEAM, MINE)[-2:] == [1, 60]
+
+
+def test_a_job_waits_for_what_others_have_reserved(scripts: Scripts) -> None:
+    # given
+    for job in ("a", "b", "c"):
+        enqueue(scripts, job)
+    enqueue(scripts, "other", 1, TEAM)
+
+    # when
+    taken = scripts.dispatch(9)
+
+    # then
+    assert [given.id for given in taken] == ["a", "b", "other"]
+    assert scripts.state("c") == "again"
+    assert count(scripts) == (0, 80)
+
+    # when the first ends, and has cost less
+    end(scripts, (taken[0], 5))
+    (last,) = scripts.dispatch(9)
+
+    # then
+    assert last.id == "c"
+    assert count(scripts) == (5, 80)
+
+
+def test_who_waits_for_points_costs_its_client_no_turn(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a", 100)
+    (first,) = scripts.dispatch()
+    started = scripts.redis.hget(keys.totals, "dispatched")
+    turn = scripts.redis.hget(keys.client("ann"), "turn")
+    enqueue(scripts, "b", 100)
+
+    # when
+    assert scripts.dispatch() == []
+
+    # then
+    assert scripts.redis.hget(keys.client("ann"), "turn") == turn
+    assert scripts.redis.hget(keys.totals, "dispatched") == started
+    end(scripts, (first, 0))
+    assert [given.id for given in scripts.dispatch()] == ["b"]
+
+
+def test_a_job_that_waits_is_refused_once_too_much_is_spent(scripts: Scripts) -> None:
+    # given
+    for job in ("a", "b", "c"):
+        enqueue(scripts, job)
+    a, b = scripts.dispatch(9)
+
+    # when
+    end(scripts, (a, 41), (b, 40))
+    assert scripts.dispatch(9) == []
+
+    # then
+    assert refused(scripts, "c") == (
+        "This request may cost 40 points, and 19 are left of the month budget."
+    )
+    assert count(scripts) == (81, 0)
+
+
+def test_a_queued_job_is_refused_once_too_much_is_spent(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a")
+    (a,) = scripts.dispatch()
+    enqueue(scripts, "b")
+
+    # when
+    end(scripts, (a, 90))
+    assert scripts.dispatch() == []
+
+    # then
+    assert "10 are left" in refused(scripts, "b")
+
+
+def test_a_job_that_waits_for_points_ends_at_its_deadline(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a", 100)
+    scripts.dispatch()
+    billing = Billing("Ann", "lab", "gpt-x", 40, (MINE,))
+    scripts.enqueue("b", wait=5000, billing=billing)
+    assert scripts.dispatch() == []
+
+    # when
+    scripts.now += 5001
+    scripts.dispatch()
+
+    # then
+    assert scripts.state("b") == "done"
+    assert not scripts.redis.exists(keys.short(MONTH))
+
+
+@pytest.mark.parametrize("how", ["requeue", "death"])
+def test_a_job_that_runs_again_reserves_once(scripts: Scripts, how: str) -> None:
+    # given
+    enqueue(scripts, "j")
+    scripts.heartbeat()
+    (given,) = scripts.dispatch()
+
+    # when
+    if how == "requeue":
+        scripts.requeue(given)
+    else:
+        scripts.now += 7000
+        scripts.reclaim()
+    between = count(scripts)
+    (again,) = scripts.dispatch(worker="w2")
+
+    # then
+    assert between == count(scripts) == (0, 40)
+    end(scripts, (again, 3))
+    assert count(scripts) == (3, 0)
+
+
+def test_what_cost_nothing_is_refunded(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "j")
+    (given,) = scripts.dispatch()
+
+    # when
+    scripts.run(Append([finished(given)], costs={"j": Cost()}))
+
+    # then
+    assert count(scripts) == (0, 0)
+
+
+def test_a_job_that_may_have_cost_something_goes_on_beyond_its_budget(scripts: Scripts) -> None:
+    # given a job that a worker without budgets had, and that ran
+    enqueue(scripts, "j", 90)
+    (given,) = scripts.dispatch()
+    scripts.heartbeat(batches=["b"])
+    scripts.acquire("grant", job="j")
+    reserved = scripts.redis.hget(keys.job("j"), "reserved")
+    scripts.redis.hdel(keys.job("j"), "reserved")
+    scripts.redis.zrem(keys.reservations, reserved)
+    scripts.requeue(given, tried="unheard")
+
+    # when
+    scripts.redis.hset(keys.budget(MONTH), "spent", 50)
+    (again,) = scripts.dispatch()
+
+    # then
+    assert again.id == "j"
+
+
+def test_what_is_reserved_for_a_job_that_redis_forgot_is_given_back(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a")
+    enqueue(scripts, "b")
+    scripts.dispatch(2)
+    scripts.redis.delete(keys.job("a"))
+
+    # when
+    scripts.now += 61_000
+    scripts.heartbeat_of_gateway()
+
+    # then
+    assert count(scripts) == (0, 40)
+    assert scripts.redis.zcard(keys.reservations) == 1
+
+
+def test_a_counter_outlives_its_period_by_a_week_and_a_total_for_ever(scripts: Scripts) -> None:
+    enqueue(scripts, "j", 40, MINE, TEAM)
+    scripts.dispatch()
+    life = scripts.redis.pttl(keys.budget(MONTH))
+    assert 8 * DAY - 20_000 < life <= 8 * DAY
+    assert scripts.redis.pttl(keys.budget(TEAM.counter)) == -1
+
+
+def correction(points: int, query: str = "q1") -> Correct:
+    return Correct(Correction(job="j", points=points, query=query, at=START), (MONTH,))
+
+
+def test_a_correction_counts_once(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "j")
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 30))
+
+    # when
+    new = [scripts.run(correction(-10)), scripts.run(correction(-10))]
+
+    # then
+    assert new == [True, False]
+    assert count(scripts) == (20, 0)
+    assert [type(record) for _, record in scripts.run(ReadLedger())] == [Request, Correction]
+
+
+def test_no_correction_makes_a_budget_larger_than_it_is(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "j")
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 30))
+
+    # when
+    scripts.run(correction(-31))
+    scripts.run(Correct(Correction(job="", points=5, query="q2"), ("gone",)))
+
+    # then
+    assert count(scripts) == (0, 0)
+    assert not scripts.redis.exists(keys.budget("gone"))
+
+
+def alerts(scripts: Scripts) -> list[tuple[str, int, int]]:
+    """Return the counter, the percentage and what was spent, of each."""
+    told = [msgspec.msgpack.decode(each) for each in scripts.redis.zrange(keys.alerts, 0, -1)]
+    return [(alert[0], alert[4], alert[5]) for alert in told]
+
+
+def test_a_refusal_says_that_a_budget_is_spent_as_good_as_whole(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "j")
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 79))
+    enqueue(scripts, "k", 50)
+    assert alerts(scripts) == []
+    enqueue(scripts, "k", 10)
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 6))
+
+    # when
+    for _ in range(2):
+        assert enqueue(scripts, "l", 16)[0] == "short"
+
+    # then
+    assert sorted(alerts(scripts)) == [(MONTH, 80, 85), (MONTH, 100, 85)]
