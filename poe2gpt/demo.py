@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 
 import httpx
 import msgspec
 
+from admin.config import AdminConfig, digest_of
 from contract.config import Given, Settings
 from gateway.config import gateway_config
 from gateway.listening import reached_at
 from poe2gpt import embedded, ports
 from poe2gpt.flags import Flags
 from poe2gpt.programs import BACKING, Program, environment_without, module
-from poe2gpt.serve import Stack, start_stack
+from poe2gpt.serve import Stack, admin_url, start_stack
 from poe2gpt.settings import SECRET_VARIABLES
 from poe2gpt.supervisor import Supervisor
 from poe2gpt.terminal import CommandError, say
@@ -37,6 +39,8 @@ client = OpenAI(base_url="{url}/v1", api_key="{key}")
 question = [{{"role": "user", "content": "Hello"}}]
 for chunk in client.chat.completions.create(model="Echo", messages=question, stream=True):
     print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+Admin page  {admin}      login token  {token}
 
 Logs are in {log}. Press Ctrl-C to end the demo.\
 """
@@ -61,13 +65,27 @@ def demo(flags: Flags) -> int:
     port = ports.next_free(host, wanted)
     if port != wanted:
         say(f"port {wanted} is in use, so the demo uses {port}")
-    gateway = msgspec.structs.replace(stack.gateway, port=port)
-    stack = msgspec.structs.replace(stack, gateway=gateway)
+    token = secrets.token_hex(12)
+    stack = msgspec.structs.replace(
+        stack,
+        gateway=msgspec.structs.replace(stack.gateway, port=port),
+        admin=AdminConfig(
+            admin_port=_admin_port(port),
+            admin_token=digest_of(token),
+            gateway_url=reached_at(host, port),
+        ),
+    )
     server = embedded.find_server()
     with embedded.temporary_directory() as data:
         log = data.directory / "demo.log"
         stack = msgspec.structs.replace(stack.on(data.url), log=log)
-        return asyncio.run(_run(stack, server, data))
+        return asyncio.run(_run(stack, server, data, token))
+
+
+def _admin_port(port: int) -> int:
+    """Return a port for the admin page, which is not the gateway's."""
+    wanted = AdminConfig().admin_port
+    return ports.next_free("127.0.0.1", wanted + 1 if wanted == port else wanted)
 
 
 def _stack(flags: Flags, poe_port: int) -> Stack:
@@ -76,6 +94,8 @@ def _stack(flags: Flags, poe_port: int) -> Stack:
         "accessTokens": [_KEY],
         "host": "127.0.0.1",
         "coolDown": 0.5,
+        # The page shows soon what is left.
+        "reconcileEvery": 5,
         "poeUrl": f"http://127.0.0.1:{poe_port}",
         # Nobody wants to wait when a demo ends.
         "drainTimeout": 5,
@@ -89,7 +109,7 @@ def _stack(flags: Flags, poe_port: int) -> Stack:
     return Stack(gateway, worker, flags.workers, environment_without(SECRET_VARIABLES))
 
 
-async def _run(stack: Stack, server: str, data: embedded.DataDirectory) -> int:
+async def _run(stack: Stack, server: str, data: embedded.DataDirectory, token: str) -> int:
     supervisor = Supervisor(stack.gateway.drain_timeout)
 
     async def startup() -> None:
@@ -104,7 +124,9 @@ async def _run(stack: Stack, server: str, data: embedded.DataDirectory) -> int:
                 print(text, end="", flush=True)
         except httpx.HTTPError as error:
             raise CommandError(f"the connection broke during the first answer: {error!r}") from None
-        print("\n" + _TRY.format(url=url, key=_KEY, log=stack.log), flush=True)
+        assert stack.admin is not None  # noqa: S101  # the demo always has one
+        values = {"url": url, "key": _KEY, "log": stack.log, "token": token}
+        print("\n" + _TRY.format(admin=admin_url(stack.admin), **values), flush=True)
 
     return await supervisor.run(startup())
 

@@ -37,7 +37,7 @@ commands:
   worker     run one worker of a larger deployment
   demo       run everything with a simulated Poe: needs no key and no configuration
   check      check the configuration, Redis, and the points of every token
-  admin      run the admin service, which has an API for keys (needs adminToken)
+  admin      run the admin page, which has an API for keys too (needs adminToken)
   keys       make, change and remove access tokens while the service runs: see poe2gpt keys --help
   tokens     the same for Poe tokens: see poe2gpt tokens --help
   usage      show who asked for how much, and what it cost: see poe2gpt usage --help

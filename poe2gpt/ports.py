@@ -35,12 +35,15 @@ def _is_free(address: str, port: int) -> bool:
     return True
 
 
-def ensure_free(host: str, port: int) -> None:
-    """Raise CommandError, naming the process that holds the port, if it is in use."""
+def ensure_free(host: str, port: int, instead: str = "") -> None:
+    """Raise CommandError, naming the process that holds the port, if it is in use.
+
+    `instead` says how to use another port, where that is not the flag `-p`.
+    """
     if not is_free(host, port):
         raise CommandError(
             f"port {port} is in use{_by_whom(port)}\n"
-            f"stop that process, or use another port: poe2gpt -p {port + 1}"
+            f"stop that process, or {instead or f'use another port: poe2gpt -p {port + 1}'}"
         )
 
 

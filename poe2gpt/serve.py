@@ -19,6 +19,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from admin.config import AdminConfig, admin_config
 from contract.config import Settings
 from gateway.config import GatewayConfig, gateway_config
 from gateway.listening import reached_at
@@ -38,12 +39,14 @@ NO_REDIS = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class Stack(msgspec.Struct, frozen=True):
-    """What to run: one gateway and some workers, on one Redis."""
+    """What to run: one gateway, some workers and the admin service, on one Redis."""
 
     gateway: GatewayConfig
     worker: WorkerConfig
     workers: int
     environment: dict[str, str]
+    admin: AdminConfig | None = None
+    """The admin service; None: it has no login token, so it does not run."""
     gateway_source: int | None = None
     """The descriptor of where the gateway has its settings from."""
     worker_source: int | None = None
@@ -56,6 +59,7 @@ class Stack(msgspec.Struct, frozen=True):
             self,
             gateway=msgspec.structs.replace(self.gateway, redis_url=redis_url),
             worker=msgspec.structs.replace(self.worker, redis_url=redis_url),
+            admin=self.admin and msgspec.structs.replace(self.admin, redis_url=redis_url),
         )
 
     def reading(self, sources: Sources, own: Mapping[str, Any]) -> Stack:
@@ -79,6 +83,9 @@ def serve(settings: Settings, workers: int, sources: Sources) -> int:
         say(f"warning: {warning}")
     gateway = stack.gateway
     ports.ensure_free(gateway.host, gateway.port)
+    if stack.admin is not None:
+        admin = stack.admin
+        ports.ensure_free(admin.admin_host, admin.admin_port, "set adminPort to another port")
     if "redisUrl" in settings.values:
         return asyncio.run(_serve(stack.reading(sources, {}), None))
     server = embedded.find_server()
@@ -91,19 +98,35 @@ def serve(settings: Settings, workers: int, sources: Sources) -> int:
 def _stack(settings: Settings, workers: int) -> tuple[Stack, list[str]]:
     gateway, open_warnings = gateway_config(settings)
     worker, token_warnings = with_tokens(settings)
-    stack = Stack(gateway, worker, workers, environment(settings))
+    stack = Stack(gateway, worker, workers, environment(settings), _admin(settings, gateway))
     return stack, [*open_warnings, *token_warnings]
 
 
+def _admin(settings: Settings, gateway: GatewayConfig) -> AdminConfig | None:
+    admin = admin_config(
+        settings.with_defaults({"gatewayUrl": reached_at(gateway.host, gateway.port)})
+    )
+    return admin if admin.admin_token else None
+
+
 async def start_stack(stack: Stack, supervisor: Supervisor) -> None:
-    """Start the gateway and the workers, and wait until the gateway is ready."""
+    """Start the programs, and wait until the gateway is ready and the admin page is there."""
     programs = [program("gateway", stack.gateway, GATEWAY, stack.environment, stack.gateway_source)]
     for number in range(1, stack.workers + 1):
         worker = program("worker", stack.worker, WORKER, stack.environment, stack.worker_source)
         programs.append(msgspec.structs.replace(worker, name=f"worker {number}"))
+    if stack.admin is not None:
+        programs.append(program("admin", stack.admin, WORKER, stack.environment))
     for each in programs:
         supervisor.start(msgspec.structs.replace(each, log=stack.log))
-    await _until_ready(reached_at(stack.gateway.host, stack.gateway.port))
+    await _until_ready(f"{reached_at(stack.gateway.host, stack.gateway.port)}/readyz")
+    if stack.admin is not None:
+        await _until_ready(f"{admin_url(stack.admin)}/healthz")
+
+
+def admin_url(admin: AdminConfig) -> str:
+    """Return where the admin page is."""
+    return reached_at(admin.admin_host, admin.admin_port)
 
 
 async def _serve(stack: Stack, own_redis: tuple[str, embedded.DataDirectory] | None) -> int:
@@ -164,10 +187,10 @@ async def _until_ready(url: str) -> None:
 
 async def _not_ready(client: httpx.AsyncClient, url: str) -> str:
     try:
-        response = await client.get(f"{url}/readyz")
+        response = await client.get(url)
     except httpx.TransportError as error:
-        return f"the gateway does not answer ({type(error).__name__})"
-    return "" if response.status_code == 200 else f"/readyz says {response.text[:200]}"
+        return f"{url} does not answer ({type(error).__name__})"
+    return "" if response.status_code == 200 else f"{url} says {response.text[:200]}"
 
 
 def without_password(url: str) -> str:
@@ -183,4 +206,5 @@ def _welcome(stack: Stack, own_redis: tuple[str, embedded.DataDirectory] | None)
         f"poe2gpt {__version__} is ready: {reached_at(stack.gateway.host, stack.gateway.port)}/v1\n"
         f"  {tokens} Poe token{'s' * (tokens != 1)}, {stack.workers} workers, "
         f"{clients or 'no'} access token{'s' * (clients != 1)}; Redis: {redis}"
+        + (f"\n  admin page: {admin_url(stack.admin)}" if stack.admin else "")
     )

@@ -34,6 +34,7 @@ from worker.queue import Queue
 from worker.reconciler import Reconciler
 from worker.run import JobRun
 from worker.stored_tokens import StoredTokens
+from worker.token_reports import TokenReports
 from worker.token_watch import TokenWatch
 
 _log = logging.getLogger("worker")
@@ -49,6 +50,9 @@ ENDING_TIME = 5.0
 
 LOOK_FOR_ALERTS = 2.0
 """Seconds between two looks whether a budget is spent."""
+
+REPORT_PAUSE = 2.0
+"""Seconds after which a worker tells of its tokens what has changed."""
 
 FAULT_PAUSE = 0.5
 """Seconds before a loop that Redis has failed goes on."""
@@ -109,6 +113,7 @@ class Service:
             config.tokens,
             every=config.reconcile_every,
         )
+        self._reports = TokenReports(queue, self.pool, self.leases)
         self._stored = StoredTokens(config, queue, self._use_tokens)
         self._alerts = Alerts(queue.alerts, config)
         self._is_draining = False
@@ -163,6 +168,7 @@ class Service:
                 self._repeat(self._stop_uncounted, 1.0),
                 self._repeat(self.models.keep, 0.0),
                 self._repeat(self._watch.look_at_parked, 5.0),
+                self._repeat(self._reports.report, REPORT_PAUSE),
                 self._repeat(self._alerts.deliver, LOOK_FOR_ALERTS),
                 self._repeat(self._watch.look_for_unowned, max(lease_life, 5.0)),
             )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from admin.screens import keys, now, trial, usage
+from admin.screens import accounts, keys, now, trial, usage
 from admin.screens.screen import Screen, Services
 
 __all__ = ["SCREENS", "Screen", "Services"]
 
-SCREENS = (now.SCREEN, keys.SCREEN, usage.SCREEN, trial.SCREEN)
+SCREENS = (now.SCREEN, keys.SCREEN, accounts.SCREEN, usage.SCREEN, trial.SCREEN)
 """In the order of the navigation; the first is the one to begin with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from admin.texts import keys, now, shell, trial, usage
+from admin.texts import accounts, keys, now, shell, trial, usage
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 """The languages, with the names that they call themselves by; the first is the default."""
@@ -22,7 +22,7 @@ def _merged(*catalogues: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, 
     return texts
 
 
-TEXTS = _merged(shell.TEXTS, now.TEXTS, keys.TEXTS, usage.TEXTS, trial.TEXTS)
+TEXTS = _merged(shell.TEXTS, now.TEXTS, keys.TEXTS, accounts.TEXTS, usage.TEXTS, trial.TEXTS)
 
 
 def text(language: str, name: str, /, **values: Any) -> str:

@@ -4,7 +4,6 @@ TEXTS = {
     "skip": ("Skip to the content", "跳到正文"),
     "nav": ("Screens", "页面"),
     "nav.keys": ("Keys", "密钥"),
-    "nav.accounts": ("Poe accounts", "Poe 账户"),
     "language": ("Language", "语言"),
     "theme": ("Colours", "配色"),
     "theme.auto": ("Auto", "自动"),

@@ -327,6 +327,10 @@ class TokenPool:
         """Return all tokens, whoever owns them."""
         return list(self._tokens.values())
 
+    def owned(self) -> list[PoeToken]:
+        """Return the tokens that this worker owns."""
+        return list(self._owned.values())
+
     def foreign(self) -> list[PoeToken]:
         """Return the tokens that this worker does not own."""
         return [token for key, token in self._tokens.items() if key not in self._owned]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from contract.calls.accounts import ReportTokens, SeenToken
 from contract.calls.call import Word
 from contract.calls.stored_tokens import Listed, ReadTokens
 from contract.calls.tokens import (
@@ -126,3 +127,10 @@ class Tokens:
             for token in tokens:
                 pipe.hset(self._session.keys.token(token.id), items=noted)
             await pipe.execute()
+
+    async def report(self, tokens: Mapping[str, SeenToken]) -> None:
+        """Say which tokens we have."""
+        ids = list(tokens)
+        for start in range(0, len(ids), PAGE):
+            page = {each: tokens[each] for each in ids[start : start + PAGE]}
+            await self._session.run(ReportTokens(page))

@@ -1,0 +1,45 @@
+"""Tells people who look at the Poe accounts which tokens this worker has."""
+
+from __future__ import annotations
+
+import time
+
+from contract.calls.accounts import SeenToken
+from worker.config import PoeToken
+from worker.policy.leases import Leases
+from worker.policy.token_pool import TokenPool
+from worker.queue import Queue
+
+REPORT_EVERY = 600.0
+"""Seconds after which everything is said again, should Redis have lost it."""
+
+
+class TokenReports:
+    """The reports of one worker."""
+
+    def __init__(self, queue: Queue, pool: TokenPool, leases: Leases) -> None:
+        self._queue = queue
+        self._pool = pool
+        self._leases = leases
+        self._said: dict[str, SeenToken] = {}
+        self._said_at = 0.0
+
+    async def report(self) -> None:
+        """Say what has changed of the tokens that we own. Raises RedisFault."""
+        now = time.monotonic()
+        if now - self._said_at >= REPORT_EVERY:
+            self._said, self._said_at = {}, now
+        seen = {token.id: self._seen(token) for token in self._pool.owned()}
+        new = {key: token for key, token in seen.items() if self._said.get(key) != token}
+        await self._queue.tokens.report(new)
+        self._said = seen
+
+    def _seen(self, token: PoeToken) -> SeenToken:
+        return SeenToken(
+            token.label,
+            token.account,
+            self._leases.batch_of(token.account),
+            token.rate_limit,
+            token.max_in_flight,
+            token.cool_down,
+        )
