@@ -26,6 +26,9 @@ PLACE = Place("try", "/try")
 CONNECT_TIMEOUT = 5.0
 """Seconds that connecting to the gateway may take. An answer may take any time."""
 
+_PROBE = 1.0
+"""Seconds that a gateway has to say whether it wants a key."""
+
 _LOOK = 0.1
 """Seconds between two looks whether the page is still there."""
 
@@ -41,7 +44,7 @@ def routes(services: Services) -> list[web.RouteDef]:
             request,
             "try.html",
             models=await models.read(),
-            has_keys=await key.may_be_made(),
+            has_keys=await key.may_be_made() or await _wants_key(services.config.gateway_url),
             own_name=NAME,
             own_budget=DAY_BUDGET,
         )
@@ -85,6 +88,19 @@ class _Models:
             self._last = found
         catalogue = self._last.catalogue
         return sorted(catalogue.models, key=lambda each: each.id.lower()) if catalogue else []
+
+
+async def _wants_key(url: str) -> bool:
+    """Return whether the gateway says that it wants a key."""
+    timeout = aiohttp.ClientTimeout(total=_PROBE)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{url}/v1/models") as response,
+        ):
+            return response.status == 401
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 async def _has_left(request: web.Request) -> None:

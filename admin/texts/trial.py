@@ -24,12 +24,12 @@ TEXTS = {
         "即“密钥”页面中的“{name}”，首次使用时创建，每天最多消耗 {budget} 点。",
     ),
     "try.key.own.never": (
-        "It can be used once a key has been made: the first one closes a gateway that is open.",
-        "创建过密钥后才可使用：第一个密钥会使开放的网关要求验证。",
+        "The gateway wants no key as yet, and does once the first one has been made.",
+        "网关目前无需密钥；一旦创建第一个密钥，便会要求验证。",
     ),
     "try.key.given": ("another access token", "其他访问令牌"),
     "try.key.given.hint": (
-        "It is not stored anywhere. Leave it empty for a gateway without keys.",
+        "It is not stored anywhere. For a gateway that wants no key, leave it empty.",
         "不会保存在任何地方。网关无需密钥时留空。",
     ),
     "try.secret": ("Access token", "访问令牌"),
