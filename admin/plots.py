@@ -51,7 +51,8 @@ class Plot(msgspec.Struct, frozen=True):
     series: Sequence[Series]
     unit: str = ""
     labels: Sequence[str] = ()
-    """What stands below the columns, as far as there is room; none: what is said of them."""
+    """What stands below the columns, as far as there is room; none: what is said of them. Columns
+    whose label is empty have none."""
     is_half: bool = False
     """Whether it has half of a wide screen."""
 
@@ -157,15 +158,16 @@ def _grid(scale: Sequence[float]) -> str:
 
 def _labels(plot: Plot) -> str:
     labels = plot.labels or plot.columns
-    count = len(labels)
-    few = max(1, math.ceil(count / _FEW_LABELS))
-    many = few if plot.is_half else max(1, math.ceil(count / _LABELS))
+    places = [i for i, label in enumerate(labels) if label]
+    few = max(1, math.ceil(len(places) / _FEW_LABELS))
+    many = few if plot.is_half else max(1, math.ceil(len(places) / _LABELS))
     # On a narrow screen every few of those that a wide one shows.
     few = many * max(1, math.ceil(few / many))
     return "".join(
-        f'<text class="plot-label{"" if i % few == 0 else " plot-minor"}"'
-        f' x="{_number(_middle(i, count))}%" y="{_HEIGHT - 5}">{escape(labels[i])}</text>'
-        for i in range(0, count, many)
+        f'<text class="plot-label{"" if n % few == 0 else " plot-minor"}"'
+        f' x="{_number(_middle(places[n], len(labels)))}%" y="{_HEIGHT - 5}">'
+        f"{escape(labels[places[n]])}</text>"
+        for n in range(0, len(places), many)
     )
 
 

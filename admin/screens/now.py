@@ -78,6 +78,7 @@ def _plot_of_ends(language: str, minutes: list[Minute]) -> Plot:
         text(language, "now.ended.desc", **totals),
         _columns(minutes),
         [Series(text(language, f"now.{kind}"), counts[kind], colour) for kind, colour in kinds],
+        labels=_labels(minutes),
         is_half=True,
     )
 
@@ -93,12 +94,17 @@ def _plot_of_waits(language: str, minutes: list[Minute]) -> Plot:
             Series(text(language, "now.median"), [each.median_wait for each in minutes], 1),
         ],
         unit=text(language, "unit.seconds", n=""),
+        labels=_labels(minutes),
         is_half=True,
     )
 
 
 def _columns(minutes: list[Minute]) -> list[str]:
     return [_clock(each.at, "%H:%M") for each in minutes]
+
+
+def _labels(minutes: list[Minute]) -> list[str]:
+    return ["" if column[-1] != "0" else column for column in _columns(minutes)]
 
 
 def _ended(minute: Minute) -> int:

@@ -53,7 +53,7 @@ TEXTS = {
     ),
     "try.first": ("First word after", "首字用时"),
     "try.time": ("Time", "总用时"),
-    "try.tokens": ("Tokens", "令牌数"),
+    "try.tokens": ("Tokens", "Token 数"),
     "try.tokens.of": ("{prompt} in, {completion} out", "输入 {prompt}，输出 {completion}"),
     "try.estimated": ("Points estimated", "预估点数"),
     "try.settled": ("Points settled", "结算点数"),
