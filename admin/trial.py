@@ -49,6 +49,29 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
 
 
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Chunk(msgspec.Struct, frozen=True):
+    id: str = ""
+    choices: tuple[_Choice, ...] = ()
+    usage: _Usage | None = None
+    error: dict[str, Any] | None = None
+
+
 class Reading:
     """Reads a streamed answer, given in pieces of any size."""
 
@@ -64,26 +87,30 @@ class Reading:
             raise ValueError("an event of the gateway's is too large")
         for line in lines:
             if line.startswith(b"data: {"):
-                yield from self._told(msgspec.json.decode(line[6:], type=dict[str, Any]))
+                yield from self._told(msgspec.json.decode(line[6:], type=_Chunk))
             elif place := _PLACE.match(line):
                 yield queued(place)
 
-    def _told(self, chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        if found := _JOB.match(str(chunk.get("id", ""))):
+    def _told(self, chunk: _Chunk) -> Iterator[dict[str, Any]]:
+        if found := _JOB.match(chunk.id):
             self.job = found[1]
-        if error := chunk.get("error"):
-            yield failure(error)
-        for choice in chunk.get("choices", ()):
-            delta = choice.get("delta") or {}
-            if thought := delta.get("reasoning_content"):
-                yield {"kind": "thought", "text": thought}
-            if text := delta.get("content") or delta.get("refusal"):
-                yield {"kind": "text", "text": text}
-            if reason := choice.get("finish_reason"):
-                yield {"kind": "end", "reason": reason}
-        if usage := chunk.get("usage"):
-            tokens = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        if chunk.error:
+            yield failure(chunk.error)
+        for choice in chunk.choices:
+            yield from _of_choice(choice)
+        if usage := chunk.usage:
+            tokens = usage.prompt_tokens, usage.completion_tokens
             yield {"kind": "tokens", "prompt": tokens[0], "completion": tokens[1]}
+
+
+def _of_choice(choice: _Choice) -> Iterator[dict[str, Any]]:
+    delta = choice.delta or _Delta()
+    if delta.reasoning_content:
+        yield {"kind": "thought", "text": delta.reasoning_content}
+    if text := delta.content or delta.refusal:
+        yield {"kind": "text", "text": text}
+    if choice.finish_reason:
+        yield {"kind": "end", "reason": choice.finish_reason}
 
 
 def queued(place: re.Match[bytes]) -> dict[str, Any]:

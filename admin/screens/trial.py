@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -20,6 +21,8 @@ from admin.texts import text
 from admin.trial import Question, Reading, cost, failure, refused
 from contract.calls.catalogue import Listing, ReadCatalogue
 from store.faults import RedisFault
+
+_log = logging.getLogger("admin")
 
 PLACE = Place("try", "/try")
 
@@ -66,7 +69,9 @@ def routes(services: Services) -> list[web.RouteDef]:
             # The connection to the gateway goes with the task, so the gateway cancels the answer.
             for task in (asking, leaving):
                 task.cancel()
-            await asyncio.wait((asking, leaving))
+            outcomes = await asyncio.gather(asking, leaving, return_exceptions=True)
+        if isinstance(fault := outcomes[0], Exception):
+            _log.error("a question failed by our own fault", exc_info=fault)
         return answer
 
     return [web.get(PLACE.path, page), web.post(f"{PLACE.path}/ask", ask)]
@@ -121,6 +126,8 @@ async def _tell(
         async with aclosing(_told(services, key, question, language)) as told:
             async for each in told:
                 await answer.write(json.dumps(each).encode() + b"\n")
+    except ConnectionResetError:
+        return  # the page has left
     except RedisFault:
         failed = failure({"message": text(language, "error.503")}, 503)
         await answer.write(json.dumps(failed).encode() + b"\n")
