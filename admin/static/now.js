@@ -47,9 +47,13 @@
       next = next.nextSibling;
       gone.remove();
     };
+    const likeFrom = (node, child) => {
+      while (node && !keyOf(node) && !isLike(node, child)) node = node.nextSibling;
+      return node && !keyOf(node) ? node : null;
+    };
     for (const child of [...fresh.childNodes]) {
       const key = keyOf(child);
-      const same = key ? known.get(key) : next && !keyOf(next) ? next : null;
+      const same = key ? known.get(key) : likeFrom(next, child);
       if (!same || !isLike(same, child)) {
         old.insertBefore(child, next);
         continue;

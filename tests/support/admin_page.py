@@ -80,11 +80,11 @@ def value_of(name: str, page: str) -> str:
 
 
 @asynccontextmanager
-async def admin_page(directory: Path, redis_url: str) -> AsyncIterator[AdminPage]:
-    """Start `poe2gpt admin`."""
+async def admin_page(directory: Path, redis_url: str, config: str = "") -> AsyncIterator[AdminPage]:
+    """Start `poe2gpt admin`; `config` is TOML."""
     port = free_port()
     file = directory / "config.toml"
-    file.write_text(f"adminPort = {port}\n")
+    file.write_text(f"adminPort = {port}\n{config}")
     child = await spawn(
         directory / "admin.log",
         *(sys.executable, "-m", "poe2gpt", "admin", "--config", str(file)),
