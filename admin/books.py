@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from contract.usage import Usage
+from contract.usage import DAY, GROUP, KEY, MODEL, Usage
 from store.ledger import BEGINNING, Follower
 from store.stored_keys import Run
 
@@ -33,7 +33,7 @@ class Books:
         """
         book = self._books.get(zone)
         if book is None:
-            usage = Usage(zone)
+            usage = Usage(zone, (DAY, KEY, GROUP, MODEL))
             follower = Follower(self._run, lambda _, record: usage.add(record), BEGINNING)
             book = self._books[zone] = _Book(usage, follower)
         self._books.move_to_end(zone)

@@ -74,7 +74,7 @@ class Asked(msgspec.Struct, frozen=True):
         kept = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
         return urlencode({**period, **kept})
 
-    def rows(self, usage: Usage, by: Sequence[str]) -> list[Row]:
+    def rows(self, usage: Usage, by: Sequence[str], *, percentiles: bool = False) -> list[Row]:
         """Return the rows that are asked for."""
         return usage.rows(
             by,
@@ -83,6 +83,7 @@ class Asked(msgspec.Struct, frozen=True):
             keys=frozenset(filter(None, [self.key])),
             groups=frozenset(filter(None, [self.group])),
             models=frozenset(filter(None, [self.model])),
+            percentiles=percentiles,
         )
 
 
@@ -166,10 +167,10 @@ def table(rows: Sequence[Row], by: str) -> list[Line]:
 
 
 def merged(several: Iterable[Sums]) -> Sums:
-    """Return the sum of sums."""
+    """Return the sum of sums, without percentiles."""
     total = Sums()
     for each in several:
-        total.merge(each)
+        total.merge_without_percentiles(each)
     return total
 
 

@@ -85,6 +85,10 @@ class Spread:
         """Take in all durations of another one."""
         for bucket, count in other._counts.items():
             self._counts[bucket] = self._counts.get(bucket, 0) + count
+        self.merge_mean(other)
+
+    def merge_mean(self, other: Spread) -> None:
+        """Take in all durations of another one for the mean only, which is quick."""
         self._sum += other._sum
         self.count += other.count
 
@@ -162,10 +166,27 @@ class Sums:
 
     def merge(self, other: Sums) -> None:
         """Take in all that another one has."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._merge_counts(other)
         self.wait.merge(other.wait)
         self.duration.merge(other.duration)
+
+    def merge_without_percentiles(self, other: Sums) -> None:
+        """Take in all that another one has but for percentiles, which take most of the time."""
+        self._merge_counts(other)
+        self.wait.merge_mean(other.wait)
+        self.duration.merge_mean(other.duration)
+
+    def _merge_counts(self, other: Sums) -> None:
+        self.requests += other.requests
+        self.failed += other.failed
+        self.cancelled += other.cancelled
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.cached_tokens += other.cached_tokens
+        self.estimated += other.estimated
+        self.settled += other.settled
+        self.corrected += other.corrected
+        self.unmatched += other.unmatched
 
 
 COUNTS = tuple(name for name in Sums.__slots__ if name not in ("wait", "duration"))
@@ -242,14 +263,17 @@ class Usage:
         keys: frozenset[str] = frozenset(),
         groups: frozenset[str] = frozenset(),
         models: frozenset[str] = frozenset(),
+        percentiles: bool = True,
     ) -> list[Row]:
         """Return a row for each combination of values in the dimensions `by`, which are told apart.
 
         Days are in their order, anything else by what it has cost, the dearest first. `since` and
-        `until` are the first and the last day; `keys` are names or ids.
+        `until` are the first and the last day; `keys` are names or ids. Without `percentiles`,
+        which then are 0, it takes a tenth of the time.
         """
         places = [DIMENSIONS.index(each) for each in by]
         found: dict[tuple[str, ...], Sums] = {}
+        merge = Sums.merge if percentiles else Sums.merge_without_percentiles
         for cell, sums in self._cells.items():
             day, client, group, model, _ = cell
             if not since <= day <= until or (groups and group not in groups):
@@ -258,7 +282,11 @@ class Usage:
                 continue
             if models and model not in models:
                 continue
-            found.setdefault(tuple(cell[place] for place in places), Sums()).merge(sums)
+            values = tuple([cell[place] for place in places])
+            into = found.get(values)
+            if into is None:
+                into = found[values] = Sums()
+            merge(into, sums)
         return [self._row(by, values, found[values]) for values in _ordered(by, found)]
 
     def _row(self, by: Sequence[str], values: tuple[str, ...], sums: Sums) -> Row:

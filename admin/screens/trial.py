@@ -35,6 +35,9 @@ _PROBE = 1.0
 _LOOK = 0.1
 """Seconds between two looks whether the page is still there."""
 
+_ESTIMATE = "x-points-estimate"
+"""The header in which the gateway says what the question may cost."""
+
 _REFUSAL = 64 * 1024
 """Bytes of a refusal that are read."""
 
@@ -162,6 +165,8 @@ async def _asked(
             f"{url}/v1/chat/completions", json=question.body(), headers=headers
         ) as response,
     ):
+        if (points := response.headers.get(_ESTIMATE, "")).isdecimal():
+            yield {"kind": "estimate", "points": int(points[:20])}
         if response.status != 200:
             yield refused(response.status, await response.content.read(_REFUSAL))
             return

@@ -54,7 +54,7 @@ def routes(services: Services) -> list[web.RouteDef]:
         wanted = asked(request.query, datetime.datetime.now(datetime.UTC))
         usage = await books.usage(wanted.zone)
         return web.Response(
-            text=_csv(wanted.rows(usage, _CSV_BY)),
+            text=_csv(wanted.rows(usage, _CSV_BY, percentiles=True)),
             content_type="text/csv",
             charset="utf-8",
             headers={"Content-Disposition": f'attachment; filename="{_file(wanted)}"'},
@@ -106,7 +106,7 @@ def _values(language: str, wanted: Asked, usage: Usage) -> dict[str, Any]:
         "dimensions": BY,
         "dimension_words": [t(f"usage.by.{each}") for each in BY],
         "filters": _filters(wanted, usage),
-        "is_new": not usage.rows((DAY,)),
+        "is_new": not usage.rows((DAY,), percentiles=False),
         "total": total,
         "short": short,
         "seconds": partial(seconds, language),
@@ -122,9 +122,13 @@ def _filters(wanted: Asked, usage: Usage) -> list[tuple[str, str]]:
     found = []
     for name in (KEY, GROUP, MODEL):
         if value := getattr(wanted, name):
-            rows = usage.rows((KEY,), keys=frozenset([value])) if name == KEY else []
+            rows = _named(usage, value) if name == KEY else []
             found.append((name, rows[0].values[KEY] if rows else value))
     return found
+
+
+def _named(usage: Usage, key: str) -> list[Row]:
+    return usage.rows((KEY,), keys=frozenset([key]), percentiles=False)
 
 
 def _lines(wanted: Asked, rows: list[Row], by: str, total: Sums) -> list[tuple[Line, Markup, str]]:

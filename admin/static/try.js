@@ -56,6 +56,9 @@
         add(run, at("words"), told.text);
         status("answering", "good asking");
         break;
+      case "estimate":
+        at("estimated").textContent = told.points.toLocaleString();
+        break;
       case "tokens":
         at("tokens").textContent = say("tokens", told);
         break;

@@ -54,7 +54,7 @@ TEXTS = {
     ),
     "usage.tile.tokens": ("{prompt} in, {completion} out", "输入 {prompt}，输出 {completion}"),
     "usage.tile.wait": ("Wait in the queue", "排队时间"),
-    "usage.tile.wait.long": ("95 % within {time}", "95 % 在 {time} 内"),
+    "usage.tile.mean": ("on average", "平均值"),
     "usage.tile.duration": ("Until the end", "总用时"),
     "usage.unmatched": (
         "Poe has charged {n} points more for calls that are not in the ledger.",
