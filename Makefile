@@ -63,7 +63,8 @@ lock: .venv/bin/python  ## lock pyproject.toml's dependencies in requirements/; 
 	$(BIN)/python -m venv "$$uv"; "$$uv/bin/pip" install -q uv; \
 	export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
 	compile="$$uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes $(LOCK)"; \
-	$$compile pyproject.toml --extra embedded --group test --group lint -o requirements/dev.txt; \
+	$$compile pyproject.toml --extra embedded --extra postgres --group test --group lint \
+		-o requirements/dev.txt; \
 	$$compile pyproject.toml --extra embedded --group test --group clients \
 		-o requirements/clients.txt; \
 	$$compile pyproject.toml --group bench -o requirements/bench.txt; \

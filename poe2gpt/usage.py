@@ -16,7 +16,7 @@ from poe2gpt.flags import Parser
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import say
 from poe2gpt.usage_report import Report, as_json, as_table
-from store.ledger import pages
+from store.ledger import before, pages
 from store.link import Link
 
 NO_TIME = "0"
@@ -55,7 +55,7 @@ def usage(settings: Settings, arguments: Sequence[str]) -> int:
     found = Usage(asked.time_zone.key, asked.by)
 
     async def read(link: Link) -> None:
-        first = wanted.since - SLACK.total_seconds() * 1000
+        first = before(wanted.since - SLACK.total_seconds() * 1000)
         last = wanted.until + LATEST.total_seconds() * 1000
         async for page in pages(lambda call: link.run(call, NO_TIME), first, last):
             for _, record in page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 
 from contract.calls.ledger import PAGE, ReadLedger
@@ -15,14 +16,16 @@ Page = list[tuple[str, LedgerRecord]]
 BEGINNING = ""
 
 
-async def pages(run: Run, first: float = 0.0, last: float = float("inf")) -> AsyncIterator[Page]:
-    """Iterate what was recorded between two instants of Unix time in ms. Raises RedisFault.
+async def pages(run: Run, after: str = BEGINNING, last: float = math.inf) -> AsyncIterator[Page]:
+    """Iterate the records behind `after`, until one that was written later than `last`.
 
-    One page is in memory at a time, and records that come meanwhile are read as well.
+    `last` is in ms of Unix time. One page is in memory at a time, and records that come meanwhile
+    are read as well. Raises RedisFault.
     """
-    async for page in _pages(run, before(first)):
+    while page := await run(ReadLedger(after)):
         yield page
-        if instant(page[-1][0]) > last:
+        after = page[-1][0]
+        if len(page) < PAGE or instant(after) > last:
             return
 
 
@@ -42,19 +45,11 @@ class Follower:
     async def refresh(self) -> None:
         """Hand on what has been recorded meanwhile. Raises RedisFault."""
         async with self._reading:
-            async for page in _pages(self._run, self.after):
+            async for page in pages(self._run, self.after):
                 for id_, record in page:
                     self._take(id_, record)
                     self.after = id_
                 await asyncio.sleep(0)
-
-
-async def _pages(run: Run, after: str) -> AsyncIterator[Page]:
-    while page := await run(ReadLedger(after)):
-        yield page
-        after = page[-1][0]
-        if len(page) < PAGE:
-            return
 
 
 def before(milliseconds: float) -> str:
