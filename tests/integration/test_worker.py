@@ -423,7 +423,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_takes_nothin
 async def test_an_idle_worker_does_not_wait_for_a_job_before_it_stops(
     redis_server: RedisServer, poe: SimulatedPoe, asking: Asking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.queue.jobs.BELL_WAIT", 3600.0)
+    monkeypatch.setattr("worker.queue.bell.BELL_WAIT", 3600.0)
 
     async with working(redis_server.url, poe.url, token("sim-a")) as worker:
         await asking.answer(await asking.ask("Echo"))

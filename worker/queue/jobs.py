@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -25,12 +25,8 @@ from contract.failures import INTERRUPTED, TOO_LATE
 from contract.keys import first_choice
 from contract.ledger import Cost
 from contract.messages import Failed, FailureKind, Job, Record
-from store.client import connect
-from store.faults import RedisFault
+from worker.queue.bell import Bell
 from worker.queue.session import TIMEOUT, RedisSession, reply_of
-
-BELL_WAIT = 1.0
-"""Seconds for which an idle worker waits for the bell before it looks for itself."""
 
 _log = logging.getLogger("worker.queue")
 
@@ -47,17 +43,15 @@ class Jobs:
         self._worker = session.worker
         self._requests: WeakValueDictionary[str, Job] = WeakValueDictionary()
         """What is asked for, by the job of its first choice, for as long as one of them runs."""
-        # A read that blocks needs a longer timeout than its block, and a connection of its own.
-        self._bell = connect(url, connections=2, timeout=BELL_WAIT + TIMEOUT)
+        self._bell = Bell(url, session.keys, patience=TIMEOUT)
 
     async def aclose(self) -> None:
         """Close the connection that waits for the bell."""
-        with suppress(*RedisFault):
-            await self._bell.aclose()
+        await self._bell.aclose()
 
     async def wait_for_bell(self) -> None:
         """Return when a job has come, or after `BELL_WAIT` seconds."""
-        await self._bell.brpop([self._session.keys.bell], timeout=BELL_WAIT)
+        await self._bell.wait()
 
     async def dispatch(self, count: int, limits: Mapping[str, int] = NO_LIMITS) -> list[Dispatched]:
         """Take up to `count` jobs, in fair order; of a model in `limits`, no more than it says.
