@@ -143,7 +143,7 @@ class App:
                 _refuse(request, dialect, internal_error())
         finally:
             request.close()
-            self._metrics.responses.labels(request.status).inc()
+            self._metrics.count_response(request.status)
 
     def _all_routes(self) -> Routes[_Handler]:
         routes: Routes[_Handler] = Routes(DIALECTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -107,6 +109,12 @@ class Metrics:
         )
         info = Gauge("poe2gpt_gateway", "This process.", ["gateway"], registry=registry)
         info.labels(gateway).set(1)
+        # To look a label up takes longer than to count.
+        self._response, self._outcome = cache(self.responses.labels), cache(self.outcomes.labels)
+
+    def count_response(self, status: int) -> None:
+        """Count a response, whatever it was asked for."""
+        self._response(status).inc()
 
     def refuse_key(self, verdict: str) -> None:
         """Count a key that was refused."""
@@ -114,7 +122,7 @@ class Metrics:
 
     def count(self, outcome: Outcome) -> None:
         """Count one request that has ended."""
-        self.outcomes.labels(outcome.outcome).inc()
+        self._outcome(outcome.outcome).inc()
         self.duration.observe(outcome.duration)
         if outcome.queue_wait is not None and not outcome.attached:
             self.queue_wait.observe(outcome.queue_wait)

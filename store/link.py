@@ -52,22 +52,26 @@ class Link:
         """Return the reply to one command. Raises RedisFault."""
         return await (await self._open_wire()).send(words)
 
-    async def run(self, call: Call[R], now: str) -> R:
-        """Run a script, and return what it replies. Raises RedisFault.
+    async def run(self, call: Call[R], now: str, patience: float | None = None) -> R:
+        """Run a script, and return what it replies. Raises RedisFault, within `patience` seconds.
 
         `now` is what is known of the time; see `Clock.bounds`. The first call on a connection sends
         the whole script: the refusal of one that the server does not know would let commands made
         later overtake it. A server that forgets one has not run it, and is sent it again.
         """
         wanted, arguments = script(call.script, self._keys.prefix), call.arguments()
-        wire = await self._open_wire()
+        wire = self._wire
+        if wire is None or not wire.is_open:
+            async with asyncio.timeout(patience):
+                wire = await self._connected()
         if wanted.sha not in wire.scripts:
             wire.scripts.add(wanted.sha)
-            return call.read(await wire.send(("EVAL", wanted.source, 0, now, *arguments)))
+            words = ("EVAL", wanted.source, 0, now, *arguments)
+            return call.read(await wire.send(words, patience))
         try:
-            reply = await wire.send(("EVALSHA", wanted.sha, 0, now, *arguments))
+            reply = await wire.send(("EVALSHA", wanted.sha, 0, now, *arguments), patience)
         except exceptions.NoScriptError:
-            reply = await self.call("EVAL", wanted.source, 0, now, *arguments)
+            reply = await wire.send(("EVAL", wanted.source, 0, now, *arguments), patience)
         return call.read(reply)
 
     async def aclose(self) -> None:
@@ -137,10 +141,18 @@ class _Wire(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         """When each command was made, and who waits for its reply."""
+        self._hurried: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        """When a reply is waited for no longer, where that is before the connection's time is up.
+        One timer for all: starting and stopping one takes longer than writing the command."""
+        self._hurry: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
 
-    def send(self, words: tuple[Word, ...]) -> asyncio.Future[Any]:
-        """Write a command, with all others of this turn of the loop; return its reply's future."""
+    def send(self, words: tuple[Word, ...], patience: float | None = None) -> asyncio.Future[Any]:
+        """Write a command, with all others of this turn of the loop; return its reply's future.
+
+        After `patience` seconds, or a little later if others have more of it, that raises
+        TimeoutError; the connection stays.
+        """
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self._transport is None:
             reply.set_exception(exceptions.ConnectionError("the connection is lost"))
@@ -152,13 +164,17 @@ class _Wire(asyncio.Protocol):
         self._waiting.append((self._loop.time(), reply))
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout, self._look)
+        if patience is not None:
+            self._hurried.append((self._loop.time() + patience, reply))
+            if self._hurry is None:
+                self._hurry = self._loop.call_later(patience, self._give_up)
         return reply
 
     def close(self, fault: Exception) -> None:
         """Close the connection; everything under way fails with `fault`."""
         self.is_open = False
-        if self._watch is not None:
-            self._watch.cancel()
+        for timer in filter(None, (self._watch, self._hurry)):
+            timer.cancel()
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -213,3 +229,13 @@ class _Wire(asyncio.Protocol):
             self.close(TimeoutError(f"no reply within {self._timeout:g} s"))
         else:
             self._watch = self._loop.call_at(due, self._look)
+
+    def _give_up(self) -> None:
+        """Fail the commands whose patience is over."""
+        self._hurry, hurried, now = None, self._hurried, self._loop.time()
+        while hurried and (hurried[0][1].done() or hurried[0][0] <= now):
+            _, reply = hurried.popleft()
+            if not reply.done():
+                reply.set_exception(TimeoutError())
+        if hurried:
+            self._hurry = self._loop.call_at(hurried[0][0], self._give_up)

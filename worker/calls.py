@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Literal
 
+import msgspec
+
 from contract.calls.tokens import Lost, Parked, Refused, TokenUpdate
 from contract.lifetimes import GRANT_LIFE
 from contract.messages import Event, Job, MediaPart, Model
@@ -43,8 +45,7 @@ class Unavailable(Exception):
     """The token may not be used now after all."""
 
 
-@dataclass(frozen=True)
-class Listener:
+class Listener(msgspec.Struct, frozen=True):
     """Whoever is told how a call goes."""
 
     on_start: Callable[[], None]

@@ -16,8 +16,8 @@ from worker.queue import BELL_WAIT, Jobs
 
 _log = logging.getLogger("worker")
 
-MOST_AT_ONCE = 16
-"""Jobs that one dispatch may take."""
+FEWEST_AT_ONCE, MOST_AT_ONCE = 2, 16
+"""Jobs that one dispatch may take: twice as many as the last one got, within these bounds."""
 
 FAULT_PAUSE = 0.5
 """Seconds before jobs are taken again, after Redis has failed."""
@@ -49,6 +49,8 @@ class Intake:
         self._running = running
         self._learn_of_others = learn_of_others
         self._lease_life = lease_life
+        self._expected = MOST_AT_ONCE
+        """Jobs that the next dispatch may take."""
         self._changed = asyncio.Event()
         """Set when a token may have become free."""
         self._listening: asyncio.Timeout | None = None
@@ -89,16 +91,22 @@ class Intake:
 
     async def _take_some(self) -> None:
         self._changed.clear()
-        tokens, until = self._free_tokens()
+        tokens, until = self._free_tokens(self._expected)
         if not tokens:
             await self._until_changed(min(until - time.monotonic(), self._lease_life / 3))
             return
         limits = self._pool.fit_counts(tokens, time.monotonic())
+        if limits and not until:
+            # Among more of them there may be one for what these do not suit.
+            more, until = self._free_tokens(MOST_AT_ONCE - len(tokens))
+            tokens += more
+            limits = self._pool.fit_counts(tokens, time.monotonic())
         try:
             dispatched = await self._jobs.dispatch(len(tokens), limits)
         except BaseException:
             self._put_back(tokens)
             raise
+        self._expected = min(max(2 * len(dispatched), FEWEST_AT_ONCE), MOST_AT_ONCE)
         for job in dispatched:
             self._start(job, self._take_for(job, tokens))
         self._put_back(tokens)
@@ -109,10 +117,10 @@ class Intake:
         else:
             await self._until_bell()
 
-    def _free_tokens(self) -> tuple[list[PoeToken], float]:
-        """Take the tokens that could start a call now, and tell when the next one can."""
+    def _free_tokens(self, most: int) -> tuple[list[PoeToken], float]:
+        """Take tokens that could start a call now; if there are fewer, tell when the next can."""
         tokens: list[PoeToken] = []
-        for _ in range(MOST_AT_ONCE):
+        for _ in range(most):
             found = self._pool.acquire(time.monotonic())
             if isinstance(found, Wait):
                 return tokens, found.until

@@ -137,14 +137,16 @@ class JobRun:
         _log.info(
             "attempt",
             extra={
-                "job": self._job.id,
-                "model": self._job.model,
-                "token": self._token.label if self._token else None,
-                "upstream": self._upstream.name,
-                "attempt": self._attempt,
-                "queue_wait": round(self._dispatched.waited, 3),
-                "duration": round(time.monotonic() - began, 3),
-                "outcome": outcome,
+                "fields": {
+                    "job": self._job.id,
+                    "model": self._job.model,
+                    "token": self._token.label if self._token else None,
+                    "upstream": self._upstream.name,
+                    "attempt": self._attempt,
+                    "queue_wait": round(self._dispatched.waited, 3),
+                    "duration": round(time.monotonic() - began, 3),
+                    "outcome": outcome,
+                }
             },
         )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -107,16 +106,24 @@ class Exchange:
 
     async def run(self) -> None:
         """Answer the request, if only with an error."""
-        with self._following():
-            try:
-                await self._submit()
-                with self._deadline():
-                    await self._respond()
-            except Problem as problem:
-                # In here, so that the log line has the status.
-                if self._stream is None:
-                    reply = self._dialect.error(problem, self._request.id)
-                    self._request.respond(reply.status, reply.body, headers=reply.headers)
+        watch = self._request.watch(self._answer.leave)
+        self._follow()
+        deadline: asyncio.TimerHandle | None = None
+        try:
+            await self._submit()
+            loop = asyncio.get_running_loop()
+            deadline = loop.call_later(self._submission.patience, self._give_up_waiting)
+            await self._respond()
+        except Problem as problem:
+            # In here, so that the log line has the status.
+            if self._stream is None:
+                reply = self._dialect.error(problem, self._request.id)
+                self._request.respond(reply.status, reply.body, headers=reply.headers)
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+            watch.stop()
+            self._leave()
 
     def tick(self, now: float, hopeless: Failed | None) -> None:
         """End what is hopeless or overdue, and comment into a stream that has long been silent.
@@ -172,25 +179,22 @@ class Exchange:
             outcome=answer.outcome,
         )
 
-    @contextmanager
-    def _following(self) -> Iterator[None]:
-        """Inside the block, follow the jobs and watch the client."""
-        answer, hub = self._answer, self._services.hub
-        watch = self._request.watch(answer.leave)
+    def _follow(self) -> None:
+        """Read the jobs' answers as they come."""
         self._followers = [
-            hub.follow(job.id, partial(answer.take, choice))
+            self._services.hub.follow(job.id, partial(self._answer.take, choice))
             for choice, job in enumerate(self._submission.jobs)
         ]
-        try:
-            yield
-        finally:
-            watch.stop()
-            for follower in self._followers:
-                hub.unfollow(follower)
-            # Where one choice has failed, the others are of no use to anybody.
-            has_failed = isinstance(answer.end, Failed) and not answer.is_ours
-            at_once = self._is_withdrawn or has_failed or self._ends_with_client
-            self._submission.leave(answer.unfinished, at_once=at_once)
+
+    def _leave(self) -> None:
+        """Read the jobs' answers no longer."""
+        answer = self._answer
+        for follower in self._followers:
+            self._services.hub.unfollow(follower)
+        # Where one choice has failed, the others are of no use to anybody.
+        has_failed = isinstance(answer.end, Failed) and not answer.is_ours
+        at_once = self._is_withdrawn or has_failed or self._ends_with_client
+        self._submission.leave(answer.unfinished, at_once=at_once)
 
     @property
     def _ends_with_client(self) -> bool:
@@ -198,16 +202,6 @@ class Exchange:
         reader = self._submission.resumable
         found_by_id = reader is not None and not reader.key
         return self._answer.client_left and found_by_id and not self._ask.in_background
-
-    @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        """Inside the block, the request waits in the queue for no longer than it may."""
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._submission.patience, self._give_up_waiting)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
     async def _submit(self) -> None:
         await self._submission.submit()

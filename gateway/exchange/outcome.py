@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+
+import msgspec
 
 _log = logging.getLogger("gateway.exchange")
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """One accepted request that is over. Durations are in seconds."""
 
     request: str
@@ -37,7 +37,8 @@ class Outcome:
 
     def log(self) -> None:
         """Write the request's line."""
-        _log.info("request", extra={name: _rounded(value) for name, value in vars(self).items()})
+        told = {name: _rounded(getattr(self, name)) for name in self.__struct_fields__}
+        _log.info("request", extra={"fields": told})
 
 
 def _rounded(value: object) -> object:

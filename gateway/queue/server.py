@@ -60,7 +60,8 @@ class Server:
 
     async def run_soon(self, call: Call[T], now: str | None = None) -> T:
         """Run a script that a client waits for. Raises RedisFault within `PATIENCE`."""
-        return await self._soon(self.run(call, now), PATIENCE)
+        now = self._now() if now is None else now
+        return await self._soon(self._link.run(call, now, PATIENCE))
 
     async def run_large(self, call: Call[T], size: int) -> T:
         """Run a script that a client waits for, with an argument of `size` bytes.
@@ -68,7 +69,7 @@ class Server:
         Raises RedisFault within `patience_for(size)`.
         """
         link, patience = self._bulk if size > LARGE else self._link, patience_for(size)
-        return await self._soon(link.run(call, self._now(patience)), patience)
+        return await self._soon(link.run(call, self._now(patience), patience))
 
     async def soon(self, reply: Coroutine[Any, Any, T]) -> T:
         """Return redis-py's reply that a client waits for. Raises RedisFault within `PATIENCE`."""
@@ -78,10 +79,9 @@ class Server:
             self.wrote_at = -math.inf
             raise
 
-    async def _soon(self, reply: Coroutine[Any, Any, T], patience: float) -> T:
+    async def _soon(self, reply: Coroutine[Any, Any, T]) -> T:
         try:
-            async with asyncio.timeout(patience):
-                return await reply
+            return await reply
         except RedisFault:
             self.wrote_at = -math.inf
             raise

@@ -42,6 +42,24 @@ async def test_a_caller_that_gives_up_leaves_the_others_their_replies(
     await link.aclose()
 
 
+async def test_a_call_without_patience_fails_alone(redis_server: RedisServer) -> None:
+    link = Link(redis_server.url, timeout=30.0)
+    await link.run(GatewayHeartbeat("g-one"), "0")
+    blocking = asyncio.create_task(link.call("BLPOP", "nothing", 0.3))
+    await asyncio.sleep(0)
+
+    hurried, patient = await asyncio.gather(
+        link.run(GatewayHeartbeat("g-one"), "0", patience=0.05),
+        link.call("ECHO", "after it"),
+        return_exceptions=True,
+    )
+
+    assert isinstance(hurried, TimeoutError)
+    assert patient == b"after it"
+    assert await blocking is None
+    await link.aclose()
+
+
 async def test_a_refused_command_concerns_no_other(redis_server: RedisServer) -> None:
     link = Link(redis_server.url, timeout=5.0)
 

@@ -495,4 +495,5 @@ async def test_a_worker_leaves_nothing_behind_but_what_is_meant_to_last(
         keys.jobs("ann"),
         keys.bell,
         keys.clock,
+        keys.ledger,
     }

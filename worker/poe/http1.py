@@ -17,11 +17,11 @@ import asyncio
 import base64
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import httptools
 import httpx
+import msgspec
 
 KEEP_ALIVE = 50.0
 """Seconds for which an idle connection is kept: less than the 60 after which load balancers
@@ -50,16 +50,14 @@ class NotSent(Exception):
     """
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A request as it is written."""
 
     origin: Origin
     data: bytes
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """All of a POST but its body, made once for many requests."""
 
     origin: Origin
@@ -71,8 +69,7 @@ class Head:
         return Outgoing(self.origin, self.lines + length + body)
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """What is asked before the first byte of a request leaves."""
 
     before_send: Callable[[], Awaitable[bool]]
@@ -256,6 +253,10 @@ class Connections:
             self._sweeping = loop.call_later(KEEP_ALIVE / 2, self._sweep)
 
     async def _connected(self, origin: Origin, timeout: float) -> _Link:
+        if not self._free.locked() and (link := self._take(origin)):
+            # There is a place, so this does not wait.
+            await self._free.acquire()
+            return link
         try:
             async with asyncio.timeout(timeout):
                 await self._free.acquire()

@@ -29,6 +29,8 @@ class RateLimits(msgspec.Struct, frozen=True):
 
 def limits_from(headers: Mapping[str, str]) -> RateLimits | None:
     """Read the rate limit headers (lower-case names), or return None if there are none."""
+    if not any(name.startswith("x-ratelimit") for name in headers):
+        return None
     limits = RateLimits(
         _count(headers.get("x-ratelimit-remaining-requests")),
         _seconds(headers.get("x-ratelimit-reset-requests") or headers.get("x-ratelimit-reset")),

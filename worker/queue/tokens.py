@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from contract.calls.accounts import ReportTokens, SeenToken
 from contract.calls.call import Word
@@ -31,8 +32,7 @@ PAGE = 1000
 """Tokens that one script is asked about, which takes it a millisecond."""
 
 
-@dataclass(frozen=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """The call may start."""
 
     at: float
