@@ -25,7 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LASTING = {keys.totals, keys.bell, keys.workers, keys.gateways, keys.clock, keys.ledger}
 LASTING_OF_EACH = (keys.lease(""), keys.client(""), keys.jobs(""), keys.catalogue)
-"""What is nobody's in particular: the fleet, its clock, leases, the ledger, and where each client's turn is."""
+"""What is nobody's in particular: the fleet, its clock, leases, the ledger, and where each client's
+turn is."""
 
 OF_ACCOUNTS = (keys.uses(""), keys.grants(""))
 """What limits count: a key of each for an account, however many jobs there have been."""
