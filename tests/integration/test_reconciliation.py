@@ -7,24 +7,31 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from contract.config import Given
 from contract.ledger import Correction, LedgerRecord, Request, decode_ledger_record
 from simulated_poe import Model, SimulatedPoe
 from simulated_poe.accounts import Account, holder_of
 from simulated_poe.charges import Charge
 from simulated_poe.history import Row
-from tests.support.deployment import RedisServer, eventually
+from store.groups import Groups
+from store.link import Link
+from tests.support.deployment import Deployment, RedisServer, eventually
 from tests.support.keys import keys
 from tests.support.worker_alone import Asking, token, working
 from worker.queue.reconciliations import State
 
 EVERY = 0.1
 """Seconds between two looks."""
+
+MODELS = ("Dear", "Dearer", "Flat", "Echo", "Count", "Fail-late", "Fail-500")
 
 _PATH = ("/v1/chat/completions",)
 
@@ -94,7 +101,6 @@ async def test_what_fifty_calls_at_once_were_settled_at_becomes_what_poe_charged
     tokens = [token(secret, account=account) for secret, account in secrets.items()]
     books.poe.settings.keys.update(secrets)
     books.poe.history.delay = 0.3
-    bots = ["Dear", "Dearer", "Flat", "Echo", "Count", "Fail-late", "Fail-500"]
 
     # when ten clients ask at once, some of whom leave amid the answer, and workers look meanwhile
     async with (
@@ -103,7 +109,10 @@ async def test_what_fifty_calls_at_once_were_settled_at_becomes_what_poe_charged
     ):
         jobs = [
             await books.asking.ask(
-                bots[n % len(bots)], f"{n % 9} words", client=f"client{n % 10}", stream=n % 2 == 0
+                MODELS[n % len(MODELS)],
+                f"{n % 9} words",
+                client=f"client{n % 10}",
+                stream=n % 2 == 0,
             )
             for n in range(50)
         ]
@@ -129,6 +138,68 @@ async def test_what_fifty_calls_at_once_were_settled_at_becomes_what_poe_charged
     exact = [each for each in corrections if requests[each.job].basis == "usage"]
     assert exact
     assert {each.points for each in exact} == {0}
+
+
+async def test_fifty_parallel_calls_leave_in_the_budgets_what_poe_has_charged(
+    books: Books, deployment: Deployment
+) -> None:
+    # given five keys in two groups, all with budgets, and two accounts that two workers share
+    names = ["ann", "ben", "cat", "dan", "eve"]
+    budgets = "dayBudget = 1000000, totalBudget = 1000000"
+    access_tokens = [
+        f'{{ key = "sk-{name}", name = "{name}", group = "g{n % 2}", {budgets} }}'
+        for n, name in enumerate(names)
+    ]
+    poe_tokens = [f'{{ token = "sim-a{n}", account = "a" }}' for n in (1, 2)]
+    books.poe.settings.keys.update({"sim-a1": "a", "sim-a2": "a"})
+    tokens = f"tokens = [{', '.join(poe_tokens)}, 'sim-b']"
+    worker = f"{tokens}\ncoolDown = 0\nrateLimit = 1000\nreconcileEvery = 0.3\n"
+    for _ in range(2):
+        await deployment.start_worker(config=worker, tokens="", poe_url=books.poe.url)
+    link = Link(deployment.redis.url, timeout=5.0)
+    groups = Groups(partial(link.run, now="0"))
+    for group in ("g0", "g1"):
+        await groups.change(group, Given({"monthBudget": 1_000_000}, {"monthBudget": "budget"}))
+    gateway = await deployment.start_gateway(
+        config=f"accessTokens = [{', '.join(access_tokens)}]\ndefaultPoints = 25\n"
+    )
+
+    # when they ask for models with and without a price, and some answers are cut or left
+    async with gateway.http(None) as http:
+        answers = await asyncio.gather(
+            *(
+                completion(http, f"sk-{names[n % 5]}", MODELS[n % 6], f"{n % 7} words")
+                for n in range(50)
+            )
+        )
+        assert Counter(answers)[200] > 40  # Fail-late fails
+        rows = sum(len(account.rows) for account in books.poe.record.accounts.values())
+        corrections = await books.corrected(rows)
+
+    # then
+    requests = await books.requests()
+    reasons = Counter(each.reason for each in corrections)
+    assert len(requests) == 50
+    assert reasons["matched"] + reasons["shared"] >= 0.99 * rows
+    spent, reserved = Counter[str](), 0
+    for counter in {name for each in requests for name in each.budgets}:
+        points, held = await books.redis.hmget(keys.budget(counter), "spent", "reserved")
+        spent[":".join(counter.split(":")[::2])] += int(points)
+        reserved += int(held or 0)
+    assert spent["key:day"] == spent["key:total"] == spent["group:month"] == books.spent
+    assert reserved == 0
+    # It was not so before: the prices of half of the models are not known.
+    assert sum(each.settled for each in requests) != books.spent
+    await link.aclose()
+
+
+async def completion(http: httpx.AsyncClient, key: str, model: str, text: str) -> int:
+    """Ask, and return the status of the answer."""
+    body = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 50}
+    answer = await http.post(
+        "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}
+    )
+    return answer.status_code
 
 
 async def test_only_what_is_new_is_looked_for_and_the_points_left_are_noted(
