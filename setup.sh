@@ -50,6 +50,7 @@ if missing access_tokens; then
     tokens=$(given ACCESS_TOKENS)
     put access_tokens "${tokens:-sk-$(random)}"
 fi
+if missing admin_token; then put admin_token "$(random)"; fi
 if missing fingerprint_key; then put fingerprint_key "$(random)"; fi
 if missing token_key; then
     # A key that the workers' file has is in use.
@@ -64,6 +65,7 @@ put redis_url "redis://:$password@redis:6379/0"
 put redis_sentinel_url "redis+sentinel://:$password@sentinel-1,sentinel-2,sentinel-3/0?service=poe2gpt&sentinel_password=$password"
 
 echo "The secrets are in $directory/. Clients use a key from $directory/access_tokens."
+echo "The admin page, http://127.0.0.1:3701, asks for the token in $directory/admin_token."
 if ! grep -q '^[^#]' "$directory/poe_tokens"; then
     echo "Now put your Poe API keys into $directory/poe_tokens, one per line."
 fi

@@ -35,6 +35,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "FINGERPRINT_KEY": ("fingerprintKey", str),
     "TOKEN_KEY": ("tokenKey", str),
     "ADMIN_TOKEN": ("adminToken", str),
+    "ADMIN_HOST": ("adminHost", str),
+    "ADMIN_PORT": ("adminPort", number),
     "GATEWAY_URL": ("gatewayUrl", str),
     "REDIS_URL": ("redisUrl", str),
     "KEY_PREFIX": ("keyPrefix", str),

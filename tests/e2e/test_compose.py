@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -33,13 +33,18 @@ class Stack:
     """Where setup.sh has made its secrets."""
     beside: tuple[str, ...] = ()
     """Files that stand beside compose.yaml."""
+    admin_port: int = field(default_factory=free_port)
 
     def compose(self, *arguments: str) -> str:
         """Run `docker compose`, and return what it prints."""
         names = ("compose.yaml", *self.beside, "tests/e2e/compose.simulated.yaml")
         files = [word for name in names for word in ("-f", name)]
         # Neither a developer's .env nor their variables count.
-        ours = {"PORT": str(self.port), "SECRETS": str(self.secrets)}
+        ours = {
+            "PORT": str(self.port),
+            "ADMIN_PORT": f"127.0.0.1:{self.admin_port}",
+            "SECRETS": str(self.secrets),
+        }
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "DOCKER_HOST")}
         done = subprocess.run(
             ["docker", "compose", "--env-file", os.devnull, "-p", self.name, *files, *arguments],
@@ -136,6 +141,7 @@ def test_four_workers_answer(stack: Stack) -> None:
             ["fingerprint_key", "poe_tokens", "redis_url", "token_key"],
             id="a worker has Poe's tokens",
         ),
+        pytest.param("admin", ["admin_token", "redis_url"], id="the admin page has its own"),
         pytest.param("redis", ["redis_password"], id="Redis has its own"),
     ],
 )
@@ -152,7 +158,7 @@ def test_docker_and_ps_show_no_secret(stack: Stack) -> None:
     inspected = docker("inspect", *containers)
     processes = "".join(docker("top", container, "-eo", "pid,args") for container in containers)
 
-    assert len(containers) >= 7
+    assert len(containers) >= 8
     for secret in (
         *POE_TOKENS,
         KEY,
@@ -164,10 +170,32 @@ def test_docker_and_ps_show_no_secret(stack: Stack) -> None:
         assert secret not in processes
 
 
+def test_the_admin_page_makes_keys_and_sees_the_accounts(stack: Stack) -> None:
+    login = {"Authorization": f"Bearer {stack.secret('admin_token')}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.admin_port}", timeout=60) as page:
+        refused = page.get("/accounts")
+        made = page.post("/api/keys", json={"name": "composed"}, headers=login)
+        page.post("/login", data={"token": stack.secret("admin_token"), "to": "/keys"})
+        keys, accounts = page.get("/keys"), page.get("/accounts")
+
+    assert refused.status_code == 401
+    assert (made.status_code, keys.status_code, accounts.status_code) == (201, 200, 200)
+    assert ">composed</a>" in keys.text
+    # Each token is shown with the worker that has it.
+    assert accounts.text.count('<th scope="row">') == len(POE_TOKENS)
+    assert not any(token in accounts.text for token in POE_TOKENS)
+
+
 def test_redis_answers_nobody_without_its_password(stack: Stack) -> None:
     told = stack.compose("exec", "-T", "redis", "valkey-cli", "dbsize")
 
     assert "NOAUTH" in told
+
+
+def test_the_admin_page_is_published_to_this_machine_only(stack: Stack) -> None:
+    published = stack.compose("port", "admin", "3701").split()
+
+    assert published == [f"127.0.0.1:{stack.admin_port}"]
 
 
 def test_nginx_has_no_way_to_redis(stack: Stack) -> None:
@@ -234,4 +262,4 @@ def test_what_is_stopped_ends_well(stack: Stack) -> None:
     exited = stack.compose("ps", "--all", "--format", "{{.Service}} {{.ExitCode}}")
 
     ours = [line for line in exited.splitlines() if not line.startswith("simulated-poe")]
-    assert set(ours) == {"nginx 0", "gateway 0", "worker 0", "redis 0"}
+    assert set(ours) == {"nginx 0", "gateway 0", "worker 0", "admin 0", "redis 0"}

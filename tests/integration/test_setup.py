@@ -54,9 +54,11 @@ def test_with_nothing_given_it_says_what_is_missing_and_makes_the_rest(tmp_path:
     secrets = made(tmp_path)
     assert "put your Poe API keys into secrets/poe_tokens" in said
     assert secrets["access_tokens"].startswith("sk-")
-    keys = [secrets[name] for name in ("redis_password", "fingerprint_key", "token_key")]
-    assert len({*keys, secrets["access_tokens"]}) == 4
+    names = ("redis_password", "fingerprint_key", "token_key", "admin_token")
+    keys = [secrets[name] for name in names]
+    assert len({*keys, secrets["access_tokens"]}) == 5
     assert min(map(len, keys)) > 48
+    assert "asks for the token in secrets/admin_token" in said
 
 
 def test_a_token_key_of_the_workers_file_is_taken_over(tmp_path: Path) -> None:
