@@ -18,6 +18,10 @@ from runtime import logs, signals
 
 _log = logging.getLogger("admin")
 
+_PATIENCE = 1.0
+"""Seconds that requests under way have to end, when the service does. Only a model that is tried
+takes longer."""
+
 
 def main() -> None:
     """Serve until SIGTERM."""
@@ -31,7 +35,7 @@ def main() -> None:
 async def _serve(config: AdminConfig) -> None:
     stopping = asyncio.Event()
     signals.heed(stopping.set, partial(os._exit, 1))
-    runner = web.AppRunner(application(config), access_log=None)
+    runner = web.AppRunner(application(config), access_log=None, shutdown_timeout=_PATIENCE)
     await runner.setup()
     try:
         await web.TCPSite(runner, config.admin_host, config.admin_port).start()

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from admin.books import Books
 from admin.pages import Place, language_of
-from admin.plots import bar_cell, short, stacked_bars
+from admin.plots import COLOURS, bar_cell, short, stacked_bars
 from admin.screens.now import seconds
 from admin.screens.screen import Screen, Services
 from admin.texts import text
@@ -140,11 +140,16 @@ def _lines(wanted: Asked, rows: list[Row], by: str, total: Sums) -> list[tuple[L
     return [
         (
             line,
-            Markup(bar_cell(of(line.sums), highest)),  # noqa: S704  # made of numbers
+            Markup(bar_cell(of(line.sums), highest, _colour(wanted, by, n))),  # noqa: S704  # numbers
             f"{of(line.sums) / all_:.1%}" if all_ > 0 else "–",
         )
-        for line in lines
+        for n, line in enumerate(lines, 1)
     ]
+
+
+def _colour(wanted: Asked, by: str, place: int) -> int:
+    """Return the colour of a table's bar: that of the plot, if that has the same things."""
+    return min(place, COLOURS) if by == wanted.by else 1
 
 
 def _by_size(of: Any) -> Any:

@@ -49,7 +49,9 @@ end
 
 add_waiting(keys.ring)
 -- Those of whom no model has a free token wait outside the ring.
-for _, model in ipairs(redis.call('SRANDMEMBER', keys.lanes, most)) do add_waiting(keys.lane(model)) end
+for _, model in ipairs(redis.call('SRANDMEMBER', keys.lanes, most)) do
+  if #clients < most then add_waiting(keys.lane(model)) end
+end
 
 local answers = {}
 local function add_answer(worker, id)
