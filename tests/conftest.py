@@ -30,7 +30,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 NO_SKIP = bool(os.environ.get("POE2GPT_NO_SKIP"))
-MAY_BE_MISSING = ("Docker", "make clients", "PostgreSQL")
+MAY_BE_MISSING = ("Docker", "Chromium", "make clients", "PostgreSQL")
 """What the reason of a skip may name all the same."""
 
 

@@ -283,6 +283,7 @@ async def test_now_shows_who_asks_and_what_runs(place: Place) -> None:
         parts = await place.operator.page("/now/parts")
 
     assert page.startswith("<!doctype html>")
+    assert '<noscript><meta http-equiv="refresh"' in page
     assert "<html" not in parts
     for shown in (page, parts):
         queue, answers = shown.split('id="queue"')[1].split('id="answers"')
@@ -318,13 +319,33 @@ async def test_now_is_kept_up_to_date_under_a_readers_hands(place: Place, tab: T
     await tab.evaluate("scrollTo(0, 200)")
     before = await tab.evaluate("document.querySelector('#live > p').textContent")
 
-    await until(tab, f"document.querySelector('#live > p').textContent !== {before!r}")
+    await until(
+        tab,
+        # What brings it to the foreground makes it look at once.
+        "document.dispatchEvent(new Event('visibilitychange')),"
+        f" document.querySelector('#live > p').textContent !== {before!r}",
+    )
 
     assert await tab.evaluate("document.querySelector('.numbers').open")
     assert await tab.evaluate("getSelection().toString()") == "Workers"
     assert await tab.evaluate("document.activeElement.tagName") == "SUMMARY"
     assert await tab.evaluate("scrollY") == 200
     assert tab.complaints == []
+
+
+@needs_browser
+async def test_now_stands_still_for_those_who_want_no_motion(place: Place, tab: Tab) -> None:
+    await tab.call(
+        "Emulation.setEmulatedMedia",
+        features=[{"name": "prefers-reduced-motion", "value": "reduce"}],
+    )
+
+    await tab.open(f"{place.admin.url}/now")
+    stands = await tab.evaluate("document.querySelector('#pause').textContent")
+    await tab.evaluate("document.querySelector('#pause').click()")
+    goes_on = await tab.evaluate("document.querySelector('#pause').textContent")
+
+    assert (stands, goes_on) == ("Resume", "Pause")
 
 
 @needs_browser
