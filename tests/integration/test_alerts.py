@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 import msgspec
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from redis.asyncio import Redis
 
 from contract.alerts import Alert
 from contract.keys import DEFAULT_KEYS
 from tests.support.deployment import RedisServer, running_redis
+from tests.support.webhook import SECRET, Webhook, serving_webhook
 from worker import alerts
 from worker.alerts import Alerts
 from worker.config import WorkerConfig
 from worker.queue.alerts import AlertQueue
 from worker.queue.session import RedisSession
-
-SECRET = "canary-of-the-webhook"
-
-
-class Webhook:
-    """A server of webhooks; each answer is set by the test."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.is_silent = False
-        self.got: list[dict[str, Any]] = []
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.got.append({**await request.json(), "path": request.path_qs})
-        if self.is_silent:
-            await asyncio.Event().wait()
-        return web.Response(status=self.status, headers=self.headers, text="x" * 100_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,16 +29,8 @@ async def server() -> AsyncIterator[RedisServer]:
 
 @pytest_asyncio.fixture
 async def webhook() -> AsyncIterator[Webhook]:
-    webhook = Webhook()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", webhook.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    webhook.url = f"http://127.0.0.1:{runner.addresses[0][1]}/{SECRET}?key={SECRET}"
-    yield webhook
-    await runner.cleanup()
+    async with serving_webhook() as webhook:
+        yield webhook
 
 
 class Worker:
@@ -177,7 +148,7 @@ async def test_without_a_webhook_the_log_alone_has_it(
     await silent.deliver()
     await silent.session.aclose()
 
-    assert "is 100 % spent" in caplog.text
+    assert "is used up" in caplog.text
     assert await worker.left() == 0
 
 

@@ -30,9 +30,10 @@ def text_of(alert: Alert) -> str:
     """Return what people read of an alert."""
     of = f"{alert.kind} {alert.name}" if alert.kind else alert.name
     period = _PERIODS.get(alert.period, alert.period)
+    state = "used up" if alert.percent >= 100 else f"{alert.percent} % spent"
     spent = f"{alert.spent:,} of {alert.limit:,} points"
     renews = f"; it renews at {_instant(alert.renews)}" if alert.renews else ""
-    return f"The {period} budget of the {of} is {alert.percent} % spent: {spent}{renews}."
+    return f"The {period} budget of the {of} is {state}: {spent}{renews}."
 
 
 def body_of(alert: Alert) -> dict[str, Any]:

@@ -17,12 +17,13 @@ BUDGET = "key:0a:month:2026-11"
 
 TELL = (files("contract") / "lua" / "lib.lua").read_text() + (
     "redis.call('HINCRBY', KEYS[1], 'spent', ARGV[3])\n"
-    "tell_budget(KEYS[1], ARGV[2], clock(ARGV[1]))"
+    "tell_budget(KEYS[1], ARGV[2], clock(ARGV[1]), ARGV[4] == '1')"
 )
 
 
-def spend(scripts: Scripts, points: int, budget: str = BUDGET) -> None:
-    scripts.redis.eval(with_keys(TELL, keys), 1, COUNTER, scripts.now, budget, points)
+def spend(scripts: Scripts, points: int, budget: str = BUDGET, *, is_refused: bool = False) -> None:
+    script = with_keys(TELL, keys)
+    scripts.redis.eval(script, 1, COUNTER, scripts.now, budget, points, int(is_refused))
 
 
 def take(scripts: Scripts) -> Taken | None:
@@ -62,6 +63,18 @@ def test_both_marks_may_be_passed_at_once(budget: Scripts) -> None:
     spend(budget, 5000)
 
     assert sorted(taken(budget)) == [(80, 5000), (100, 5000)]
+
+
+def test_a_budget_that_suffices_no_longer_is_told_to_be_used_up(budget: Scripts) -> None:
+    spend(budget, 790)
+    spend(budget, 0, is_refused=True)  # a dear request: much is left for others
+    assert taken(budget) == []
+
+    spend(budget, 110)
+    spend(budget, 0, is_refused=True)
+    spend(budget, 0, is_refused=True)
+
+    assert taken(budget) == [(80, 900), (100, 900)]
 
 
 def test_a_correction_back_and_forth_tells_nothing_again(budget: Scripts) -> None:

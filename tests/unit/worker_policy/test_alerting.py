@@ -18,7 +18,7 @@ def test_the_text_says_whose_budget_it_is_how_much_is_spent_and_when_it_renews()
         " it renews at 2026-12-01T00:00:00Z."
     )
     assert text_of(IN_ALL) == (
-        "The total budget of the group lab is 100 % spent: 1,000 of 1,000 points."
+        "The total budget of the group lab is used up: 1,000 of 1,000 points."
     )
 
 
