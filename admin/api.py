@@ -1,4 +1,4 @@
-"""The API for keys over HTTP: JSON in, JSON out."""
+"""The API for keys and groups over HTTP: JSON in, JSON out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import orjson
 from aiohttp import web
 
 from admin.door import API, Handler
+from admin.groups import GroupsAPI
 from admin.keys import KeysAPI, object_of
 
 _KEYS = f"{API}keys"
+_GROUPS = f"{API}groups"
 
 
-def routes(api: KeysAPI) -> list[web.RouteDef]:
-    """Return the routes of the API."""
+def routes_of_keys(api: KeysAPI) -> list[web.RouteDef]:
+    """Return the routes of the API for keys."""
 
     async def list_(_: web.Request) -> web.Response:
         return answer(await api.list())
@@ -47,6 +49,31 @@ def routes(api: KeysAPI) -> list[web.RouteDef]:
         web.post(f"{key}/rotate", rotate),
         web.post(f"{key}/disable", of_key(api.disable)),
         web.post(f"{key}/enable", of_key(api.enable)),
+    ]
+
+
+def routes_of_groups(api: GroupsAPI) -> list[web.RouteDef]:
+    """Return the routes of the API for groups."""
+
+    async def list_(_: web.Request) -> web.Response:
+        return answer(await api.list())
+
+    async def show(request: web.Request) -> web.Response:
+        return answer(await api.show(request.match_info["group"]))
+
+    async def change(request: web.Request) -> web.Response:
+        body = object_of(await request.read())
+        return answer(await api.change(request.match_info["group"], body))
+
+    async def remove(request: web.Request) -> web.Response:
+        return answer(await api.remove(request.match_info["group"]))
+
+    group = f"{_GROUPS}/{{group}}"
+    return [
+        web.get(_GROUPS, list_),
+        web.get(group, show),
+        web.patch(group, change),
+        web.delete(group, remove),
     ]
 
 

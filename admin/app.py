@@ -12,6 +12,7 @@ from aiohttp import web
 from admin import api
 from admin.config import AdminConfig
 from admin.door import API, Door, Handler
+from admin.groups import GroupsAPI
 from admin.keys import KeysAPI
 from admin.pages import STATIC, Pages, moved
 from admin.refusal import Refusal
@@ -19,6 +20,7 @@ from admin.screens import SCREENS, Services
 from admin.watch import Watch
 from contract.keys import Keys
 from store.faults import RedisFault
+from store.groups import Groups
 from store.link import Link
 from store.stored_keys import StoredKeys
 
@@ -60,7 +62,8 @@ def application(config: AdminConfig) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     app.router.add_static("/static", STATIC)
     app.add_routes([web.get("/healthz", _healthz), web.get("/", _first), *door.routes()])
-    app.add_routes(api.routes(KeysAPI(StoredKeys(run))))
+    app.add_routes(api.routes_of_keys(KeysAPI(StoredKeys(run))))
+    app.add_routes(api.routes_of_groups(GroupsAPI(Groups(run))))
     for screen in SCREENS:
         app.add_routes(screen.routes(services))
     return app

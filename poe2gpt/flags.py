@@ -15,7 +15,7 @@ from contract.lookalikes import first_lookalike
 from poe2gpt import __version__
 
 COMMANDS = ("serve", "gateway", "worker", "demo", "check", "admin")
-ADMINISTRATION = ("keys", "tokens", "usage", "export")
+ADMINISTRATION = ("keys", "groups", "tokens", "usage", "export")
 """Commands that work on a deployment's Redis, and have flags of their own."""
 SECRET_FLAGS = ("tokens", "accessTokens", "redisUrl")
 """Settings that must not be visible in a process's arguments, by their names in `config.toml`."""
@@ -40,6 +40,7 @@ commands:
   admin      run the admin page, which has an API for keys too (needs adminToken)
   keys       make, change and remove access tokens while the service runs: see poe2gpt keys --help
   tokens     the same for Poe tokens: see poe2gpt tokens --help
+  groups     set what groups of keys may spend: see poe2gpt groups --help
   usage      show who asked for how much, and what it cost: see poe2gpt usage --help
   export     keep a copy of the ledger in SQLite or PostgreSQL: see poe2gpt export --help
 """

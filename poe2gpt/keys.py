@@ -107,7 +107,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def _add_terms(parser: argparse.ArgumentParser) -> None:
     for name, (read, metavar, help_) in _TERMS.items():
         parser.add_argument(
-            flag_of(name), dest=name, type=_or_none(read), metavar=metavar, help=help_,
+            flag_of(name), dest=name, type=or_none(read), metavar=metavar, help=help_,
             default=argparse.SUPPRESS,
         )  # fmt: skip
     parser.add_argument(
@@ -120,7 +120,9 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+def or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what reads a value as `read` does, and `none` as None."""
+
     def value(text: str) -> Any:
         try:
             return None if text == NONE and read is not str else read(text)

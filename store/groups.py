@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import time
 
+from contract.budgets import budgets_of
 from contract.calls.budgets import ReadGroups, RemoveGroup, SetGroup
 from contract.config import Source
 from contract.groups import Group, changes
+from store.budgets import Standing, standings
 from store.stored_keys import Run
 
 
@@ -30,6 +33,11 @@ class Groups:
         if not found:
             raise UnknownGroup
         return found[0]
+
+    async def standings(self, group: Group) -> builtins.list[Standing]:
+        """Return how far a group's budgets are spent."""
+        budgets = budgets_of("group", group.name, group.name, group, time.time())
+        return await standings(self._run, budgets)
 
     async def change(self, name: str, given: Source) -> Group:
         """Set what is given of a group; None gives a setting its default.

@@ -187,3 +187,23 @@ async def test_without_a_good_login_token_it_does_not_start(
     said = capsys.readouterr().err
     assert message in said
     assert "canary" not in said
+
+
+async def test_a_groups_budgets_are_set_listed_and_removed(place: Place) -> None:
+    # when
+    group = "/api/groups/the%20lab"
+    made = await place.http.patch(group, json={"dayBudget": 500, "timeZone": "Europe/Berlin"})
+    changed = await place.http.patch(group, json={"totalBudget": 900, "dayBudget": None})
+    wrong = await place.http.patch(group, json={"dayBudgets": 1})
+    listed = await place.http.get("/api/groups")
+    removed = await place.http.delete(group)
+    gone = await place.http.get(group)
+
+    # then
+    (day,) = made.json()["budgets"]
+    assert (day["period"], day["limit"], day["spent"], day["reserved"]) == ("day", 500, 0, 0)
+    assert [budget["period"] for budget in changed.json()["budgets"]] == ["total"]
+    assert (wrong.status_code, "dayBudget" in wrong.text) == (400, True)
+    assert [each["name"] for each in listed.json()["groups"]] == ["the lab"]
+    assert removed.json()["totalBudget"] == 900
+    assert gone.status_code == 404

@@ -158,6 +158,11 @@ async def test_a_group_has_a_budget_of_its_own_within_a_second(
     within = await ask(gateway, OTHER)
     beyond = await ask(gateway, OTHER)
     shared = await ask(gateway, KEY)
+    async with gateway.http(OTHER) as http:
+        claude = await http.post("/v1/messages", json=BODY)
+        response = await http.post(
+            "/v1/responses", json={"model": "Dear", "input": "hi", "max_output_tokens": 30}
+        )
 
     # then
     assert [reply.status_code for reply in (free, within, beyond, shared)] == [200, 200, 402, 402]
@@ -173,6 +178,11 @@ async def test_a_group_has_a_budget_of_its_own_within_a_second(
     assert "T00:00:00+09:00" in error["message"]
     assert "retry-after" not in beyond.headers
     assert int(beyond.headers["x-points-remaining"]) < estimate
+    assert (claude.status_code, claude.json()["error"]["type"]) == (402, "billing_error")
+    assert "the day budget of the group 'lab'" in claude.json()["error"]["message"]
+    assert "x-points-renews" in claude.headers["access-control-expose-headers"]
+    assert response.status_code == 402
+    assert response.json()["error"]["code"] == "insufficient_quota"
 
     # when
     await groups.remove("lab")
