@@ -142,7 +142,7 @@ class Reconciler:
             state, opens=found.opens, rows=found.rows, unsent=corrections
         )
         if state != taken.state or taken.requests:
-            await self._store.save(account, state, taken, rows)
+            await self._store.save(account, state, taken, rows, now)
         if corrections:
             await self._store.correct(state)
             await self._store.settle(account, state)
@@ -160,10 +160,11 @@ class Reconciler:
         # All rows since the last look are of interest, also those that are nobody's.
         since = max(min(wanted, state.newest or wanted), now - REQUEST_LIFE)
         rows, is_whole = await self._points.rows(tokens, since)
-        await self._points.ask(tokens)
         self._failures[account] = 0 if is_whole else self._failures[account] + 1
         if is_whole:
-            newest = max([state.newest, *(row.at for row in rows)])
+            await self._points.ask(tokens)
+            # Nothing that Poe says of the future may keep us from looking at the present.
+            newest = max([state.newest, *(min(row.at, now) for row in rows)])
             state = msgspec.structs.replace(state, looked=now, newest=newest)
         # Rows before `since` may be of a time without us.
         rows = [row for row in rows if row.at >= since]
@@ -172,7 +173,7 @@ class Reconciler:
 
 
 def _correction(found: Found, label: str) -> tuple[Correction, tuple[str, ...]]:
-    """Return what the ledger is told of a row, and the budgets in which it counts."""
+    """Return what the ledger is told, and the budgets in which it counts."""
     row, request = found.row, found.request
     if request is None:
         correction = Correction(job="", model=row.bot if row else "", account=label)

@@ -69,7 +69,7 @@ class Open(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a row is; or that there is none."""
+    """Whose a row is; or, without a row, that Poe has none for a request."""
 
     row: Row | None
     request: Request | None
@@ -100,8 +100,8 @@ def reconcile(
 ) -> Reconciled:
     """Find out what rows are.
 
-    `name` returns the same for all names of a bot. `newest` is the time of the newest row of all: a
-    history that has none behind a request's end need not be one.
+    `name` returns the same for all names of a bot. `newest` is the time of the newest row that Poe
+    has ever shown: until one is newer than a request's end, its own may only be late.
     """
     round_ = _Round(opens, rows, name)
     for request_key, row_key in _TOKEN_KEYS:
@@ -203,7 +203,7 @@ class _Round:
         )
 
     def _give_up(self, each: Open, newest: int) -> bool:
-        """Refund what Poe may have charged and has not; return whether nothing is left to wish."""
+        """Refund what Poe may have charged and has not. Returns False if there must be a row."""
         if each.is_awaited and each.request.basis == "estimate" and newest > each.ended:
             self._found.append(Found(None, each.request, -each.request.settled, "missing"))
             return True

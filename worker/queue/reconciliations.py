@@ -109,8 +109,13 @@ class Reconciliations:
         scores = await reply_of(self._redis.zmscore(self._keys.known_rows(account), ids))
         return {id_ for id_, score in zip(ids, scores, strict=True) if score is not None}
 
-    async def save(self, account: str, state: State, taken: Taken, rows: Sequence[Row]) -> None:
-        """Store an account's state, and that these rows are known; the requests are in it now."""
+    async def save(
+        self, account: str, state: State, taken: Taken, rows: Sequence[Row], now: int
+    ) -> None:
+        """Store an account's state, which the requests are in now, and that these rows are known.
+
+        `now` is in milliseconds of Unix time.
+        """
         rows_key, state_key = self._keys.known_rows(account), self._keys.reconciliation(account)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(state_key, _encode(state), px=KNOWN_FOR)
@@ -119,7 +124,7 @@ class Reconciliations:
                     pipe.ltrim(self._keys.unreconciled(label), length, -1)
             if rows:
                 pipe.zadd(rows_key, {row.query: row.at for row in rows})
-                pipe.zremrangebyscore(rows_key, "-inf", max(row.at for row in rows) - KNOWN_FOR)
+                pipe.zremrangebyscore(rows_key, "-inf", now - KNOWN_FOR)
                 pipe.pexpire(rows_key, 2 * KNOWN_FOR)
             await pipe.execute()
 
