@@ -50,6 +50,8 @@ class Plot(msgspec.Struct, frozen=True):
     """What is said of each column: a day, a minute."""
     series: Sequence[Series]
     unit: str = ""
+    whole: bool = False
+    """Whether the values are counts."""
     labels: Sequence[str] = ()
     """What stands below the columns, as far as there is room; none: what is said of them. Columns
     whose label is empty have none."""
@@ -62,7 +64,7 @@ def stacked_bars(plot: Plot) -> str:
     stacks = [
         [_drawn(series.values[i]) for series in plot.series] for i in range(len(plot.columns))
     ]
-    scale = ticks(max(map(sum, stacks), default=0))
+    scale = ticks(max(map(sum, stacks), default=0), whole=plot.whole)
     bars = "".join(
         _bar(plot, scale[-1], column, stack) for column, stack in enumerate(stacks) if any(stack)
     )
@@ -72,7 +74,8 @@ def stacked_bars(plot: Plot) -> str:
 def lines(plot: Plot) -> str:
     """Return a line for each series, with gaps where a value is None."""
     drawn = [[None if v is None else _drawn(v) for v in series.values] for series in plot.series]
-    scale = ticks(max((v for values in drawn for v in values if v is not None), default=0))
+    highest = max((v for values in drawn for v in values if v is not None), default=0)
+    scale = ticks(highest, whole=plot.whole)
     paths = "".join(
         f'<path class="plot-line series-{series.colour}" d="{_path(values, scale[-1])}"/>'
         for series, values in zip(plot.series, drawn, strict=True)
@@ -94,13 +97,17 @@ def bar_cell(value: float, highest: float, colour: int = 1) -> str:
     )
 
 
-def ticks(highest: float) -> list[float]:
-    """Return round numbers from 0 to one that is at least `highest`, evenly apart."""
+def ticks(highest: float, *, whole: bool = False) -> list[float]:
+    """Return round numbers from 0 to one that is at least `highest`, evenly apart.
+
+    `whole`: what they tell are counts, of which there are no halves.
+    """
     if not _LEAST <= highest < math.inf:
         return [0.0, 1.0]
-    rough = highest / _STEPS
+    rough = max(highest / _STEPS, 1.0) if whole else highest / _STEPS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 2.5, 5, 10) if each * power >= rough * (1 - 1e-9))
+    parts = (1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10)
+    step = next(each * power for each in parts if each * power >= rough * (1 - 1e-9))
     return [number * step for number in range(math.ceil(highest / step - 1e-9) + 1)]
 
 

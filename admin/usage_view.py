@@ -204,5 +204,6 @@ def by_day(rows: Sequence[Row], asked: Asked, texts: Mapping[str, str], unnamed:
         texts["description"],
         asked.days,
         series,
+        whole=True,
         labels=[day[5:] for day in asked.days],
     )

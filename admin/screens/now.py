@@ -78,6 +78,7 @@ def _plot_of_ends(language: str, minutes: list[Minute]) -> Plot:
         text(language, "now.ended.desc", **totals),
         _columns(minutes),
         [Series(text(language, f"now.{kind}"), counts[kind], colour) for kind, colour in kinds],
+        whole=True,
         labels=_labels(minutes),
         is_half=True,
     )

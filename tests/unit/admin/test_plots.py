@@ -135,6 +135,14 @@ def test_an_axis_has_round_numbers(highest: float, expected: list[float]) -> Non
     assert ticks(highest) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("highest", "expected"),
+    [(1, [0, 1]), (2, [0, 1, 2]), (10, [0, 5, 10]), (30, [0, 10, 20, 30]), (0.2, [0, 1])],
+)
+def test_an_axis_of_counts_has_no_halves(highest: float, expected: list[float]) -> None:
+    assert ticks(highest, whole=True) == expected
+
+
 @given(st.floats(1e-9, 1e20))
 def test_an_axis_holds_what_it_is_for(highest: float) -> None:
     scale = ticks(highest)
