@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from contract.calls.ledger import ReadLedger
 from contract.usage import DAY, GROUP, KEY, MODEL, Usage
-from store.ledger import BEGINNING, Follower
+from store.ledger import BEGINNING, Follower, instant
 from store.stored_keys import Run
 
 MOST_ZONES = 3
@@ -40,4 +42,12 @@ class Books:
         while len(self._books) > MOST_ZONES:
             self._books.popitem(last=False)
         await book.follower.refresh()
+        await self._forget(book.usage)
         return book.usage
+
+    async def _forget(self, usage: Usage) -> None:
+        """Drop the days of which Redis has no record any longer."""
+        if oldest := await self._run(ReadLedger(BEGINNING, 1)):
+            # What is recorded on a day may have been asked the day before, or be so elsewhere.
+            at = datetime.datetime.fromtimestamp(instant(oldest[0][0]) / 1000, datetime.UTC)
+            usage.forget((at.date() - datetime.timedelta(days=2)).isoformat())

@@ -26,8 +26,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the page's form says."""
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
-    prompt: Annotated[str, Meta(min_length=1, max_length=50_000)]
-    system: Annotated[str, Meta(max_length=20_000)] = ""
+    prompt: Annotated[str, Meta(min_length=1, max_length=15_000)]
+    system: Annotated[str, Meta(max_length=5_000)] = ""
     secret: Annotated[str, Meta(max_length=500)] = ""
     """The access token to ask with; empty: none."""
     own: bool = False

@@ -117,8 +117,7 @@ def _zone(name: str) -> tuple[ZoneInfo, bool]:
 def _period(
     query: Mapping[str, str], today: datetime.date
 ) -> tuple[datetime.date, datetime.date, Mistake]:
-    days = query.get("days", "")
-    count = int(days) if days.isascii() and days.isdigit() and int(days[:4]) in DAYS else DAYS[1]
+    count = next((each for each in DAYS if query.get("days") == str(each)), DAYS[1])
     usual = today - datetime.timedelta(days=count - 1), today
     if not (query.get("from") or query.get("to")):
         return *usual, ""

@@ -38,7 +38,11 @@ def routes(services: Services) -> list[web.RouteDef]:
         return await show(request, "now.html")
 
     async def parts(request: web.Request) -> web.Response:
-        return await show(request, "now_parts.html")
+        answer = await show(request, "now_parts.html")
+        # It is asked for every few seconds. No other page is compressed: each has a secret in it,
+        # what its forms send, whose length compression could tell beside words of a stranger's.
+        answer.enable_compression()
+        return answer
 
     return [web.get(PLACE.path, page), web.get(f"{PLACE.path}/parts", parts)]
 

@@ -10,6 +10,7 @@
   // Whoever wants no motion begins with a page that stands still.
   let paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let timer = 0;
+  let isAsking = false;
 
   const keyOf = (node) => node.nodeType === Node.ELEMENT_NODE && (node.dataset?.key || node.id);
 
@@ -81,11 +82,12 @@
   };
 
   const tick = async () => {
+    if (isAsking || paused || document.hidden) return;
     clearTimeout(timer);
-    if (paused || document.hidden) return;
+    isAsking = true;
     await refresh();
-    clearTimeout(timer);
-    if (!paused) timer = setTimeout(tick, EVERY);
+    isAsking = false;
+    timer = setTimeout(tick, EVERY);
   };
 
   const show = () => {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import re
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,8 +42,10 @@ HOSTILE = "\"'><script>alert(1)</script>"
 ENDLESS = {"model": "Count", "prompt": "Count to 500, one every 50 ms."}
 """A question whose answer takes longer than a test."""
 
-MARCH = 1_773_000_000_000
-"""An instant in March of 2026, in ms."""
+BEFORE = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1.5)
+"""An instant on a day before those on which the tests ask."""
+
+PERIOD = f"from={BEFORE:%Y-%m-%d}&to={BEFORE:%Y-%m-%d}"
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
@@ -210,16 +214,31 @@ async def test_usage_is_that_of_the_command(place: Place) -> None:
     await place.ask(own=True, prompt="One for the ledger")
     await write(
         place,
-        Request(job="x", client="c1", name=HOSTILE, group=HOSTILE, model="=1+1", asked=MARCH),
-        Request(job="y", client="c2", name="", model="m", settled=70, asked=MARCH, duration=9),
+        Request(
+            job="x",
+            client="c1",
+            name=HOSTILE,
+            group=HOSTILE,
+            model="=1+1",
+            asked=int(BEFORE.timestamp() * 1000),
+        ),
+        Request(
+            job="y",
+            client="c2",
+            name="",
+            model="m",
+            settled=70,
+            asked=int(BEFORE.timestamp() * 1000),
+            duration=9,
+        ),
     )
 
-    page = await place.operator.http.get("/usage.csv?from=2026-03-01&to=2026-03-31")
-    everything = await place.operator.http.get("/usage.csv?from=2026-03-01&to=2027-03-31")
+    page = await place.operator.http.get(f"/usage.csv?{PERIOD}")
+    everything = await place.operator.http.get(f"/usage.csv?from={BEFORE:%Y-%m-%d}")
 
     assert page.headers["content-type"] == "text/csv; charset=utf-8"
     assert page.headers["content-disposition"] == (
-        'attachment; filename="usage-2026-03-01-2026-03-31.csv"'
+        f'attachment; filename="usage-{BEFORE:%Y-%m-%d}-{BEFORE:%Y-%m-%d}.csv"'
     )
     assert everything.text == await command(place)
     assert "'=1+1" in page.text
@@ -237,10 +256,15 @@ async def command(place: Place) -> str:
 
 
 async def test_usage_shows_names_as_text(place: Place) -> None:
-    await write(place, Request(job="z", client="c1", name=HOSTILE, group=HOSTILE, asked=MARCH))
+    await write(
+        place,
+        Request(
+            job="z", client="c1", name=HOSTILE, group=HOSTILE, asked=int(BEFORE.timestamp() * 1000)
+        ),
+    )
 
     for query in ("by=key", "by=group", "show=requests", "key=c1", f"model={HOSTILE}"):
-        answer = await place.operator.http.get(f"/usage?from=2026-03-01&to=2026-03-31&{query}")
+        answer = await place.operator.http.get(f"/usage?{PERIOD}&{query}")
 
         assert answer.status_code == 200
         assert "<script>alert" not in answer.text
@@ -381,6 +405,9 @@ async def test_an_answer_streams_into_the_page_and_can_be_stopped(place: Place, 
 async def test_no_screen_is_wider_than_a_narrow_window(
     place: Place, tab: Tab, path: str, dark: bool
 ) -> None:
+    asked = int(time.time() * 1000)
+    names = {"name": "N" * 100, "group": "G" * 100, "model": "M" * 200}
+    await write(place, Request(job="l", client="long", asked=asked, settled=10**15, **names))
     await tab.look(360, dark=dark)
 
     await tab.open(place.admin.url + path)

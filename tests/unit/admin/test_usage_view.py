@@ -57,6 +57,8 @@ def test_days_are_those_of_the_zone() -> None:
         ({"zone": "../../etc/passwd"}, "zone"),
         ({"zone": "\0"}, "zone"),
         ({"days": "9" * 5000}, ""),
+        ({"days": "0007" + "9" * 50}, ""),
+        ({"from": "0001-01-01"}, "long"),
         ({"days": "٣٠"}, ""),
         ({"by": "secret", "show": "<script>"}, ""),
     ],

@@ -1,0 +1,93 @@
+"""What the admin service keeps in memory of what is in Redis, for all who look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from admin.books import MOST_ZONES, Books
+from admin.watch import Watch
+from contract.calls.call import Call
+from contract.ledger import Request
+from contract.usage import DAY
+from store.link import Link
+from tests.support.deployment import RedisServer
+from tests.support.keys import keys
+
+DAYS = {"old": 1_760_000_000_000, "new": 1_773_000_000_000}
+
+
+@pytest.fixture
+async def link(redis_server: RedisServer) -> AsyncIterator[Link]:
+    link = Link(redis_server.url, timeout=5)
+    yield link
+    await link.aclose()
+
+
+async def write(redis: Redis, *days: str) -> None:
+    for n, day in enumerate(days):
+        record = Request(job=f"{day}{n}", client="c", model="m", asked=DAYS[day], sent=1)
+        value = msgspec.msgpack.encode(record)
+        await redis.xadd(keys.ledger, {"r": value}, id=f"{DAYS[day]}-{n + 1}")
+
+
+async def test_however_many_look_redis_is_asked_once(redis: Redis, link: Link) -> None:
+    asked: list[str] = []
+
+    async def run(call: Call[Any]) -> Any:
+        asked.append(call.script)
+        return await link.run(call, "0")
+
+    watch = Watch(run)
+
+    looks = await asyncio.gather(*(watch.look() for _ in range(20)))
+
+    assert asked.count("overview") == 1
+    assert len({look.at for look in looks}) == 1
+
+
+async def test_the_record_of_an_answer_is_found_when_it_comes(redis: Redis, link: Link) -> None:
+    watch = Watch(partial(link.run, now="0"))
+    await watch.look()
+
+    finding = asyncio.create_task(watch.record_of("a1"))
+    await redis.xadd(keys.ledger, {"r": msgspec.msgpack.encode(Request(job="a1", client="c"))})
+    found = await finding
+
+    assert found is not None
+    assert found.job == "a1"
+
+
+async def test_sums_follow_the_ledger_and_forget_what_it_forgets(redis: Redis, link: Link) -> None:
+    books = Books(partial(link.run, now="0"))
+
+    await write(redis, "old", "old")
+    before = (await books.usage("UTC")).rows((DAY,))
+    await write(redis, "new")
+    both = (await books.usage("UTC")).rows((DAY,))
+    await redis.xtrim(keys.ledger, minid=str(DAYS["new"]), approximate=False)
+    after = (await books.usage("UTC")).rows((DAY,))
+
+    assert [row.sums.requests for row in before] == [2]
+    assert [row.sums.requests for row in both] == [2, 1]
+    assert [row.sums.requests for row in after] == [1]
+
+
+async def test_days_are_those_of_the_zone_and_few_zones_are_kept(redis: Redis, link: Link) -> None:
+    books = Books(partial(link.run, now="0"))
+    await write(redis, "new")
+
+    utc = await books.usage("UTC")
+    for zone in ("Asia/Tokyo", "Europe/Berlin", "America/New_York")[:MOST_ZONES]:
+        found = await books.usage(zone)
+
+    assert found.zone == "America/New_York"
+    assert await books.usage("UTC") is not utc
+    with pytest.raises(LookupError):
+        await books.usage("Mars/Olympus")
