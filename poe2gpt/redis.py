@@ -36,11 +36,18 @@ def with_running_serve(settings: Settings) -> Settings:
 
 
 def on_redis(settings: Settings, work: Callable[[Link], Coroutine[Any, Any, None]]) -> None:
-    """Do some work on the deployment's Redis. Raises ConfigError, and CommandError if it fails."""
+    """Do some work on the deployment's Redis. Raises ConfigError, and CommandError if it fails.
+
+    A pipe that breaks under the work's output is raised as it is.
+    """
     place, where = settings.struct(_Place), settings.where(("redisUrl",))
     url = address.checked(config.secrets(place.redis_url, where)[0], where)
     try:
         asyncio.run(_run(url, Keys(place.key_prefix), work))
+    except BrokenPipeError:
+        raise  # the reader of the command's output has gone
+    except msgspec.DecodeError:
+        raise CommandError("Redis holds what a later version of poe2gpt wrote: update") from None
     except (RedisError, OSError, *NO_REDIS) as error:
         if "redisUrl" not in settings.values and isinstance(error, ConnectionError):
             raise CommandError(_nowhere(place)) from None

@@ -116,7 +116,7 @@ def _zone(text: str) -> ZoneInfo:
 def _dimensions(given: list[str]) -> list[str]:
     names: dict[str, None] = {}
     for text in given:
-        for name in texts.listed(text):
+        for name in texts.listed(text) or [""]:
             if name not in DIMENSIONS:
                 hint = nearest(str(name), DIMENSIONS)
                 raise ConfigError(
@@ -133,7 +133,7 @@ def chosen(asked: argparse.Namespace, now: datetime.datetime) -> Filter:
     for flag, instant in (("since", periods.beginning), ("until", periods.end)):
         if text := getattr(asked, flag):
             period[flag] = _at(f"--{flag}", text, instant, asked.time_zone, now)
-    if period.get("since", 0.0) >= period.get("until", float("inf")):
+    if asked.since and asked.until and period["since"] >= period["until"]:
         raise ConfigError("`--since` is not before `--until`")
     return Filter(
         **period,

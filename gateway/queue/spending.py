@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from contract.ledger import LedgerRecord
 from gateway.queue.server import Server
 from store.ledger import BEGINNING, Follower
+
+_log = logging.getLogger("gateway.queue")
 
 
 class Spending:
@@ -24,7 +29,11 @@ class Spending:
             self._follower = Follower(
                 self._server.run, lambda _, record: self._take(record), await self._last()
             )
-        await self._follower.refresh()
+        try:
+            await self._follower.refresh()
+        except msgspec.DecodeError as error:
+            _log.warning("a later version wrote what this one cannot count: %s", error)
+            self._follower = None
 
     async def _last(self) -> str:
         found: Any = await self._server.redis.xrevrange(self._server.keys.ledger, count=1)

@@ -18,6 +18,7 @@ from contract.config import ConfigError, Given, Settings
 from contract.stored_keys import digest_of, may_be_secret
 from poe2gpt.command import run
 from poe2gpt.keys import keys
+from poe2gpt.redis import on_redis
 from poe2gpt.terminal import CommandError
 from tests.support.deployment import RedisServer, running_redis
 
@@ -209,6 +210,14 @@ def test_the_command_takes_its_redis_before_or_after_and_hides_it(
     assert made.pop("secret")
     assert made == shown
     assert redis.exists("blue:keys-made")
+
+
+def test_a_reader_of_the_output_that_has_gone_is_no_fault_of_redis(server: RedisServer) -> None:
+    async def work(_: object) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        on_redis(Settings(Given({"redisUrl": server.url}, {})), work)
 
 
 def test_a_redis_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,6 +140,8 @@ def test_json_has_the_rows_the_total_and_what_was_asked_for(command: Command, fi
         ("--until 2026-11-26", 1),
         ("--since 2026-11-26 --until 2026-11-26", 1),
         ("--since 2026-12", 0),
+        ("--until 0001-01-01", 0),
+        ("--since 0001-01-01 --until 9999-12-30", 4),
         ("--since 2026-11-27T12:00:00.001Z", 1),
         ("--since 2026-11-27 --time-zone Pacific/Kiritimati", 4),
         ("--since 2026-11-28 --time-zone Pacific/Kiritimati", 3),
@@ -218,6 +220,7 @@ def test_a_model_that_a_client_has_made_up_harms_no_terminal_and_no_spreadsheet(
     ("line", "message"),
     [
         ("--by keys", "`--by` = 'keys': expected day, key, group, model or account; did you mean"),
+        ("--by ,", "`--by` = '': expected day, key"),
         ("--since yesterday", "`--since` = 'yesterday': expected a day (2026-11-27), a month"),
         ("--until 2026-02-30", "`--until` = '2026-02-30': expected a day"),
         ("--since 2026-11-28 --until 2026-11-27", "`--since` is not before `--until`"),
@@ -234,6 +237,13 @@ def test_a_wrong_line_is_refused_before_anything_is_read(line: str, message: str
         usage(settings, line.split())
 
     assert message in str(told.value)
+
+
+def test_records_of_a_later_version_are_told(command: Command, redis: Any) -> None:
+    redis.xadd("p2g:ledger", {"r": msgspec.msgpack.encode(["another kind"])})
+
+    assert command(status=1) == ""
+    assert "a later version of poe2gpt" in command.said
 
 
 def test_a_redis_that_is_not_there_is_told(
