@@ -103,6 +103,8 @@ class Usage(msgspec.Struct, frozen=True, array_like=True, tag="usage"):
     """Those of the prompt that the upstream had cached. None: it does not say."""
     reasoning_tokens: int | None = None
     """Those of the completion that are thoughts. None: it does not say."""
+    written_tokens: int | None = None
+    """Those of the prompt that the upstream has cached now. None: it does not say."""
 
 
 class Verbatim(msgspec.Struct, frozen=True, array_like=True, tag="verbatim"):

@@ -50,7 +50,7 @@ class Price(msgspec.Struct, frozen=True, array_like=True):
         prompt_tokens: int,
         completion_tokens: int,
         cached_tokens: int | None = None,
-        written_tokens: int = 0,
+        written_tokens: int | None = None,
     ) -> int:
         """Return the points that a call with these tokens costs, rounded up.
 
@@ -58,7 +58,7 @@ class Price(msgspec.Struct, frozen=True, array_like=True):
         """
         prompt = max(prompt_tokens, 0)
         read = min(max(cached_tokens or 0, 0), prompt)
-        written = min(max(written_tokens, 0), prompt - read)
+        written = min(max(written_tokens or 0, 0), prompt - read)
         units = (
             self.request
             + (prompt - read - written) * self.prompt

@@ -258,8 +258,14 @@ class MessagesReader(AnswerReader):
         if "output_tokens" not in self._counts:
             return []
         prompt = sum(self._counts.get(name, 0) for name in _INPUT_COUNTS)
-        cached = self._counts.get("cache_read_input_tokens")
-        return [Usage(prompt, self._counts["output_tokens"], cached)]
+        return [
+            Usage(
+                prompt,
+                self._counts["output_tokens"],
+                cached_tokens=self._counts.get("cache_read_input_tokens"),
+                written_tokens=self._counts.get("cache_creation_input_tokens"),
+            )
+        ]
 
 
 _TAKERS: dict[str, Callable[[MessagesReader, dict[str, object], str], list[Event]]] = {

@@ -62,5 +62,10 @@ class Spending:
         if price is None:
             return None
         if usage is not None:
-            return price.points(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+            return price.points(
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.written_tokens,
+            )
         return price.points(0, 0) if price.is_flat else None

@@ -63,10 +63,10 @@ EVENTS = [
         b"\x95\xa4file\xabhttps://x/y\xa5y.png\xa9image/png\xa3ref",
         id="File",
     ),
-    pytest.param(Usage(10, 300), b"\x95\xa5usage\x0a\xcd\x01\x2c\xc0\xc0", id="Usage"),
+    pytest.param(Usage(10, 300), b"\x96\xa5usage\x0a\xcd\x01\x2c\xc0\xc0\xc0", id="Usage"),
     pytest.param(
-        Usage(10, 300, 8, 200),
-        b"\x95\xa5usage\x0a\xcd\x01\x2c\x08\xcc\xc8",
+        Usage(10, 300, 8, 200, 2),
+        b"\x96\xa5usage\x0a\xcd\x01\x2c\x08\xcc\xc8\x02",
         id="Usage with details",
     ),
     pytest.param(
@@ -204,7 +204,7 @@ def test_what_a_newer_peer_adds_is_ignored(message: Any, data: bytes) -> None:
         ),
         pytest.param(["user", "hi"], Message("user", "hi", "", (), ""), id="Message"),
         pytest.param([], Options(None, (), None), id="Options"),
-        pytest.param(["usage", 1, 2], Usage(1, 2, None, None), id="Usage"),
+        pytest.param(["usage", 1, 2], Usage(1, 2, None, None, None), id="Usage"),
         pytest.param(["j", "c", "m", []], Job("j", "c", "m", (), Options(), 0.0), id="Job"),
         pytest.param([], TokenCounts(0, 0, 0, 0, 0), id="TokenCounts"),
         pytest.param(

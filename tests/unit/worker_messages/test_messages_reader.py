@@ -115,7 +115,7 @@ def test_tokens_read_from_a_cache_count() -> None:
 
     told = read(event("message_start", message={"usage": usage}), end(output_tokens=2), LAST)
 
-    assert told[-2] == Usage(321, 2, 20)
+    assert told[-2] == Usage(321, 2, cached_tokens=20, written_tokens=300)
 
 
 @pytest.mark.parametrize(

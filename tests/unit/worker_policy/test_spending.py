@@ -29,6 +29,14 @@ def test_an_answer_costs_what_its_tokens_cost() -> None:
     assert spending.cost == Cost(1, 0, 18, "usage", 10, 4, 3)
 
 
+def test_what_is_read_from_a_cache_and_written_to_one_has_its_own_price() -> None:
+    cached = Price(prompt=10 * A_POINT, cache_read=A_POINT, cache_write=12 * A_POINT)
+    spending = Spending(cached)
+    spending.reach(Reach.BEGUN)
+    spending.count(Usage(100, 4, cached_tokens=70, written_tokens=20))
+    assert spending.cost.points == 70 + 20 * 12 + 10 * 10
+
+
 def test_a_flat_price_needs_no_tokens() -> None:
     spending = Spending(FLAT)
     spending.reach(Reach.ANSWERED)
