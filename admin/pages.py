@@ -51,6 +51,7 @@ class Pages:
         self._templates.filters["number"] = number
         self._templates.filters["instant"] = instant
         self._templates.filters["day"] = day
+        self._templates.filters["unix"] = unix
 
     def render(
         self, request: web.Request, template: str, /, *, status: int = 200, **values: Any
@@ -59,8 +60,8 @@ class Pages:
 
         `t(name, **values)`, a text in the reader's language; `duration(seconds)`; `csrf`, what
         each form sends as `csrf`; `notice`, what an action before has left to say; `place`, the
-        entry of the navigation that the page belongs to; the filters `number`, `instant` and
-        `day`.
+        entry of the navigation that the page belongs to; the filters `number`, `instant`, `day`
+        and `unix`.
         """
         session = request.get(SESSION)
         language, theme = language_of(request), theme_of(request)
@@ -108,6 +109,11 @@ def number(value: float) -> str:
 def instant(at: datetime.datetime) -> Markup:
     """Return an instant in UTC, to the minute."""
     return _time(at, "%Y-%m-%d %H:%M UTC")
+
+
+def unix(seconds: float) -> datetime.datetime:
+    """Return an instant of Unix time."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 def day(at: datetime.datetime) -> Markup:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from contract.config import ConfigError, Settings, Source, keys_of, unknown_key
-from contract.stored_keys import Points, check_zone
+from contract.stored_keys import Points, With, check_zone
 
 _NAME = 100
 """Characters of a name."""
@@ -53,7 +53,8 @@ def changes(name: str, given: Source) -> dict[str, bytes]:
     for key in given.values:
         if key not in SETTABLE:
             raise unknown_key(given.where((key,)), key, SETTABLE)
-    terms = Settings(given).struct(GroupTerms)
+    values = {key: value for key, value in given.values.items() if value is not None}
+    terms = Settings(With(given, values)).struct(GroupTerms)
     check_zone(terms.time_zone, given)
     fields = {key: msgspec.json.encode(value) for key, value in msgspec.to_builtins(terms).items()}
     return {key: fields.get(key, b"") for key in given.values}

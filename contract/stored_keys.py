@@ -202,7 +202,7 @@ def _end_of(day: datetime.date) -> datetime.datetime:
 
 
 @dataclass(frozen=True)
-class _With:
+class With:
     """Other values from the same source."""
 
     source: Source
@@ -219,7 +219,7 @@ def _checked(given: Source, others: Mapping[str, Any], now: datetime.datetime) -
     values = {**others, **{k: v for k, v in given.values.items() if v is not None}}
     if isinstance(when := values.get("expires"), str):
         values["expires"] = _expiry(given, when, now)
-    key = Settings(_With(given, values)).struct(KeyTerms)
+    key = Settings(With(given, values)).struct(KeyTerms)
     _check_texts(key, given)
     check_zone(key.time_zone, given)
     return key

@@ -83,9 +83,11 @@ def demo(flags: Flags) -> int:
 
 
 def _admin_port(port: int) -> int:
-    """Return a port for the admin page, which is not the gateway's."""
-    wanted = AdminConfig().admin_port
-    return ports.next_free("127.0.0.1", wanted + 1 if wanted == port else wanted)
+    """Return a free port for the admin page: the one after the gateway's, if there is such a one.
+
+    So two demos that start at once on different ports do not want the same.
+    """
+    return ports.next_free("127.0.0.1", port + 1) if port < 65_535 else ports.any_free()
 
 
 def _stack(flags: Flags, poe_port: int) -> Stack:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import time
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from admin import key_form
+from admin import budget_view, form
 from admin.keys import GRACE
 from admin.pages import SESSION, Place, moved
 from admin.refusal import Refusal
+from admin.screens import groups
 from admin.screens.screen import Screen, Services
 from contract import stored_keys
-from contract.config import Given
+from contract.budgets import budgets_of
+from contract.config import Source
 from contract.stored_keys import SETTABLE, StoredKey
+from store.groups import Groups
 from store.stored_keys import NameTaken, StoredKeys, UnknownKey
 
 PLACE = Place("keys", "/keys")
@@ -30,6 +34,7 @@ def routes(services: Services) -> list[web.RouteDef]:
         web.get(PLACE.path, screen.show_all),
         web.get(f"{PLACE.path}/new", screen.new),
         web.post(f"{PLACE.path}/new", screen.make),
+        *groups.routes(services),
         web.get(key, screen.show),
         web.post(key, screen.change),
         web.get(f"{key}/rotate", screen.ask_grace),
@@ -45,22 +50,35 @@ class _Keys:
     """The handlers. A form with a mistake comes back as it was sent, and nothing is changed."""
 
     def __init__(self, services: Services) -> None:
+        self._run = services.run
         self._store = StoredKeys(services.run)
+        self._groups = Groups(services.run)
         self._pages = services.pages
 
     async def show_all(self, request: web.Request) -> web.Response:
         keys = [key async for key in self._store.list()]
-        return self._pages.render(request, "keys.html", keys=[(key, _state(key)) for key in keys])
+        groups = budget_view.groups_of(keys, await self._groups.list())
+        now = time.time()
+        budgets = [budgets_of("key", key.id, key.name, key, now) for key in keys]
+        budgets += [budgets_of("group", group.name, group.name, group, now) for group in groups]
+        bars = await budget_view.read_bars(self._run, budgets)
+        return self._pages.render(
+            request,
+            "keys.html",
+            keys=[(key, _state(key), bar) for key, bar in zip(keys, bars, strict=False)],
+            groups=[*zip(groups, bars[len(keys) :], strict=True)],
+            members=Counter(key.group for key in keys),
+        )
 
     async def new(self, request: web.Request) -> web.Response:
         return await self._new(request, {}, {})
 
     async def make(self, request: web.Request) -> web.Response:
-        fields = key_form.typed(await request.post())
-        values, mistakes = key_form.read({"name": "", **fields}, _now())
+        fields = form.typed(await request.post(), SETTABLE)
+        values, mistakes = form.read({"name": "", **fields}, _check)
         if not mistakes:
             try:
-                key, secret = await self._store.add(_given(values))
+                key, secret = await self._store.add(form.given(values))
             except NameTaken:
                 mistakes = {"name": "keys.f.name.taken"}
         if mistakes:
@@ -70,15 +88,15 @@ class _Keys:
 
     async def show(self, request: web.Request) -> web.Response:
         key = await self._key(request)
-        return await self._key_page(request, key, key_form.shown(key), {})
+        return await self._key_page(request, key, form.shown(key, SETTABLE), {})
 
     async def change(self, request: web.Request) -> web.Response:
-        key, form = await self._key(request), await request.post()
-        fields, before = key_form.typed(form), _before(form.get("before"))
-        values, mistakes = key_form.read(key_form.changed(fields, before), _now())
+        key, sent = await self._key(request), await request.post()
+        fields, before = form.typed(sent, SETTABLE), form.before_of(sent)
+        values, mistakes = form.read(form.changed(fields, before), _check)
         if not mistakes and values:
             try:
-                key = await self._store.change(key.id, _given(values))
+                key = await self._store.change(key.id, form.given(values))
             except NameTaken:
                 mistakes = {"name": "keys.f.name.taken"}
         if mistakes:
@@ -130,7 +148,7 @@ class _Keys:
             status=422 if mistakes else 200,
             fields={**dict.fromkeys(SETTABLE, ""), **fields},
             mistakes=mistakes,
-            groups=await self._groups(),
+            groups=await self._group_names(),
         )
 
     async def _key_page(
@@ -141,6 +159,7 @@ class _Keys:
         mistakes: Mapping[str, str],
         before: Mapping[str, str] | None = None,
     ) -> web.Response:
+        budgets = budgets_of("key", key.id, key.name, key, time.time())
         of, secret = request[SESSION].hear("secret") or ("", "")
         return self._pages.render(
             request,
@@ -148,11 +167,12 @@ class _Keys:
             status=422 if mistakes else 200,
             key=key,
             state=_state(key),
+            bars=(await budget_view.read_bars(self._run, [budgets]))[0],
             secret=secret if of == key.id else "",
             fields={**dict.fromkeys(SETTABLE, ""), **fields},
             mistakes=mistakes,
             before=msgspec.json.encode(fields if before is None else before).decode(),
-            groups=await self._groups(),
+            groups=await self._group_names(),
         )
 
     async def _grace(self, request: web.Request, grace: str, mistake: str = "") -> web.Response:
@@ -165,9 +185,10 @@ class _Keys:
             mistake=mistake,
         )
 
-    async def _groups(self) -> list[str]:
-        """Return the groups that keys belong to, to choose from."""
-        return sorted({key.group async for key in self._store.list()} - {""})
+    async def _group_names(self) -> list[str]:
+        """Return the groups that there are, to choose from."""
+        keys = [key async for key in self._store.list()]
+        return [group.name for group in budget_view.groups_of(keys, await self._groups.list())]
 
 
 def _told(request: web.Request, what: str, key: StoredKey) -> web.Response:
@@ -176,16 +197,8 @@ def _told(request: web.Request, what: str, key: StoredKey) -> web.Response:
     return moved(f"{PLACE.path}/{key.id}")
 
 
-def _before(sent: object) -> dict[str, str]:
-    """Return what a form held when it was loaded; nothing where that is unreadable."""
-    try:
-        return msgspec.json.decode(str(sent), type=dict[str, str])
-    except msgspec.DecodeError:
-        return {}
-
-
-def _given(values: Mapping[str, Any]) -> Given:
-    return Given(dict(values), {name: name for name in values})
+def _check(given: Source) -> object:
+    return stored_keys.changes(given, _now())
 
 
 def _state(key: StoredKey) -> str:

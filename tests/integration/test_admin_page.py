@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import AsyncIterator
+from html import unescape
 
 import httpx
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis
 
+from contract.keys import DEFAULT_KEYS
 from contract.stored_keys import may_be_secret
 from runtime.guesses import BURST
 from tests.support.admin_page import LOGIN, AdminPage, Operator, admin_page, csrf_of, value_of
@@ -337,6 +341,61 @@ async def test_two_who_change_different_settings_do_not_undo_each_other(
 
     assert (value_of("rateLimit", after), value_of("weight", after)) == ("6", "3")
     await operator.do(f"{path}/remove")
+
+
+async def test_budgets_are_bars_of_what_is_spent_and_reserved(
+    server: RedisServer, operator: Operator
+) -> None:
+    path, _ = await made(operator, name="spender", totalBudget="2000", monthBudget="0")
+    counter = DEFAULT_KEYS.budget(f"key:{path.rpartition('/')[2]}:total")
+    async with Redis.from_url(server.url) as redis:
+        await redis.hset(counter, mapping={"spent": 1200, "reserved": 300, "limit": 9})
+
+    listed, shown = await operator.page("/keys"), await operator.page(path)
+
+    for page in (listed, shown):
+        assert "1,200 of 2,000" in page
+        assert '<rect class="spent" width="60.00"' in page
+        assert '<rect class="reserved" width="75.00"' in page
+        assert "0 of 0" in page
+    assert "500 points left" in shown
+    assert "300 reserved" in shown
+    await operator.do(f"{path}/remove")
+
+
+@pytest.mark.parametrize("name", ["research", f"a/b?c=d&e #{SCRIPT}", "研究 组"])
+async def test_a_group_has_budgets_of_its_own(operator: Operator, name: str) -> None:
+    path, _ = await made(operator, name="member", group=name)
+    link = re.search(
+        r'<th scope="row"><a href="(/keys/group\?[^"]*)"', await operator.page("/keys")
+    )
+    assert link
+    group = unescape(link[1])
+
+    wrong = await operator.send(group, dayBudget="much", weekBudget="7")
+    _, changed = await operator.do(group, dayBudget="1,000", timeZone="Asia/Shanghai")
+    _, kept = await operator.do(
+        group, before=value_of("before", changed), dayBudget="1000", timeZone=""
+    )
+    removal = group.replace("/keys/group?", "/keys/group/remove?")
+    _, removed = await operator.do(removal, at=group)
+
+    assert wrong.status_code == 422
+    assert (value_of("dayBudget", wrong.text), value_of("weekBudget", wrong.text)) == ("much", "7")
+    assert (value_of("dayBudget", changed), value_of("timeZone", changed)) == (
+        "1000",
+        "Asia/Shanghai",
+    )
+    assert (value_of("dayBudget", kept), value_of("timeZone", kept)) == ("1000", "")
+    assert "0 of 1,000" in changed
+    assert "no budget" in removed
+    assert (await operator.send(removal, at=group)).status_code == 404
+    await operator.do(f"{path}/remove")
+
+
+@pytest.mark.parametrize("query", ["", "?name=", "?name=%20a", "?name=a%0Ab", f"?name={'x' * 101}"])
+async def test_what_is_no_name_of_a_group_is_none(operator: Operator, query: str) -> None:
+    assert (await operator.http.get(f"/keys/group{query}")).status_code == 404
 
 
 async def test_a_redis_that_is_frozen_is_told_on_a_page(

@@ -64,7 +64,7 @@ class Operator:
     async def do(self, path: str, *, at: str = "", **fields: Any) -> tuple[str, str]:
         """Send a form that is taken, and return where that leads and the page there."""
         answer = await self.send(path, at=at, **fields)
-        assert answer.status_code == 303, answer.text
+        assert answer.status_code == 303, answer.text[-2000:]
         return answer.headers["location"], await self.page(answer.headers["location"])
 
 

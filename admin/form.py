@@ -1,32 +1,29 @@
-"""The form of a key: what is typed in, as the settings of a key, and the other way round. Pure."""
+"""The forms of keys and groups: what is typed in, as settings, and the other way round. Pure."""
 
 from __future__ import annotations
 
-import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from contract import stored_keys
-from contract.config import ConfigError, Given
-from contract.stored_keys import SETTABLE, KeyTerms
+from contract.config import ConfigError, Given, Source
 
 BUDGETS = ("dayBudget", "weekBudget", "monthBudget", "totalBudget")
 
 _WHOLE = re.compile(r"\d{1,13}|\d{1,3}(,\d{3}){1,4}", re.ASCII)
 
 
-def shown(key: KeyTerms) -> dict[str, str]:
-    """Return what the fields of a form hold for a key."""
-    values = msgspec.to_builtins(key)
-    return {name: _text(values.get(name)) for name in SETTABLE}
+def shown(terms: msgspec.Struct, names: Iterable[str]) -> dict[str, str]:
+    """Return what the fields of these names hold for the terms of a key or a group."""
+    values = msgspec.to_builtins(terms)
+    return {name: _text(values.get(name)) for name in names}
 
 
-def typed(form: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields of a form that was sent."""
-    return {name: _unix(str(form[name])) for name in SETTABLE if name in form}
+def typed(form: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Return the fields of these names of a form that was sent."""
+    return {name: _unix(str(form[name])) for name in names if name in form}
 
 
 def changed(fields: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
@@ -38,18 +35,34 @@ def changed(fields: Mapping[str, str], before: Mapping[str, str]) -> dict[str, s
 
 
 def read(
-    fields: Mapping[str, str], now: datetime.datetime
+    fields: Mapping[str, str], check: Callable[[Source], object]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the settings that are typed in, and for each mistaken field the text that says so."""
+    """Return the settings that are typed in, and for each mistaken field the text that says so.
+
+    `check` raises ConfigError for a setting that is not allowed.
+    """
     values: dict[str, Any] = {}
     mistakes: dict[str, str] = {}
     for name, text in fields.items():
         try:
             values[name] = _VALUES.get(name, str)(text) if text else None
-            stored_keys.changes(Given({name: values[name]}, {name: name}), now)
+            check(given({name: values[name]}))
         except (ConfigError, ValueError):
             mistakes[name] = wrong(name)
     return values, mistakes
+
+
+def before_of(sent: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a form held when it was loaded; nothing where that is unreadable."""
+    try:
+        return msgspec.json.decode(str(sent.get("before")), type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
+
+
+def given(values: Mapping[str, Any]) -> Given:
+    """Return settings as the store takes them."""
+    return Given(dict(values), {name: name for name in values})
 
 
 def wrong(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is typed into the form of a key."""
+"""What is typed into the forms of keys and groups."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 
-from admin import key_form
+from admin import form
+from contract import groups, stored_keys
+from contract.config import Source
 from contract.stored_keys import SETTABLE, KeyTerms
 
 NOW = datetime.datetime(2026, 11, 27, tzinfo=datetime.UTC)
+
+
+def check(given: Source) -> object:
+    return stored_keys.changes(given, NOW)
+
 
 FULL = KeyTerms(
     name="ann",
@@ -31,7 +38,7 @@ FULL = KeyTerms(
 
 @pytest.mark.parametrize("key", [KeyTerms(name="ann"), FULL])
 def test_what_is_shown_is_read_back(key: KeyTerms) -> None:
-    values, mistakes = key_form.read(key_form.typed(key_form.shown(key)), NOW)
+    values, mistakes = form.read(form.typed(form.shown(key, SETTABLE), SETTABLE), check)
 
     assert mistakes == {}
     assert values["dayBudget"] == key.day_budget
@@ -53,7 +60,7 @@ def test_what_is_shown_is_read_back(key: KeyTerms) -> None:
     ],
 )
 def test_a_field_is_read(field: str, text: str, value: Any) -> None:
-    values, mistakes = key_form.read(key_form.typed({field: text, "csrf": "x"}), NOW)
+    values, mistakes = form.read(form.typed({field: text, "csrf": "x"}, SETTABLE), check)
 
     assert (values, mistakes) == ({field: value}, {})
 
@@ -90,14 +97,23 @@ def test_a_field_is_read(field: str, text: str, value: Any) -> None:
     ],
 )
 def test_a_mistake_names_the_text_that_says_so(field: str, text: str) -> None:
-    _, mistakes = key_form.read(key_form.typed({field: text}), NOW)
+    _, mistakes = form.read(form.typed({field: text}, SETTABLE), check)
 
-    assert mistakes == {field: key_form.wrong(field)}
+    assert mistakes == {field: form.wrong(field)}
 
 
 def test_only_what_was_changed_is_sent() -> None:
-    before = key_form.shown(FULL)
+    before = form.shown(FULL, SETTABLE)
 
-    assert key_form.changed({**before, "weight": "1"}, before) == {"weight": "1"}
-    assert key_form.changed(before, {}) == before
+    assert form.changed({**before, "weight": "1"}, before) == {"weight": "1"}
+    assert form.changed(before, {}) == before
     assert set(before) == set(SETTABLE)
+
+
+def test_a_group_takes_budgets_and_a_time_zone() -> None:
+    typed = form.typed({"dayBudget": "5", "timeZone": "Mars", "name": "x"}, groups.SETTABLE)
+
+    values, mistakes = form.read(typed, lambda given: groups.changes("team", given))
+
+    assert values["dayBudget"] == 5
+    assert set(mistakes) == {"timeZone"}
