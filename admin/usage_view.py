@@ -188,21 +188,22 @@ def by_day(rows: Sequence[Row], asked: Asked, texts: Mapping[str, str], unnamed:
         totals[id_] = totals.get(id_, 0) + value
         day = row.values[DAY], id_
         values[day] = values.get(day, 0) + value
+    days = asked.days
     largest = sorted(totals, key=lambda id_: (-totals[id_], names[id_]))
     own, rest = largest[: COLOURS - 1], largest[COLOURS - 1 :]
     series = [
-        Series(names[id_], [values.get((day, id_), 0) for day in asked.days], colour)
+        Series(names[id_], [values.get((day, id_), 0) for day in days], colour)
         for colour, id_ in enumerate(own, 1)
     ]
     if rest:
-        sums = [sum(values.get((day, id_), 0) for id_ in rest) for day in asked.days]
+        sums = [sum(values.get((day, id_), 0) for id_ in rest) for day in days]
         series.append(Series(texts["rest"], sums, COLOURS))
     return Plot(
         "by-day",
         texts["title"],
         texts["description"],
-        asked.days,
+        days,
         series,
         whole=True,
-        labels=[day[5:] for day in asked.days],
+        labels=[day[5:] for day in days],
     )

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import aiohttp
@@ -150,8 +150,10 @@ async def _told(
         yield failure({"message": text(language, "try.unreachable", url=url)})
     except (aiohttp.ClientError, ValueError, TimeoutError):
         yield failure({"message": text(language, "try.broken")})
-    if reading.job and (record := await services.watch.record_of(reading.job)):
-        yield cost(record)
+    # The answer is there; only what it cost is not known, if Redis fails now.
+    with suppress(*RedisFault):
+        if reading.job and (record := await services.watch.record_of(reading.job)):
+            yield cost(record)
 
 
 async def _asked(
@@ -162,7 +164,10 @@ async def _asked(
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
         session.post(
-            f"{url}/v1/chat/completions", json=question.body(), headers=headers
+            f"{url}/v1/chat/completions",
+            json=question.body(),
+            headers=headers,
+            allow_redirects=False,
         ) as response,
     ):
         if (points := response.headers.get(_ESTIMATE, "")).isdecimal():
