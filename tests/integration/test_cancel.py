@@ -24,9 +24,9 @@ from tests.support.keys import keys
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LASTING = {keys.totals, keys.bell, keys.workers, keys.gateways, keys.clock, keys.ledger}
-LASTING_OF_EACH = (keys.lease(""), keys.client(""), keys.jobs(""), keys.catalogue)
-"""What is nobody's in particular: the fleet, its clock, leases, the ledger, and where each client's
-turn is."""
+LASTING_OF_EACH = (keys.lease(""), keys.client(""), keys.jobs(""), keys.catalogue, keys.tokens_seen)
+"""What is nobody's in particular: the fleet with its tokens, its clock, leases, the ledger, and
+where each client's turn is."""
 
 OF_ACCOUNTS = (keys.uses(""), keys.grants(""))
 """What limits count: a key of each for an account, however many jobs there have been."""
