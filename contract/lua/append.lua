@@ -45,9 +45,10 @@ for i = first, #ARGV, 5 do
     if type(added) == 'table' and added.err then
       if not string.find(added.err, 'equal or smaller', 1, true) then return added end
     else
-      if seq == '1' then redis.call('PEXPIRE', keys.log(id), redis.call('PTTL', keys.job(id))) end
+      -- The last record sets the log's life anew.
+      if seq == '1' and mark < '2' then redis.call('PEXPIRE', keys.log(id), redis.call('PTTL', keys.job(id))) end
       frame(frames, gateway, record)
-      if mark ~= '0' and not begun then redis.call('HSET', keys.job(id), 'begun', 1) end
+      if mark == '1' and not begun then redis.call('HSET', keys.job(id), 'begun', 1) end
       if mark >= '2' then
         give_back_grant(id)
         local outcome, cost = unpack(cmsgpack.unpack(string.sub(mark, 2)))

@@ -116,20 +116,26 @@ local function drop_held(client)
     end
   end
 end
-local function count(key, field) return tonumber(redis.call('HGET', key, field)) or 0 end
-local waiting = count(tally, 'waiting') + count(tally, 'aside')
-local waiting_in_all = count(keys.totals, 'waiting') + redis.call('ZCARD', keys.again)
+local function counts(key, ...)
+  local found = redis.call('HMGET', key, ...)
+  for i, value in ipairs(found) do found[i] = tonumber(value) or 0 end
+  return unpack(found)
+end
+local queued, aside, stored, open = counts(tally, 'waiting', 'aside', 'bytes', 'open')
+local queued_in_all, stored_in_all = counts(keys.totals, 'waiting', 'bytes')
+local waiting, waiting_in_all = queued + aside, queued_in_all + redis.call('ZCARD', keys.again)
 if waiting + #new > tonumber(ARGV[8]) then return refuse('full', waiting) end
 if waiting_in_all + #new > tonumber(ARGV[9]) then return refuse('full', waiting_in_all) end
 
-local stored, stored_in_all = count(tally, 'bytes'), count(keys.totals, 'bytes')
 if stored + ARGV[15] > tonumber(ARGV[16]) then return refuse('heavy', stored) end
 if stored_in_all + ARGV[15] > tonumber(ARGV[17]) then return refuse('heavy', stored_in_all) end
 
 -- What goes on only for a resend gives way to what its client asks now.
 local most_open = tonumber(ARGV[11]) or math.huge
-if count(tally, 'open') + #new > most_open then drop_held(client) end
-local open = count(tally, 'open')
+if open + #new > most_open then
+  drop_held(client)
+  open = counts(tally, 'open')
+end
 if open + #new > most_open then return refuse('busy', open) end
 local over = limit and asks + #new - limit or 0
 if over > 0 then
@@ -150,7 +156,6 @@ if ARGV[5] == '' or #missing > 0 then return { 'welcome', unpack(missing) } end
 if redis.call('EXISTS', jobs) == 0 then
   redis.call('XGROUP', 'CREATE', jobs, 'workers', '0', 'MKSTREAM')
 end
-redis.call('HSET', tally, 'weight', ARGV[7])
 if idem and not given then
   -- So many equal requests at once have lost sight of each other.
   if redis.call('HLEN', idem) >= MOST_TRIES then redis.call('DEL', idem) end
@@ -163,29 +168,28 @@ if ARGV[22] ~= '' then
     'background', ARGV[25], 'life', ARGV[26], 'most', ARGV[27], 'most_in_all', ARGV[28])
   redis.call('PEXPIRE', keys.kept(first), ARGV[10])
 end
-local seq
+local seq, virtual, left_at
+queued, open, seq, left_at = counts(tally, 'waiting', 'open', 'seq', 'turn')
+queued_in_all, virtual = counts(keys.totals, 'waiting', 'virtual')
 for _, id in ipairs(new) do
   local entry = redis.call('XADD', jobs, '*', 'id', id)
-  seq = redis.call('HINCRBY', tally, 'seq', 1)
+  seq = seq + 1
   redis.call('HSET', keys.job(id), 'client', client, 'gateway', gateway, 'entry', entry, 'seq', seq,
     'state', 'queued', 'epoch', 0, 'attempt', 0, 'at', now, 'deadline', now + ARGV[6],
     'name', ARGV[29], 'group', ARGV[30], 'asked', ARGV[31], 'estimate', ARGV[32])
   if #budgets > 0 then redis.call('HSET', keys.job(id), 'budgets', ARGV[33]) end
   redis.call('PEXPIRE', keys.job(id), ARGV[10])
   redis.call('SADD', keys.served(gateway), id)
-  redis.call('LPUSH', keys.bell, 1)
+  ring_bell()
   if limit then redis.call('ZADD', asked, now, id) end
 end
-redis.call('LTRIM', keys.bell, 0, 999)
-redis.call('HINCRBY', tally, 'waiting', #new)
-redis.call('HINCRBY', tally, 'open', #new)
-redis.call('HINCRBY', keys.totals, 'waiting', #new)
+redis.call('HSET', tally, 'weight', ARGV[7], 'seq', seq, 'waiting', queued + #new, 'open', open + #new)
+redis.call('HSET', keys.totals, 'waiting', queued_in_all + #new)
 if limit then
   redis.call('PEXPIRE', asked, 60000)
   asks = asks + #new
 end
 if not redis.call('ZSCORE', keys.ring, client) then
-  local virtual, left_at = count(keys.totals, 'virtual'), count(tally, 'turn')
   redis.call('ZADD', keys.ring, string.format('%.17g', math.max(virtual, left_at)), client)
 end
 return ticket(seq)

@@ -17,12 +17,19 @@ local function wall()
   return t[1] * 1000 + math.floor(t[2] / 1000) + (tonumber(offset) or 0), tonumber(last) or 0
 end
 
-local function clock(given)
+local function read_clock(given)
   if (tonumber(given) or 0) > 0 then return tonumber(given) end
   local now, last = wall()
   local earliest, latest = string.match(given, '(%d+)-(%d+)')
   if not earliest then return math.max(now, last) end
   return math.min(math.max(now, tonumber(earliest)), tonumber(latest))
+end
+
+-- All of a script happens at one instant.
+local instant
+local function clock(given)
+  instant = instant or read_clock(given)
+  return instant
 end
 
 -- For how long what limits count is kept beyond its time. Redis forgets keys by its wall clock, so
@@ -38,10 +45,12 @@ local function keep(key, ms)
   if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
 end
 
--- Enters a use or a call in flight under the instant that it has, where it counts for `ms` more.
+-- Enters a use or a call in flight under the instant that it has, where it counts for `ms` more. The
+-- key's life is extended for a minute at a time: each extension is a write, like the entry itself.
+local AHEAD = 60 * 1000
 local function enter(key, member, at, ms)
   redis.call('ZADD', key, at, member)
-  keep(key, ms + SPARE)
+  if redis.call('PTTL', key) < ms + SPARE then redis.call('PEXPIRE', key, ms + SPARE + AHEAD) end
 end
 
 -- Leaves an alert for whichever worker takes it (contract/alerts.py) once so much of a budget is spent: once for
@@ -152,10 +161,10 @@ local function drop_blobs(first, held)
 end
 
 local function store_payload(first, ids, choices, client, payload, bytes, blobs, due)
-  local key = payload_key(first)
-  for _, id in ipairs(ids) do redis.call('HSET', key, 'of ' .. id, 1) end
-  if redis.call('HSETNX', key, 'job', payload) == 0 then return end
-  redis.call('HSET', key, 'client', client, 'bytes', bytes, 'choices', choices)
+  local key, fields = payload_key(first), {}
+  for i, id in ipairs(ids) do fields[2 * i - 1], fields[2 * i] = 'of ' .. id, 1 end
+  if redis.call('HEXISTS', key, 'job') == 1 then return redis.call('HSET', key, unpack(fields)) end
+  redis.call('HSET', key, 'job', payload, 'client', client, 'bytes', bytes, 'choices', choices, unpack(fields))
   redis.call('ZADD', keys.payloads, due, first_of(first))
   hold_blobs(first, blobs, due)
   count_bytes(client, bytes)
@@ -176,9 +185,10 @@ local function payload_of(id, entry) return entry or redis.call('HGET', payload_
 -- This choice needs the request no longer. Beside the choices that do, its key has four fields, and
 -- one more if it holds blobs.
 local function drop_payload(id)
-  local key = payload_key(id)
-  if redis.call('HDEL', key, 'of ' .. id) == 0 then return end
-  if redis.call('HLEN', key) == 4 + redis.call('HEXISTS', key, 'blobs') then forget_payload(first_of(id)) end
+  local key, field = payload_key(id), 'of ' .. id
+  if redis.call('HEXISTS', key, field) == 0 then return end
+  if redis.call('HLEN', key) == 5 + redis.call('HEXISTS', key, 'blobs') then return forget_payload(first_of(id)) end
+  redis.call('HDEL', key, field)
 end
 
 -- An answer that is kept has a hash beside its log: `client`, what it takes to render it (`head`, `input`,
@@ -322,8 +332,7 @@ local function is_among(name, list)
 end
 
 local function ring_bell()
-  redis.call('LPUSH', keys.bell, 1)
-  redis.call('LTRIM', keys.bell, 0, 999)
+  if redis.call('LPUSH', keys.bell, 1) > 1000 then redis.call('LTRIM', keys.bell, 0, 999) end
 end
 
 -- The client's job does not start after all. The client saves up no turn: it starts no sooner than one that
