@@ -49,7 +49,7 @@ def test_the_manual_shows_every_setting_and_no_other() -> None:
 def test_the_examples_in_the_manual_are_valid(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("TEAM_KEY", "MY_KEY", "GUEST_KEY"):
+    for name in ("TEAM_KEY", "MY_KEY", "GUEST_KEY", "LAB_KEY"):
         monkeypatch.setenv(name, name)
     for name in ("poe_tokens", "ci"):
         (tmp_path / name).write_text(name)
@@ -61,7 +61,7 @@ def test_the_examples_in_the_manual_are_valid(
     worker, _ = worker_config(settings)
 
     assert len(examples) == 3
-    assert len(gateway.access_tokens) == 3
+    assert len(gateway.access_tokens) == 4
     assert len(worker.tokens) == 2
 
 
