@@ -48,9 +48,13 @@ def export(settings: Settings, arguments: Sequence[str]) -> int:
     Raises ConfigError and CommandError.
     """
     asked = parsed(arguments)
-    database: Database = (
-        SQLite(asked.sqlite) if asked.sqlite else PostgreSQL(postgres_url(asked.postgres))
-    )
+    database: Database
+    if asked.postgres is not None:
+        database = PostgreSQL(postgres_url(asked.postgres))
+    elif asked.sqlite:
+        database = SQLite(asked.sqlite)
+    else:
+        raise ConfigError("`--sqlite`: expected the name of a file")
 
     async def run(link: Link) -> None:
         try:

@@ -18,6 +18,10 @@ CONNECT_TIMEOUT = 10
 """Seconds that PostgreSQL has to let us in."""
 
 
+SILENCE = 60
+"""Seconds after which a server that acknowledges nothing counts as gone."""
+
+
 class Unavailable(Exception):
     """The database cannot be reached now. The message says why, without a password."""
 
@@ -100,7 +104,10 @@ class PostgreSQL:
     def _open(self) -> str:
         self.close()
         self._connection = self._psycopg.connect(
-            self._url, connect_timeout=CONNECT_TIMEOUT, application_name="poe2gpt export"
+            self._url,
+            connect_timeout=CONNECT_TIMEOUT,
+            tcp_user_timeout=SILENCE * 1000,
+            application_name="poe2gpt export",
         )
         with self._connection.transaction(), closing(self._connection.cursor()) as cursor:
             for statement in SCHEMA:

@@ -187,6 +187,8 @@ def test_a_file_that_cannot_be_written_is_told(
     [
         ("", "one of the arguments --sqlite --postgres is required"),
         ("--sqlite a --postgres b", "not allowed with"),
+        ("--sqlite=", "`--sqlite`: expected the name of a file"),
+        ("--postgres=", "`--postgres`: is empty"),
         ("--postgres postgresql://u:secret@h/d", "every user of this machine can see"),
         ("--postgres postgresql://u@h/d?password=secret", "every user of this machine can see"),
         ("--postgres mysql://u@h/d", "expected postgresql://"),
