@@ -26,6 +26,7 @@ from contract.lifetimes import ANSWER_LIFE
 from simulated_poe import Call, SimulatedPoe
 from tests.support.deployment import Child, Deployment, eventually, running_redis
 from tests.support.gateway_alone import CHAT, asking, spoken
+from tests.support.keys import keys
 
 TOKEN = "canary-token-0123456789"
 """Part of each Poe token; how it begins tells the simulated Poe what it is worth."""
@@ -52,6 +53,7 @@ WORKER = """
 rateLimit = 1000
 coolDown = 0
 leaseLife = 1
+reconcileEvery = 0.5
 """
 
 BROKEN = b"POST %b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n%%b\r\n\r\n" % (
@@ -114,6 +116,7 @@ async def live(deployment: Deployment, poe: SimulatedPoe, redis: Redis, found: R
         worker = await deployment.start_worker(config=WORKER, tokens=tokens)
         await asked
         await ask(http, found, "Echo")
+        await eventually(lambda: redis.exists(keys.corrected), "what was reconciled")
         await misconfigure(deployment.directory, found)
         found.seen["metrics"] = (await http.get("/metrics")).content
     for rest in ("Content-Length: -1", f"X: {PROMPT}\0", "Transfer-Encoding: chunked\r\n\r\nzz"):
