@@ -15,6 +15,9 @@ import msgspec
 
 POINTS_PER_USD = 33_000
 
+MOST_POINTS = 10**12
+"""No call counts as more, whatever its tokens are said to be: scripts add these up."""
+
 _UNITS = 10**15
 """Prices are whole numbers of femtodollars, so that sums of them are exact."""
 
@@ -52,7 +55,7 @@ class Price(msgspec.Struct, frozen=True, array_like=True):
         cached_tokens: int | None = None,
         written_tokens: int | None = None,
     ) -> int:
-        """Return the points that a call with these tokens costs, rounded up.
+        """Return the points that a call with these tokens costs, rounded up; at most `MOST_POINTS`.
 
         `prompt_tokens` are all of the prompt's, also those read from a cache and written to one.
         """
@@ -66,7 +69,7 @@ class Price(msgspec.Struct, frozen=True, array_like=True):
             + written * (self.prompt if self.cache_write is None else self.cache_write)
             + max(completion_tokens, 0) * self.completion
         )
-        return -(-units * POINTS_PER_USD // _UNITS)
+        return min(-(-units * POINTS_PER_USD // _UNITS), MOST_POINTS)
 
 
 def price_of(item: Mapping[str, object]) -> Price | None:

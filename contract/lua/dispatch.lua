@@ -46,22 +46,41 @@ local function model_of(payload)
   return word
 end
 
--- Whether a job may start as far as its budgets go: `room_in_budgets`, and these budgets and its points. What
--- may have been paid for in part always may.
-local function in_budgets(id, packed)
+-- The choices of a job's request for which nothing is reserved, and that have not ended. Where some may start
+-- and others may not, their request would be paid for in part.
+local function unreserved(id)
+  local first, choices, found = first_of(id), tonumber(redis.call('HGET', payload_key(id), 'choices')) or 1, {}
+  for number = 1, choices do
+    local choice = choice_of(first, number)
+    local state, budgets, reserved = unpack(redis.call('HMGET', keys.job(choice), 'state', 'budgets', 'reserved'))
+    if state and state ~= 'done' and budgets and not reserved then found[#found + 1] = choice end
+  end
+  return found
+end
+
+-- Whether a job may start as far as its budgets go: `room_in_budgets`; and then its budgets, its points and its
+-- choices. What may have been paid for in part always may.
+local function in_budgets(id, packed, at)
   local budgets, points = cmsgpack.unpack(packed), tonumber(redis.call('HGET', keys.job(id), 'estimate')) or 0
-  local verdict, which, spent = room_in_budgets(budgets, points)
+  local choices = unreserved(id)
+  local verdict, which, left = room_in_budgets(id, budgets, points * #choices, tonumber(at), now)
   if verdict ~= 'yes' and request_may_have_cost(id) then verdict = 'yes' end
-  return verdict, which, spent, budgets, points
+  return verdict, which, left, budgets, points, choices
+end
+
+-- Ends a job for which a budget does not suffice. There may be many of them.
+local function refuse(id, budget, points, left)
+  moved = moved + 1
+  return fail(id, short_of_points(ARGV[6], budget, points, left), ARGV[4], true)
 end
 
 -- It is another client's turn, until less of this budget is reserved.
-local function set_aside(id, client, budget, at)
+local function set_aside(id, client, budgets, budget, at)
   redis.call('HSET', keys.job(id), 'state', 'again')
   redis.call('HINCRBY', keys.client(client), 'aside', 1)
   redis.call('HINCRBY', keys.totals, 'dispatched', -1)
   give_turn_back(client)
-  wait_for_points(id, budget, tonumber(at), now)
+  wait_for_points(id, budgets, budget, tonumber(at), now)
   moved = moved + 1
 end
 
@@ -82,11 +101,14 @@ local function take(client, entry, id, payload)
   end
   local model = model_of(payload)
   if packed and not reserved then
-    local verdict, which, spent, budgets, points = in_budgets(id, packed)
+    local verdict, which, left, budgets, points, choices = in_budgets(id, packed, at)
     redis.call('HSET', key, 'state', 'taken', 'model', model)
-    if verdict == 'never' then return fail(id, short_of_points(ARGV[6], which, points, spent), ARGV[4], true) end
-    if verdict == 'later' then return set_aside(id, client, which, at) end
-    reserve(id, budgets, points, now)
+    if verdict == 'never' then return refuse(id, which, points * #choices, left) end
+    if verdict == 'later' then return set_aside(id, client, budgets, which, at) end
+    for _, choice in ipairs(choices) do
+      reserve(choice, budgets, points, now)
+      if choice ~= id and redis.call('ZADD', keys.again, 'XX', 'CH', now, choice) == 1 then moved = moved + 1 end
+    end
   end
   epoch, attempt = (tonumber(epoch) or 0) + 1, (tonumber(attempt) or 0) + 1
   redis.call('HSET', key, 'state', 'running', 'owner', worker, 'model', model, 'dispatched', now,
@@ -181,10 +203,11 @@ end
 
 -- A job that is due: it joins its line, unless what it needs is reserved still.
 local function look_again(id, client, at, packed)
-  local verdict, which, spent, _, points = 'yes'
-  if packed then verdict, which, spent, _, points = in_budgets(id, packed) end
-  if verdict == 'never' then return fail(id, short_of_points(ARGV[6], which, points, spent), ARGV[4], true) end
-  if verdict == 'later' then return wait_for_points(id, which, tonumber(at), now) end
+  local verdict, which, left, budgets, points, choices = 'yes'
+  if packed then verdict, which, left, budgets, points, choices = in_budgets(id, packed, at) end
+  if verdict == 'never' then return refuse(id, which, points * #choices, left) end
+  if verdict == 'later' then return wait_for_points(id, budgets, which, tonumber(at), now) end
+  wait_no_longer(id, budgets or {})
   join_line(id, client)
 end
 
@@ -204,7 +227,7 @@ while #taken < n and moved < MOVES and bytes < MOST_BYTES do
   else break end
 end
 -- What was moved may be for others to take, and there may be more than one reply holds.
-local full = bytes >= MOST_BYTES
+local full = bytes >= MOST_BYTES or moved >= MOVES
 if moved > 0 or full then ring_bell() end
 -- Nothing waits: the rings that are left over would only wake workers in vain.
 if #taken < n and not full and redis.call('EXISTS', keys.again) == 0 then redis.call('DEL', keys.bell) end

@@ -146,7 +146,8 @@ end
 local points = tonumber(ARGV[32]) * #new
 for i, budget in ipairs(budgets) do
   local spent = points_of(budget[1])
-  if spent + points > budget[2] then
+  describe_budget(budget, now)
+  if points > 0 and spent + points > budget[2] then
     tell_budget(keys.budget(budget[1]), budget[1], now, true)
     return refuse('short', i - 1, math.max(budget[2] - spent, 0))
   end

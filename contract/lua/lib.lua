@@ -384,20 +384,23 @@ end
 -- ms at which it renews or 0, 'key' or 'group', name, period, what it is called}; see contract/budgets.py. The
 -- hash `budget:<counter>` has what is `spent` and what is `reserved` of it.
 --
--- A dispatch reserves the job's estimate, once: the job's field `reserved` says of what, and `reservations` has
--- the same. The job's end gives it back, and adds to `spent` what the job has cost. So whoever dies, what is
--- reserved is reserved for jobs that have not ended; `gateway_heartbeat` looks whether one was forgotten.
+-- A dispatch reserves the job's estimate, once, and those of the request's other choices with it: the job's field
+-- `reserved` says of what, and `reservations` has the same. The job's end gives it back, and adds to `spent` what
+-- the job has cost. So whoever dies, what is reserved is reserved for jobs that have not ended;
+-- `gateway_heartbeat` looks whether one was forgotten.
 --
 -- A job waits while others reserve what it needs. Such jobs are in `again`, and in `short:<counter>` by when they
--- came; the first of them look anew when something is given back.
-local LOOK_EVERY, WOKEN, BUDGET_SPARE = 60000, 4, 7 * SPARE
+-- came; the first of them look anew when something is given back. Those that come later and need less may
+-- overtake the first of them until it has waited for `OVERTAKEN`, and no longer: it would starve.
+local LOOK_EVERY, WOKEN, OVERTAKEN, BUDGET_SPARE = 60000, 4, 5000, 7 * SPARE
 
 local function points_of(counter)
   local spent, reserved = unpack(redis.call('HMGET', keys.budget(counter), 'spent', 'reserved'))
   return tonumber(spent) or 0, tonumber(reserved) or 0
 end
 
--- Notes what a counter counts, for those who look at it. It outlives its period, for late corrections.
+-- Notes what a counter counts, for those who look at it and for jobs that have been asked before: they go by the
+-- limit that was told last. It outlives its period, for late corrections.
 local function describe_budget(budget, now)
   local counter, limit, renews, kind, name, period = unpack(budget)
   local key = keys.budget(counter)
@@ -408,14 +411,36 @@ local function describe_budget(budget, now)
   end
 end
 
--- Whether so many points can be had of these budgets: 'yes', 'later', once less is reserved, or 'never'; and of
--- which they cannot, and what is spent of that.
-local function room_in_budgets(budgets, points)
+-- The same, for a job that has been asked before: where the counter is described, that is as new or newer.
+local function describe_again(budget, now)
+  if redis.call('HEXISTS', keys.budget(budget[1]), 'limit') == 0 then describe_budget(budget, now) end
+end
+
+local function limit_of(budget) return tonumber(redis.call('HGET', keys.budget(budget[1]), 'limit')) or budget[2] end
+
+-- Whether a job that came later than another one has to leave it what is left of a budget.
+local function is_behind(counter, id, at, now)
+  while true do
+    local first, since = unpack(redis.call('ZRANGE', keys.short(counter), 0, 0, 'WITHSCORES'))
+    if not first or first == id then return false end
+    if redis.call('HGET', keys.job(first), 'state') == 'again' then
+      return tonumber(since) < at and tonumber(since) + OVERTAKEN <= now
+    end
+    redis.call('ZREM', keys.short(counter), first)
+  end
+end
+
+-- Whether a job that came at `at` can have so many points of these budgets: 'yes', 'later', once less is reserved,
+-- or 'never'; and of which it cannot, and what is left of that. What costs nothing always can.
+local function room_in_budgets(id, budgets, points, at, now)
   local verdict, which = 'yes', nil
-  for _, budget in ipairs(budgets) do
+  for _, budget in ipairs(points > 0 and budgets or {}) do
     local spent, reserved = points_of(budget[1])
-    if spent + points > budget[2] then return 'never', budget, spent end
-    if spent + reserved + points > budget[2] then verdict, which = 'later', which or budget end
+    local limit = limit_of(budget)
+    if spent + points > limit then return 'never', budget, math.max(limit - spent, 0) end
+    if spent + reserved + points > limit or is_behind(budget[1], id, at, now) then
+      verdict, which = 'later', which or budget
+    end
   end
   return verdict, which
 end
@@ -423,7 +448,7 @@ end
 local function reserve(id, budgets, points, now)
   local counters = {}
   for _, budget in ipairs(budgets) do
-    describe_budget(budget, now)
+    describe_again(budget, now)
     redis.call('HINCRBY', keys.budget(budget[1]), 'reserved', points)
     redis.call('ZREM', keys.short(budget[1]), id)
     counters[#counters + 1] = budget[1]
@@ -446,26 +471,30 @@ local function give_back(reserved, now)
   end
 end
 
--- The job waits until less of this budget is reserved; it looks by itself, too, ever less often.
-local function wait_for_points(id, budget, at, now)
+local function wait_no_longer(id, budgets)
+  for _, budget in ipairs(budgets) do redis.call('ZREM', keys.short(budget[1]), id) end
+end
+
+-- The job waits until less of this one of its budgets is reserved; it looks by itself, too, ever less often.
+local function wait_for_points(id, budgets, budget, at, now)
+  wait_no_longer(id, budgets)
   redis.call('ZADD', keys.short(budget[1]), at, id)
   keep(keys.short(budget[1]), SPARE)
   redis.call('ZADD', keys.again, now + math.max(250, math.min((now - at) / 8, 4000)), id)
 end
 
 -- The events that refuse a job because of a budget, by `words` with places for what differs.
-local function short_of_points(words, budget, points, spent)
-  local left = string.format('%.0f', math.max(budget[2] - spent, 0))
-  local values = { estimate = string.format('%.0f', points), left = left, budget = budget[7] }
+local function short_of_points(words, budget, points, left)
+  local values = { estimate = string.format('%.0f', points), left = string.format('%.0f', left), budget = budget[7] }
   return cmsgpack.pack({ { 'failed', 'no_points', (string.gsub(words, '{(%w+)}', values)) } })
 end
 
 local function settle_budgets(id, budgets, reserved, points, now)
   if reserved then give_back(reserved, now) end
+  wait_no_longer(id, budgets)
   for _, budget in ipairs(budgets) do
-    redis.call('ZREM', keys.short(budget[1]), id)
     if points > 0 then
-      describe_budget(budget, now)
+      describe_again(budget, now)
       redis.call('HINCRBY', keys.budget(budget[1]), 'spent', points)
       tell_budget(keys.budget(budget[1]), budget[1], now)
     end

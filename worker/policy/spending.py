@@ -10,6 +10,10 @@ from contract.prices import Price
 from worker.poe.faults import Fault, Reach, is_refusal
 from worker.policy.retry import ONCE
 
+MOST_TOKENS = 10**12
+"""No call counts as more, whatever the upstream says: scripts and readers of the ledger take what
+doubles hold exactly."""
+
 
 class Spending:
     """Adds up the calls of one job.
@@ -51,9 +55,9 @@ class Spending:
             unpriced=total.unpriced + (points is None),
             points=total.points + (points or 0),
             basis="flat" if self._price is not None and self._price.is_flat else "usage",
-            prompt_tokens=total.prompt_tokens + usage.prompt_tokens,
-            completion_tokens=total.completion_tokens + usage.completion_tokens,
-            cached_tokens=total.cached_tokens + (usage.cached_tokens or 0),
+            prompt_tokens=_sum(total.prompt_tokens, usage.prompt_tokens),
+            completion_tokens=_sum(total.completion_tokens, usage.completion_tokens),
+            cached_tokens=_sum(total.cached_tokens, usage.cached_tokens or 0),
         )
 
     def _points(self) -> int | None:
@@ -69,3 +73,7 @@ class Spending:
                 usage.written_tokens,
             )
         return price.points(0, 0) if price.is_flat else None
+
+
+def _sum(*tokens: int) -> int:
+    return min(sum(tokens), MOST_TOKENS)

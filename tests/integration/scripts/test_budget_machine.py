@@ -190,9 +190,7 @@ class Budgets(RuleBasedStateMachine):
             for r in ledger
             if counter in requests[r.job].budgets
         )
-        # What may have been paid for in part runs on, whatever is left.
-        siblings = sum(points for job, (_, points) in self.jobs.items() if "-" in job)
-        assert sum(counts) <= LIMITS[counter] + errors + siblings
+        assert sum(counts) <= LIMITS[counter] + errors
 
     @invariant()
     def each_job_that_has_ended_is_written_down_once(self) -> None:

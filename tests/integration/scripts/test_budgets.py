@@ -313,3 +313,112 @@ def test_a_refusal_says_that_a_budget_is_spent_as_good_as_whole(scripts: Scripts
 
     # then
     assert sorted(alerts(scripts)) == [(MONTH, 80, 85), (MONTH, 100, 85)]
+
+
+def test_choices_of_a_request_start_together_or_not_at_all(scripts: Scripts) -> None:
+    # given two clients of a team, whose turns alternate
+    for client in ("ann", "bob"):
+        billing = Billing(client, "lab", "gpt-x", 50, (TEAM,))
+        scripts.enqueue(client, client, billing=billing, model="Bot", choices=3)
+    scripts.heartbeat(batches=["b"])
+    first = scripts.dispatch()
+    scripts.acquire("grant", job=first[0].id)
+
+    # when
+    others = scripts.dispatch(9)
+
+    # then
+    assert sorted(given.id for given in first + others) == ["ann", "ann-1", "ann-2"]
+    assert count(scripts, TEAM) == (0, 150)
+
+    # when they cost less
+    end(scripts, *((given, 0) for given in first + others))
+
+    # then
+    assert sorted(given.id for given in scripts.dispatch(9)) == ["bob", "bob-1", "bob-2"]
+
+
+def test_what_costs_nothing_needs_no_budget(scripts: Scripts) -> None:
+    # given more is spent than there was
+    enqueue(scripts, "a", 100)
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 101))
+
+    # when
+    enqueue(scripts, "free", 0)
+
+    # then
+    assert [given.id for given in scripts.dispatch()] == ["free"]
+
+
+@pytest.mark.parametrize(("limit", "ends"), [(200, "running"), (50, "done")])
+def test_jobs_that_wait_go_by_the_newest_limit(scripts: Scripts, limit: int, ends: str) -> None:
+    # given
+    enqueue(scripts, "a", 60)
+    (a,) = scripts.dispatch()
+    enqueue(scripts, "b", 60)
+
+    # when
+    enqueue(scripts, "c", 1, msgspec.structs.replace(MINE, limit=limit))
+    scripts.dispatch(9)
+
+    # then
+    assert scripts.state("b") == ends
+    end(scripts, (a, 60))
+    (counter,) = scripts.run(ReadCounters([MONTH]))
+    assert counter.limit == limit
+
+
+def test_a_limit_that_was_changed_is_told_once(scripts: Scripts) -> None:
+    # given
+    more = msgspec.structs.replace(MINE, limit=200)
+    for job, budget in (("a", MINE), ("b", more), ("c", more)):
+        enqueue(scripts, job, 10, budget)
+    jobs = scripts.dispatch(3)
+
+    # when those that were asked before and after end in turn
+    end(scripts, (jobs[1], 165))
+    end(scripts, (jobs[0], 1))
+    end(scripts, (jobs[2], 1))
+
+    # then
+    assert alerts(scripts) == [(MONTH, 80, 165)]
+
+
+def test_a_large_request_is_not_overtaken_for_ever(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "small", 20)
+    enqueue(scripts, "large", 90)
+    enqueue(scripts, "quick", 20)
+    running = scripts.dispatch(9)
+
+    # when
+    scripts.now += 5000
+    enqueue(scripts, "late", 20)
+    assert scripts.dispatch(9) == []
+    end(scripts, *((given, 0) for given in running))
+    taken = scripts.dispatch(9)
+
+    # then
+    assert [given.id for given in running] == ["small", "quick"]
+    assert [given.id for given in taken] == ["large"]
+    end(scripts, (taken[0], 0))
+    scripts.now += 4000
+    assert [given.id for given in scripts.dispatch(9)] == ["late"]
+
+
+def test_a_dispatch_refuses_a_bounded_number_of_jobs(scripts: Scripts) -> None:
+    # given
+    for number in range(150):
+        enqueue(scripts, f"j{number}", 60)
+    (given,) = scripts.dispatch()
+    end(scripts, (given, 60))
+
+    # when
+    assert scripts.dispatch() == []
+
+    # then the rest is for the next one, which is rung for
+    assert scripts.waiting() == 49
+    assert scripts.redis.llen(keys.bell) > 0
+    scripts.dispatch()
+    assert scripts.waiting() == 0

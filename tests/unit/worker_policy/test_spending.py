@@ -6,10 +6,10 @@ import pytest
 
 from contract.ledger import Cost
 from contract.messages import Usage
-from contract.prices import Price
+from contract.prices import MOST_POINTS, Price
 from worker.poe.faults import Fault, FaultKind, Reach
 from worker.policy.retry import CORRECTED, UNHEARD
-from worker.policy.spending import Spending
+from worker.policy.spending import MOST_TOKENS, Spending
 
 A_POINT = 10**15 // 33_000
 PRICE = Price(prompt=A_POINT, completion=2 * A_POINT)
@@ -82,3 +82,13 @@ def test_a_second_call_is_added_to_the_first() -> None:
 def test_calls_of_an_earlier_worker_count_as_the_estimate() -> None:
     spending = Spending(PRICE, {"a token", UNHEARD, CORRECTED})
     assert spending.cost == Cost(2, 2)
+
+
+def test_no_count_is_too_large_for_a_script() -> None:
+    spending = Spending(Price(prompt=10**18, completion=10**18))
+    for _ in range(2):
+        spending.reach(Reach.BEGUN)
+        spending.count(Usage(2**63 - 1, 2**63 - 1, 2**63 - 1))
+        spending.end_call()
+    most = MOST_TOKENS
+    assert spending.cost == Cost(2, 0, 2 * MOST_POINTS, "usage", most, most, most)
