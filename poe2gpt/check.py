@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError, ResponseError
 
+from admin.config import admin_config
 from contract.config import Settings
 from contract.keys import Keys
 from gateway.config import gateway_config
@@ -70,10 +71,11 @@ class TokenState(msgspec.Struct, frozen=True):
 def check(settings: Settings, file: str) -> int:
     """Print the findings, and return 0 if all is well, else 1. Costs no points.
 
-    Raises ConfigError if neither a gateway nor a worker could start with the configuration.
+    Raises ConfigError for a mistake in any part of the configuration.
     """
     _, open_warnings = gateway_config(settings)
     worker, token_warnings = with_tokens(settings)
+    admin_config(settings)
     _print([Finding("config", f"{file}: ok")])
     hints = (*open_warnings, *token_warnings, *ignored_variables(os.environ, worker.proxy))
     _print([Finding("hint", text) for text in hints])

@@ -26,6 +26,7 @@ from poe2gpt.terminal import CommandError
 
 COMMAND = (sys.executable, "-P", "-m", "poe2gpt")
 KEY = "sk-of-the-test"
+LOGIN = "login-of-the-test-0123456789"
 VARIABLES = (
     "POE_TOKENS",
     "ACCESS_TOKENS",
@@ -194,6 +195,8 @@ class Served:
     shown: list[str]
     """The command lines of all processes, and the environments of those it has started."""
     status: int
+    page: httpx.Response
+    """What the admin page said to whoever has the login token."""
     checked: str
     """What `poe2gpt check` said meanwhile."""
 
@@ -201,10 +204,11 @@ class Served:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     place = tmp_path_factory.mktemp("served")
-    (place / "config.toml").write_text('tokens = ["env:TEAM"]')
-    secrets = {"ACCESS_TOKENS": KEY, "TEAM": "sim-c", "POE_TOKENS": "sim-d"}
+    admin_port = ports.any_free()
+    (place / "config.toml").write_text(f'tokens = ["env:TEAM"]\nadminPort = {admin_port}\n')
+    secrets = {"ACCESS_TOKENS": KEY, "TEAM": "sim-c", "POE_TOKENS": "sim-d", "ADMIN_TOKEN": LOGIN}
     async with serving(env=clean(place) | secrets, cwd=place) as (process, url):
-        answer = await ask(url)
+        answer, page = await ask(url), await log_in(admin_port, LOGIN)
         own_line = shown("cmdline", process.pid)
         lines = children(process.pid)
         environments = [shown("environ", pid) for pid in lines]
@@ -213,18 +217,31 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         process.terminate()
         status = await process.wait()
     told = [own_line, *lines.values(), *environments]
-    return Served(answer, list(lines), told, status, check.stdout)
+    return Served(answer, list(lines), told, status, page, check.stdout)
 
 
 def test_it_serves_and_ends_all_it_has_started(served: Served) -> None:
     assert served.answer == "hello"
-    assert len(served.started) == 5  # the guard, Redis, the gateway, two workers
+    assert len(served.started) == 6  # the guard, Redis, the gateway, two workers, the admin page
     assert served.status == 0
     assert not [pid for pid in served.started if alive(pid)]
 
 
 def test_no_secret_is_in_a_command_line_nor_in_the_environment_of_a_child(served: Served) -> None:
-    assert all("sim-" not in text and KEY not in text for text in served.shown)
+    for text in served.shown:
+        assert not [secret for secret in ("sim-", KEY, LOGIN) if secret in text]
+
+
+def test_it_has_an_admin_page_where_there_is_a_login_token(served: Served) -> None:
+    assert served.page.status_code == 200
+    assert "<h1>Keys</h1>" in served.page.text
+
+
+async def log_in(port: int, token: str) -> httpx.Response:
+    """Log in to the admin page, and return what that leads to."""
+    base = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=base, trust_env=False, follow_redirects=True) as http:
+        return await http.post("/login", data={"token": token, "to": "/keys"})
 
 
 def test_a_check_looks_into_the_redis_of_the_serve_that_runs_on_the_port(served: Served) -> None:
@@ -443,6 +460,8 @@ async def test_a_demo_answers_at_once_and_cleans_up(
 
     async with running(*argv, env=environment, cwd=tmp_path) as process:
         answer = await line_with("19 20", process)
+        admin = await line_with("Admin page", process)
+        page = await log_in(int(admin.split()[2].rpartition(":")[2]), admin.split()[-1])
         await line_with("Ctrl-C to end the demo", process)
         example = await ask(f"http://127.0.0.1:{port}", "gpt-4o", "sk-demo")
         started = children(process.pid)
@@ -451,5 +470,7 @@ async def test_a_demo_answers_at_once_and_cleans_up(
 
     assert answer.split() == [str(n) for n in range(1, 21)]
     assert example == "hello"
+    assert page.status_code == 200
+    assert "<h1>Keys</h1>" in page.text
     assert status == 0
     assert not [pid for pid in started if alive(pid)]
