@@ -46,6 +46,7 @@ TEXTS = {
     ),
     "error.other": ("The request was refused.", "请求被拒绝。"),
     "error.back": ("Back to the first screen", "返回首页"),
+    "comma": (", ", "，"),
     "cancel": ("Cancel", "取消"),
     "copy": ("Copy", "复制"),
     "copied": ("Copied", "已复制"),
