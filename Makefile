@@ -34,9 +34,10 @@ chaos: .venv/dev  ## answer a thousand requests while workers, gateways and Redi
 fuzz: .venv/dev  ## fuzz everything that parses input, for MINUTES=5
 	@$(BIN)/python -m tests.fuzz $(or $(MINUTES),5)
 
-bench: .venv/dev .venv-bench/ready bench/node/node_modules/.package-lock.json  ## compare the gateway with others, in 20 minutes: writes docs/performance.json and two .svg
+bench: .venv/dev .venv-bench/ready bench/node/node_modules/.package-lock.json  ## compare the gateway with others, in 20 minutes: writes docs/performance.*
 	@$(BIN)/python -m bench.compare --sizes --json docs/performance.json
 	@.venv-bench/bin/python -m bench.chart docs/performance.json docs/performance.svg
+	@$(BIN)/python -m bench.tables docs/performance.json docs/performance.md
 
 bench-quick: .venv/dev  ## the same in a minute, with the peers that are installed
 	@$(BIN)/python -m bench.compare --quick

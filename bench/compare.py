@@ -45,7 +45,7 @@ async def compare(
                 say(f"starting {name}")
                 try:
                     running.append(await stack.enter_async_context(start(place, url, loads)))
-                except Missing as reason:
+                except (Missing, AssertionError) as reason:
                     report.leave_out(name, str(reason))
                     continue
                 await _warm(running[-1], rows)

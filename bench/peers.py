@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import upstream
 from bench.load import Target
 from bench.upstream import Load
+from tests.support import deployment
 from tests.support.deployment import (
     KEY,
     Child,
@@ -33,7 +34,7 @@ NODE = Path(__file__).with_name("node")
 """Where it installs the peer from npm."""
 
 
-PATIENCE = 120.0
+PATIENCE = deployment.PATIENCE = 120.0
 """Seconds within which a peer must start: on a busy machine, LiteLLM imports for half a minute."""
 
 LITELLM_KEY = "sk-bench-6f1c0d4e8a2b4975"
@@ -77,31 +78,32 @@ async def ours(
     """One gateway, one Redis with its AOF, and workers, as `compose.yaml` has them."""
     async with running_redis() as redis:
         place = Path(tempfile.mkdtemp(dir=directory))
-        deployment = Deployment(place, redis)
-        listed = write_tokens(place, tokens)
-        children = [
-            await deployment.start_worker(config=LIMITS, tokens=listed, poe_url=url)
-            for _ in range(workers)
-        ]
-        keys = (KEY, *(f"sk-bench-client-{n}" for n in range(1, clients)))
-        lines = "".join(f'  {{ key = "{key}", name = "c{n}" }},\n' for n, key in enumerate(keys))
-        gateway = await deployment.start_gateway(config=f"accessTokens = [\n{lines}]\n")
-
-        async def knows_the_models() -> bool:
-            async with gateway.http() as http:
-                return loads[0].model in (await http.get("/v1/models")).text
-
-        await eventually(knows_the_models, "the catalogue")
-        target = Target(f"{gateway.url}/v1/chat/completions", keys=keys)
-        parts = {
-            "gateway": [gateway.child.pid],
-            "worker": [child.pid for child in children],
-            "Redis": [_pid_of(redis)],
-        }
+        deployed = Deployment(place, redis)
         try:
-            yield Peer(name, target, parts)
+            listed = write_tokens(place, tokens)
+            children = [
+                await deployed.start_worker(config=LIMITS, tokens=listed, poe_url=url)
+                for _ in range(workers)
+            ]
+            keys = (KEY, *(f"sk-bench-client-{n}" for n in range(1, clients)))
+            lines = "".join(
+                f'  {{ key = "{key}", name = "c{n}" }},\n' for n, key in enumerate(keys)
+            )
+            gateway = await deployed.start_gateway(config=f"accessTokens = [\n{lines}]\n")
+
+            async def knows_the_models() -> bool:
+                async with gateway.http() as http:
+                    return loads[0].model in (await http.get("/v1/models")).text
+
+            await eventually(knows_the_models, "the catalogue")
+            parts = {
+                "gateway": [gateway.child.pid],
+                "worker": [child.pid for child in children],
+                "Redis": [_pid_of(redis)],
+            }
+            yield Peer(name, Target(f"{gateway.url}/v1/chat/completions", keys=keys), parts)
         finally:
-            await deployment.close()
+            await deployed.close()
 
 
 def write_tokens(directory: Path, count: int) -> str:
