@@ -32,6 +32,13 @@ local function clock(given)
   return instant
 end
 
+-- The time, for what only some runs of a script need: each asks for it once.
+local present
+local function instant()
+  present = present or clock(ARGV[1])
+  return present
+end
+
 -- For how long what limits count is kept beyond its time. Redis forgets keys by its wall clock, so
 -- one that is set ahead by less than this forgets no limit.
 local SPARE = 24 * 60 * 60 * 1000
@@ -609,7 +616,7 @@ local function settle_job(id, outcome, cost)
   local client, name, group, model, label, at, dispatched, estimate, budgets, reserved, bot, sent, call, tried =
     unpack(redis.call('HMGET', keys.job(id), 'client', 'name', 'group', 'asked', 'label', 'at', 'dispatched',
       'estimate', 'budgets', 'reserved', 'model', 'sent', 'call', 'tried'))
-  local now = clock(ARGV[1])
+  local now = instant()
   at, estimate = tonumber(at) or now, tonumber(estimate) or 0
   cost = cost or presumed_cost(call, tried)
   local calls, unpriced = cost[1] or 0, cost[2] or 0

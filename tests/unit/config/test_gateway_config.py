@@ -164,3 +164,26 @@ def test_another_fingerprint_key_gives_a_client_another_name() -> None:
     }
 
     assert len(names) == 3
+
+
+def test_an_access_token_may_have_a_group_and_budgets() -> None:
+    terms = {"group": "lab", "dayBudget": 0, "totalBudget": 9, "timeZone": "Europe/Berlin"}
+    config, _ = gateway_config(settings(accessTokens=[{"key": KEY, **terms}]))
+
+    (token,) = config.access_tokens
+    assert (token.group, token.day_budget, token.week_budget) == ("lab", 0, None)
+    assert (token.total_budget, token.time_zone) == (9, "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({"timeZone": "Berlin"}, "expected a time zone such as Europe/Berlin"),
+        ({"timeZone": "../etc/passwd"}, "expected a time zone such as Europe/Berlin"),
+        ({"group": " lab"}, "expected printable text"),
+        ({"dayBudget": -1}, "dayBudget"),
+    ],
+)
+def test_a_budget_that_is_none_is_refused(terms: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        gateway_config(settings(accessTokens=[{"key": KEY, **terms}]))
