@@ -13,6 +13,7 @@ from contract.groups import SETTABLE, Group, described
 from poe2gpt.flags import number
 from poe2gpt.keys import NONE, flag_of, or_none
 from poe2gpt.redis import on_redis
+from poe2gpt.standings import cells, standings_table
 from poe2gpt.terminal import CommandError, say, table
 from poe2gpt.verbs import Verbs
 from store.groups import Groups, UnknownGroup
@@ -91,7 +92,7 @@ async def _list(store: Groups, asked: argparse.Namespace) -> None:
         print(msgspec.json.encode([described(group) for group in found]).decode())
         return
     head = ("NAME", "DAY", "WEEK", "MONTH", "TOTAL", "ZONE")
-    print(table([head, *(tuple(map(_shown, described(group).values())) for group in found)]))
+    print(table([head, *(cells(described(group)) for group in found)]))
 
 
 async def _show(store: Groups, asked: argparse.Namespace) -> None:
@@ -120,9 +121,4 @@ async def _print(store: Groups, group: Group, as_json: bool) -> None:
         print(msgspec.json.encode({**described(group), "budgets": spent}).decode())
         return
     print(table([("name", group.name), ("timeZone", group.time_zone)]))
-    head = ("PERIOD", "LIMIT", "SPENT", "RESERVED", "RENEWS")
-    print(table([head, *(tuple(map(_shown, each.values())) for each in spent)]))
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else str(value)
+    print(standings_table(spent))

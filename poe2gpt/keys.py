@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
 
 from contract import stored_keys, texts
+from contract.budgets import budgets_of
 from contract.config import ConfigError, Given, Settings
 from contract.stored_keys import StoredKey
 from poe2gpt.flags import number
 from poe2gpt.redis import on_redis
+from poe2gpt.standings import standings_table
 from poe2gpt.terminal import CommandError, say, table
 from poe2gpt.verbs import Verbs
+from store.budgets import standings
 from store.link import Link
 from store.stored_keys import NameTaken, StoredKeys, UnknownKey
 
@@ -190,7 +194,15 @@ def _row(key: StoredKey) -> tuple[str, ...]:
 
 
 async def _show(store: StoredKeys, asked: argparse.Namespace) -> None:
-    _print(await store.show(asked.key), asked.json)
+    key = await store.show(asked.key)
+    budgets = budgets_of("key", key.id, key.name, key, time.time())
+    spent = [each.described(key.time_zone) for each in await standings(store.run, budgets)]
+    if asked.json:
+        print(msgspec.json.encode({**_described(key), "budgets": spent}).decode())
+        return
+    _print(key, as_json=False)
+    if spent:
+        print(standings_table(spent))
 
 
 async def _set(store: StoredKeys, asked: argparse.Namespace) -> None:

@@ -59,7 +59,8 @@ class StoredKeys:
     """
 
     def __init__(self, run: Run, now: Callable[[], datetime.datetime] = whole_second) -> None:
-        self._run = run
+        self.run = run
+        """Runs other calls on the same Redis."""
         self._now = now
 
     async def add(self, given: Source) -> tuple[StoredKey, str]:
@@ -71,21 +72,21 @@ class StoredKeys:
         of_terms = fields_of(terms(given, now))
         fields = {**of_terms, "created": msgspec.json.encode(now)}
         id_ = secrets.token_hex(8)
-        if not await self._run(AddKey(id_, digest_of(secret), fields)):
+        if not await self.run(AddKey(id_, digest_of(secret), fields)):
             raise NameTaken
         return await self.show(id_), secret
 
     async def list(self) -> AsyncIterator[StoredKey]:
         """Iterate all keys in the order in which they were made."""
         start = 0
-        while page := await self._run(ReadKeys(start)):
+        while page := await self.run(ReadKeys(start)):
             for key in page:
                 yield key
             start += PAGE
 
     async def show(self, reference: str) -> StoredKey:
         """Return a key. Raises UnknownKey."""
-        key = await self._run(ReadKey(reference))
+        key = await self.run(ReadKey(reference))
         if key is None:
             raise UnknownKey
         return key
@@ -107,20 +108,20 @@ class StoredKeys:
         Raises UnknownKey.
         """
         key, secret = await self.show(reference), secret_of(secrets.token_bytes(RANDOM_BYTES))
-        if not await self._run(RotateKey(key.id, digest_of(secret), grace)):
+        if not await self.run(RotateKey(key.id, digest_of(secret), grace)):
             raise UnknownKey
         return await self.show(key.id), secret
 
     async def remove(self, reference: str) -> StoredKey:
         """Delete a key, and return what it was. Raises UnknownKey."""
         key = await self.show(reference)
-        if not await self._run(RemoveKey(key.id)):
+        if not await self.run(RemoveKey(key.id)):
             raise UnknownKey
         return key
 
     async def _change(self, reference: str, fields: dict[str, bytes]) -> StoredKey:
         key = await self.show(reference)
-        match await self._run(ChangeKey(key.id, fields)):
+        match await self.run(ChangeKey(key.id, fields)):
             case "unknown":
                 raise UnknownKey
             case "name taken":

@@ -81,7 +81,10 @@ def test_a_key_has_the_terms_that_it_was_given(command: Command) -> None:
     made = command.json("add", "ann", *terms.split())
 
     assert may_be_secret(made.pop("secret"))
-    assert made == command.json("show", made["id"])
+    shown = command.json("show", made["id"])
+    spent = {each["period"]: (each["limit"], each["spent"]) for each in shown.pop("budgets")}
+    assert spent == {"day": (5, 0), "week": (6, 0), "month": (7, 0), "total": (8, 0)}
+    assert made == shown
     assert {name: value for name, value in made.items() if name not in ("id", "created")} == {
         "name": "ann",
         "group": "lab",
