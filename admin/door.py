@@ -21,8 +21,8 @@ _log = logging.getLogger("admin")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 API = "/api/"
-_OPEN = ("/healthz", "/login", "/static/")
-"""Paths that nobody needs to be logged in for, and what is below them."""
+_OPEN = ("/healthz", "/login")
+"""Paths that nobody needs to be logged in for, beside those of files."""
 
 
 class Door:
@@ -52,7 +52,7 @@ class Door:
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path.startswith(API):
                 self._check_token(request)
-            elif not request.path.startswith(_OPEN):
+            elif request.path not in _OPEN and not request.path.startswith("/static/"):
                 session = self._sessions.find(self._cookie_of(request), time.monotonic())
                 if session is None:
                     return await self._without_session(request)

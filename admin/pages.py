@@ -59,7 +59,7 @@ class Pages:
         """Return a page. Beside `values`, a template has these:
 
         `t(name, **values)`, a text in the reader's language; `duration(seconds)`; `csrf`, what
-        each form sends as `csrf`; `notice`, what an action before has left to say; `place`, the
+        each form sends as `csrf`; `place`, the
         entry of the navigation that the page belongs to; the filters `number`, `instant`, `day`
         and `unix`.
         """
@@ -76,7 +76,8 @@ class Pages:
             "place": _place(request.path, self._places),
             "session": session,
             "csrf": session.forms if session else "",
-            "notice": session.hear("notice") if session else None,
+            # Only a whole page asks: a piece of one that is fetched would take it from the next.
+            "hear": session.hear if session else lambda _: None,
             "here": request.rel_url,
         }
         body = self._templates.get_template(template).render({**shared, **values})

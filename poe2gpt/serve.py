@@ -28,7 +28,7 @@ from poe2gpt.become import environment, program, with_tokens
 from poe2gpt.programs import GATEWAY, WORKER
 from poe2gpt.reread import Role
 from poe2gpt.supervisor import Supervisor
-from poe2gpt.terminal import say
+from poe2gpt.terminal import CommandError, say
 from worker.config import WorkerConfig
 
 Sources = Callable[[Role, Mapping[str, Any]], int]
@@ -85,6 +85,8 @@ def serve(settings: Settings, workers: int, sources: Sources) -> int:
     ports.ensure_free(gateway.host, gateway.port)
     if stack.admin is not None:
         admin = stack.admin
+        if admin.admin_port == gateway.port:
+            raise CommandError(f"port and adminPort are both {gateway.port}: set one to another")
         ports.ensure_free(admin.admin_host, admin.admin_port, "set adminPort to another port")
     if "redisUrl" in settings.values:
         return asyncio.run(_serve(stack.reading(sources, {}), None))

@@ -10,8 +10,8 @@ from worker.policy.leases import Leases
 from worker.policy.token_pool import TokenPool
 from worker.queue import Queue
 
-REPORT_EVERY = 600.0
-"""Seconds after which everything is said again, should Redis have lost it."""
+REPORT_EVERY = 60.0
+"""Seconds after which everything is said again, should Redis have forgotten it."""
 
 
 class TokenReports:

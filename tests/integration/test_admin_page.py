@@ -287,6 +287,18 @@ async def test_a_key_lives_through_the_pages(operator: Operator) -> None:
     assert (await operator.http.get(path)).status_code == 404
 
 
+async def test_what_is_to_be_said_waits_for_a_whole_page(operator: Operator) -> None:
+    path, page = await made(operator, name="noted")
+    await operator.http.post(f"{path}/disable", data={"csrf": csrf_of(page)})
+
+    # What `now` fetches by itself, in another tab.
+    await operator.page("/now/parts")
+
+    assert "noted is disabled" in await operator.page(path)
+    assert "noted is disabled" not in await operator.page(path)
+    await operator.do(f"{path}/remove")
+
+
 async def test_a_mistake_is_told_beside_its_field_and_nothing_typed_is_lost(
     admin: AdminPage,
 ) -> None:

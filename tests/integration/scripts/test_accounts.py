@@ -12,7 +12,7 @@ from contract.calls.accounts import (
     ReportTokens,
     SeenToken,
 )
-from contract.calls.stored_tokens import AddToken, HoldToken
+from contract.calls.stored_tokens import AddToken, HoldToken, RemoveToken
 from contract.stored_tokens import StoredToken
 from tests.support.scripts import Scripts
 
@@ -37,6 +37,15 @@ def test_what_workers_report_is_read_until_no_worker_has_had_it_for_a_day(
 
     assert both == {"t": TOKEN, "u": other}
     assert scripts.run(ReadTokensSeen()) == {"u": other}
+
+
+def test_a_token_that_is_removed_is_forgotten(scripts: Scripts) -> None:
+    scripts.run(AddToken("t", StoredToken("team-0a", b"x", NEW_YEAR)))
+    scripts.run(ReportTokens({"t": TOKEN}))
+
+    scripts.run(RemoveToken("t"))
+
+    assert scripts.run(ReadTokensSeen()) == {}
 
 
 def test_a_token_of_which_nothing_is_known_is_nobodys(scripts: Scripts) -> None:
