@@ -211,6 +211,7 @@ def test_the_command_takes_its_redis_before_or_after_and_hides_it(
 
     made, shown = map(json.loads, told)
     assert made.pop("secret")
+    assert shown.pop("budgets") == []
     assert made == shown
     assert redis.exists("blue:keys-made")
 
