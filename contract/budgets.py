@@ -18,6 +18,12 @@ Period = Literal["day", "week", "month", "total"]
 SHORT = "This request may cost {estimate} points, and {left} are left of {budget}."
 """What a client is told for whose request a budget does not suffice."""
 
+AGAIN = (
+    "The request has to be asked once more, which may cost {estimate} points,"
+    " and {left} are left of {budget}."
+)
+"""The same, after a call that may have been paid for."""
+
 
 class Limits(Protocol):
     """The most points of a key or a group: None is any number."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from contract.calls.tokens import Lost, Parked, Refused, TokenUpdate
+from contract.calls.tokens import Lost, Parked, Refused, Short, TokenUpdate
 from contract.lifetimes import GRANT_LIFE
 from contract.messages import Event, Job, MediaPart, Model
 from store.faults import RedisFault
@@ -43,6 +43,17 @@ _MAY_BE_A_LOST_FILE = {FaultKind.BAD_REQUEST, FaultKind.UPSTREAM_DOWN}
 
 class Unavailable(Exception):
     """The token may not be used now after all."""
+
+
+class ShortOfPoints(Unavailable):
+    """The job may have been paid for, and its budgets have no points for another call.
+
+    `why` is why they will have none; empty: they may have some later.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -234,6 +245,9 @@ class Calls:
         if isinstance(reply, Granted):
             return reply
         call.has_token = False
+        if isinstance(reply, Short):
+            self._pool.cancel(token)
+            raise ShortOfPoints(reply.why)
         if isinstance(reply, Parked):
             self._pool.cancel(token)
             self._pool.park(token.id, time.monotonic() + reply.wait, reply.state)
@@ -241,7 +255,7 @@ class Calls:
             self._pool.refuse(token, time.monotonic() + pause_after(reply))
         raise Unavailable
 
-    async def _reply(self, call: _Call) -> Granted | Refused | Parked | Lost:
+    async def _reply(self, call: _Call) -> Granted | Refused | Parked | Lost | Short:
         token = call.token
         while True:
             lease = self._leases.lease(token.account, time.monotonic())

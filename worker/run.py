@@ -18,7 +18,7 @@ from contract.calls.worker import Dispatched
 from contract.config import ModelSettings
 from contract.messages import Failed, FailureKind, Job, Model, Started
 from store.faults import RedisFault
-from worker.calls import Calls, Listener, Unavailable
+from worker.calls import Calls, Listener, ShortOfPoints, Unavailable
 from worker.checker import Checker
 from worker.config import PoeToken
 from worker.delivery import Delivery
@@ -41,6 +41,9 @@ from worker.queue import Queue
 from worker.shaping import Shaping, correction, instructed
 
 _log = logging.getLogger("worker.run")
+
+SHORT_PAUSE = 0.5
+"""Seconds before a job looks again whether it has points for another call."""
 
 FAULT_PAUSE = 0.5
 """Seconds before a job is requeued again, after Redis has failed."""
@@ -164,6 +167,8 @@ class JobRun:
             failed = _DRAINED if self._state.stop is Stop.DRAIN else _LEFT
         except Fault as fault:
             failed = self._history.failure(fault)
+        except ShortOfPoints as short:
+            failed = Failed(FailureKind.NO_POINTS, short.why, charged=True)
         except Exception:
             _log.exception("a job failed by our own fault", extra={"job": self._job.id})
             failed = self._our_fault()
@@ -240,6 +245,10 @@ class JobRun:
             try:
                 await self._call(job, token)
                 await self._delivery.finish_checks()
+            except ShortOfPoints as short:
+                if short.why:
+                    raise
+                raise Requeue(pause=SHORT_PAUSE) from None
             except (Unavailable, NotSent, *RedisFault):
                 if self._state.phase > Phase.ASKING:
                     raise

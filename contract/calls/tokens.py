@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from contract.budgets import AGAIN
 from contract.calls.call import Call, Word, milliseconds
 from contract.lifetimes import GRANT_LIFE
 
@@ -35,7 +36,16 @@ class Lost(msgspec.Struct, frozen=True):
     """The token is not this worker's any longer, or the job is not, or its client has left."""
 
 
-class Acquire(Call[Grant | Refused | Parked | Lost], frozen=True, kw_only=True):
+class Short(msgspec.Struct, frozen=True):
+    """The job has had a call that may have been paid for, and has no points for another.
+
+    `why` is why it will have none; empty: it may have them once others have ended.
+    """
+
+    why: str = ""
+
+
+class Acquire(Call[Grant | Refused | Parked | Lost | Short], frozen=True, kw_only=True):
     """Ask to start one call with a token. Its grant must be used within `guard` seconds."""
 
     script: ClassVar[str] = "acquire"
@@ -85,7 +95,7 @@ class Acquire(Call[Grant | Refused | Parked | Lost], frozen=True, kw_only=True):
             *self.others,
         ]
 
-    def read(self, reply: Any) -> Grant | Refused | Parked | Lost:
+    def read(self, reply: Any) -> Grant | Refused | Parked | Lost | Short:
         verdict, *details = reply
         match verdict:
             case b"granted":
@@ -94,10 +104,16 @@ class Acquire(Call[Grant | Refused | Parked | Lost], frozen=True, kw_only=True):
                 return Lost()
             case b"full":
                 return Refused(None)
+            case b"short":
+                return Short(_why_short(*details) if details else "")
             case b"parked":
                 return Parked(float(details[0]) / 1000, details[1].decode())
             case _:
                 return Refused(float(details[0]) / 1000)
+
+
+def _why_short(points: int, left: int, budget: bytes) -> str:
+    return AGAIN.format(estimate=points, left=left, budget=budget.decode())
 
 
 class Extend(Call[None], frozen=True):

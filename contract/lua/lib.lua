@@ -438,18 +438,21 @@ local function is_behind(counter, id, at, now)
 end
 
 -- Whether a job that came at `at` can have so many points of these budgets: 'yes', 'later', once less is reserved,
--- or 'never'; and of which it cannot, and what is left of that. What costs nothing always can.
-local function room_in_budgets(id, budgets, points, at, now)
-  local verdict, which = 'yes', nil
+-- or 'never'; and of which it cannot, and what is left of that. What costs nothing always can. `own` of the points
+-- are reserved for it already.
+local function room_in_budgets(id, budgets, points, at, now, own)
+  local verdict, which, left = 'yes', nil, nil
   for _, budget in ipairs(points > 0 and budgets or {}) do
     local spent, reserved = points_of(budget[1])
     local limit = limit_of(budget)
+    reserved = reserved - (own or 0)
     if spent + points > limit then return 'never', budget, math.max(limit - spent, 0) end
     if spent + reserved + points > limit or is_behind(budget[1], id, at, now) then
-      verdict, which = 'later', which or budget
+      if verdict == 'yes' then which, left = budget, math.max(limit - spent - reserved, 0) end
+      verdict = 'later'
     end
   end
-  return verdict, which
+  return verdict, which, left
 end
 
 local function reserve(id, budgets, points, now)
@@ -604,7 +607,7 @@ end
 -- What a job may have cost that no worker can tell of: each call that Poe may have run counts as the estimate.
 local function presumed_cost(call, tried)
   local had, calls = ',' .. (tried or '') .. ',', (call == 'sent' or call == 'answered') and 1 or 0
-  for _, mark in ipairs({ ',unheard,', ',corrected,' }) do
+  for _, mark in ipairs({ ',unheard,', ',corrected,', ',retried,' }) do
     if string.find(had, mark, 1, true) then calls = calls + 1 end
   end
   return { calls, calls }

@@ -19,6 +19,7 @@ from contract.calls.tokens import (
     Parked,
     Refused,
     Release,
+    Short,
     TokenState,
     TokenStates,
     TokenUpdate,
@@ -60,7 +61,7 @@ class Tokens:
         *,
         guard: float,
         others: Iterable[str] = (),
-    ) -> Granted | Refused | Parked | Lost:
+    ) -> Granted | Refused | Parked | Lost | Short:
         """Ask for one call with this token; a grant must be used within `guard` seconds.
 
         `job` is the id of the job and the epoch in which it is ours; `others` are the ids of the

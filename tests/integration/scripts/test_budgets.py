@@ -422,3 +422,79 @@ def test_a_dispatch_refuses_a_bounded_number_of_jobs(scripts: Scripts) -> None:
     assert scripts.redis.llen(keys.bell) > 0
     scripts.dispatch()
     assert scripts.waiting() == 0
+
+
+def call_again(scripts: Scripts, given: Given, grant: str) -> list[object]:
+    """Ask for the call that follows one of which nothing was heard."""
+    if grant.endswith("2"):
+        scripts.note_call(given, "failed", tried="unheard")
+    return scripts.acquire(grant, job=given.id)
+
+
+def test_a_second_call_that_may_be_paid_reserves_points_of_its_own(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a")
+    (a,) = scripts.dispatch()
+    scripts.heartbeat(batches=["b"])
+    call_again(scripts, a, "a1")
+
+    # when
+    granted = call_again(scripts, a, "a2")
+
+    # then
+    assert granted[0] == "granted"
+    assert count(scripts) == (0, 80)
+    enqueue(scripts, "b")
+    assert scripts.dispatch() == []
+    end(scripts, (a, 15))
+    assert count(scripts) == (15, 0)
+
+
+def test_a_second_call_waits_for_points_and_not_for_ever(scripts: Scripts) -> None:
+    # given two that have spent what they had reserved, and more
+    for job in ("a", "b"):
+        enqueue(scripts, job)
+    a, b = scripts.dispatch(2)
+    scripts.heartbeat(batches=["b"], life=60_000)
+    for given in (a, b):
+        call_again(scripts, given, f"{given.id}1")
+
+    # when each needs what the other has
+    first = call_again(scripts, a, "a2"), call_again(scripts, b, "b2")
+    scripts.now += 15_000
+    last = call_again(scripts, a, "a2")
+
+    # then
+    assert first == (["short"], ["short"])
+    assert last == ["short", 40, 20, b"the month budget"]
+    end(scripts, (a, 10))
+    assert call_again(scripts, b, "b2")[0] == "granted"
+    assert count(scripts) == (10, 80)
+
+
+def test_a_second_call_that_no_budget_has_room_for_is_refused_at_once(scripts: Scripts) -> None:
+    enqueue(scripts, "a", 60)
+    (a,) = scripts.dispatch()
+    scripts.heartbeat(batches=["b"])
+    call_again(scripts, a, "a1")
+    assert call_again(scripts, a, "a2") == ["short", 60, 40, b"the month budget"]
+
+
+def test_whoever_dies_amid_a_correction_leaves_two_calls(scripts: Scripts) -> None:
+    # given
+    enqueue(scripts, "a")
+    (a,) = scripts.dispatch()
+    scripts.heartbeat(batches=["b"])
+    scripts.acquire("a1", job="a")
+    scripts.note_call(a, "answered")
+    scripts.acquire("a2", job="a")
+
+    # when
+    scripts.now += 7000
+    scripts.reclaim()
+
+    # then
+    ((_, record),) = scripts.run(ReadLedger())
+    assert isinstance(record, Request)
+    assert (record.calls, record.settled) == (2, 80)
+    assert count(scripts) == (80, 0)
