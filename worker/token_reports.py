@@ -23,16 +23,22 @@ class TokenReports:
         self._leases = leases
         self._said: dict[str, SeenToken] = {}
         self._said_at = 0.0
+        self._said_of: tuple[list[PoeToken], list[str]] = ([], [])
+        """The tokens of the last report, and their batches: another list once they change."""
 
     async def report(self) -> None:
         """Say what has changed of the tokens that we own. Raises RedisFault."""
-        now = time.monotonic()
+        now, owned, batches = time.monotonic(), self._pool.owned(), self._leases.batches
         if now - self._said_at >= REPORT_EVERY:
             self._said, self._said_at = {}, now
-        seen = {token.id: self._seen(token) for token in self._pool.owned()}
+        elif self._said_of[0] == owned and self._said_of[1] is batches:
+            # Nearly always: to word thousands of reports each time would be most of an idle
+            # worker's work.
+            return
+        seen = {token.id: self._seen(token) for token in owned}
         new = {key: token for key, token in seen.items() if self._said.get(key) != token}
         await self._queue.tokens.report(new)
-        self._said = seen
+        self._said, self._said_of = seen, (owned, batches)
 
     def _seen(self, token: PoeToken) -> SeenToken:
         return SeenToken(
