@@ -74,7 +74,7 @@ def budgets_of(kind: Kind, id_: str, name: str, limits: Limits, now: float) -> t
     }
     if all(most is None for most in points.values()):
         return ()
-    zone = ZoneInfo(limits.time_zone)
+    zone = _zone(limits.time_zone)
     today = datetime.datetime.fromtimestamp(now, zone).date()
     owner = "this API key" if kind == "key" else f"the group {name!r}"
     found = []
@@ -93,7 +93,15 @@ def renewal(budget: Budget, zone: str = "UTC") -> str:
     """Return when a budget renews, as RFC 3339 has it, in this zone; empty: never."""
     if not budget.renews:
         return ""
-    return datetime.datetime.fromtimestamp(budget.renews / 1000, ZoneInfo(zone)).isoformat()
+    return datetime.datetime.fromtimestamp(budget.renews / 1000, _zone(zone)).isoformat()
+
+
+def _zone(name: str) -> datetime.tzinfo:
+    """Return a time zone; UTC where this machine does not know it, though another did."""
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return datetime.UTC
 
 
 def _told(renews: datetime.datetime | None) -> str:
@@ -115,7 +123,7 @@ def _label(period: Period, day: datetime.date) -> tuple[str, datetime.date | Non
             return "total", None
 
 
-def _midnight(day: datetime.date, zone: ZoneInfo) -> datetime.datetime:
+def _midnight(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
     """Return the instant at which a day begins, which is not midnight where clocks skip that."""
     midnight = datetime.datetime.combine(day, datetime.time(), zone)
     return midnight.astimezone(datetime.UTC).astimezone(zone)

@@ -79,3 +79,11 @@ def test_a_period_ends_when_the_next_begins(now: float, zone: str) -> None:
         last = budgets_of("group", "lab", "lab", limits, budget.renews / 1000 - 1)[place]
         following = budgets_of("group", "lab", "lab", limits, budget.renews / 1000)[place]
         assert last.counter == budget.counter != following.counter
+
+
+def test_a_zone_that_only_another_machine_knows_counts_as_utc() -> None:
+    (today,) = budgets_of("group", "lab", "lab", group("Mars/Olympus", day_budget=1), 0.0)
+    assert (today.counter, renewal(today)) == (
+        "group:lab:day:1970-01-01",
+        "1970-01-02T00:00:00+00:00",
+    )
