@@ -20,17 +20,17 @@ from admin.screens import SCREENS, Services
 from admin.watch import Watch
 from contract.keys import Keys
 from store.faults import RedisFault
-from store.groups import Groups
+from store.groups import Groups, UnknownGroup
 from store.link import Link
-from store.stored_keys import StoredKeys
+from store.stored_keys import StoredKeys, UnknownKey
 
 _log = logging.getLogger("admin")
 
 TIMEOUT = 2.0
 """Seconds that Redis has to answer."""
 
-MAX_BODY = 64 * 1024
-"""Bytes of a request's body."""
+MAX_BODY = 1024 * 1024
+"""Bytes of a request's body: a key may have 1,000 models, and its form has them twice."""
 
 NO_TIME = "0"
 
@@ -83,6 +83,8 @@ def errors(pages: Pages) -> Any:
             return await handler(request)
         except Refusal as refusal:
             return answer(request, refusal.status, str(refusal))
+        except (UnknownKey, UnknownGroup):
+            return answer(request, 404, "Not Found")
         except web.HTTPException as error:
             return answer(request, error.status, error.reason)
         except RedisFault as fault:

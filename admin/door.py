@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -66,7 +67,7 @@ class Door:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else ""
         if wait := self._wait(request, given):
-            raise Refusal(429, f"Too many wrong login tokens: try again in {wait:.0f} s.")
+            raise Refusal(429, f"Too many wrong login tokens: try again in {wait} s.")
         if not self._is_known(request, given):
             raise Refusal(401, "Send the login token as `Authorization: Bearer <adminToken>`.")
 
@@ -83,7 +84,7 @@ class Door:
         form = await _form_of(request)
         token, to = str(form.get("token", "")).strip(), _within(str(form.get("to", "")))
         if wait := self._wait(request, token):
-            return self._form(request, 429, to, "login.throttled", seconds=f"{wait:.0f}")
+            return self._form(request, 429, to, "login.throttled", seconds=str(wait))
         if not self._is_known(request, token):
             return self._form(request, 401, to, "login.wrong")
         cookie = self._sessions.open(time.monotonic())
@@ -109,9 +110,10 @@ class Door:
     def _cookie_of(self, request: web.Request) -> str:
         return request.cookies.get(self._cookie, "")
 
-    def _wait(self, request: web.Request, token: str) -> float:
-        digest = bytes.fromhex(digest_of(token))
-        return self._guesses.wait(request.remote or "", digest, time.monotonic()) if token else 0
+    def _wait(self, request: web.Request, token: str) -> int:
+        """Return the seconds until a token from this address is looked at. 0: now."""
+        digest, now = bytes.fromhex(digest_of(token)), time.monotonic()
+        return math.ceil(self._guesses.wait(request.remote or "", digest, now)) if token else 0
 
     def _is_known(self, request: web.Request, token: str) -> bool:
         """Return whether this is the login token; a wrong one is counted."""

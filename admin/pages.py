@@ -59,13 +59,13 @@ class Pages:
         """Return a page. Beside `values`, a template has these:
 
         `t(name, **values)`, a text in the reader's language; `duration(seconds)`; `csrf`, what
-        each form sends as `csrf`; `place`, the
-        entry of the navigation that the page belongs to; the filters `number`, `instant`, `day`
-        and `unix`.
+        each form sends as `csrf`; `status`; `place`, the entry of the navigation that the page
+        belongs to; the filters `number`, `instant`, `day` and `unix`.
         """
         session = request.get(SESSION)
         language, theme = language_of(request), theme_of(request)
         shared = {
+            "status": status,
             "t": partial(text, language),
             "duration": partial(duration, language),
             "language": language,

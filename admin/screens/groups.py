@@ -60,10 +60,7 @@ class _Groups:
 
     async def remove(self, request: web.Request) -> web.Response:
         group = await self._group(request)
-        try:
-            await self._store.remove(group.name)
-        except UnknownGroup:
-            raise Refusal(404) from None
+        await self._store.remove(group.name)
         request[SESSION].tell("notice", ("groups.told.removed", {"name": group.name}))
         return moved("/keys")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -13,15 +14,17 @@ from aiohttp import web
 from admin import budget_view, form
 from admin.keys import GRACE
 from admin.pages import SESSION, Place, moved
-from admin.refusal import Refusal
 from admin.screens import groups
 from admin.screens.screen import Screen, Services
 from contract import stored_keys
 from contract.budgets import budgets_of
 from contract.config import Source
 from contract.stored_keys import SETTABLE, StoredKey
+from store.faults import RedisFault
 from store.groups import Groups
-from store.stored_keys import NameTaken, StoredKeys, UnknownKey
+from store.stored_keys import NameTaken, StoredKeys
+
+_log = logging.getLogger("admin")
 
 PLACE = Place("keys", "/keys")
 
@@ -81,10 +84,11 @@ class _Keys:
                 key, secret = await self._store.add(form.given(values))
             except NameTaken:
                 mistakes = {"name": "keys.f.name.taken"}
+            except RedisFault as fault:
+                return self._without_redis(request, fields, fault)
         if mistakes:
             return await self._new(request, fields, mistakes)
-        request[SESSION].tell("secret", (key.id, secret))
-        return moved(f"{PLACE.path}/{key.id}")
+        return _shown_once(request, key, secret)
 
     async def show(self, request: web.Request) -> web.Response:
         key = await self._key(request)
@@ -113,8 +117,7 @@ class _Keys:
         except ValueError:
             return await self._grace(request, grace, "keys.rotate.grace.wrong")
         key, secret = await self._store.rotate((await self._key(request)).id, seconds)
-        request[SESSION].tell("secret", (key.id, secret))
-        return moved(f"{PLACE.path}/{key.id}")
+        return _shown_once(request, key, secret)
 
     async def disable(self, request: web.Request) -> web.Response:
         key = await self._store.set_disabled((await self._key(request)).id, True)
@@ -134,10 +137,7 @@ class _Keys:
         return moved(PLACE.path)
 
     async def _key(self, request: web.Request) -> StoredKey:
-        try:
-            return await self._store.show(request.match_info["key"])
-        except UnknownKey:
-            raise Refusal(404) from None
+        return await self._store.show(request.match_info["key"])
 
     async def _new(
         self, request: web.Request, fields: Mapping[str, str], mistakes: Mapping[str, str]
@@ -151,6 +151,19 @@ class _Keys:
             groups=await self._group_names(),
         )
 
+    def _without_redis(
+        self, request: web.Request, fields: Mapping[str, str], fault: Exception
+    ) -> web.Response:
+        _log.warning("Redis: %r", fault)
+        return self._pages.render(
+            request,
+            "key_new.html",
+            status=503,
+            fields={**dict.fromkeys(SETTABLE, ""), **fields},
+            mistakes={},
+            groups=(),
+        )
+
     async def _key_page(
         self,
         request: web.Request,
@@ -160,19 +173,21 @@ class _Keys:
         before: Mapping[str, str] | None = None,
     ) -> web.Response:
         budgets = budgets_of("key", key.id, key.name, key, time.time())
-        of, secret = request[SESSION].hear("secret") or ("", "")
+        (bars,) = await budget_view.read_bars(self._run, [budgets])
+        groups = await self._group_names()
         return self._pages.render(
             request,
             "key.html",
             status=422 if mistakes else 200,
             key=key,
             state=_state(key),
-            bars=(await budget_view.read_bars(self._run, [budgets]))[0],
-            secret=secret if of == key.id else "",
+            bars=bars,
+            # Last of all: it is said only once, and Redis may have failed until here.
+            secret=request[SESSION].hear(_secret_of(key)),
             fields={**dict.fromkeys(SETTABLE, ""), **fields},
             mistakes=mistakes,
             before=msgspec.json.encode(fields if before is None else before).decode(),
-            groups=await self._group_names(),
+            groups=groups,
         )
 
     async def _grace(self, request: web.Request, grace: str, mistake: str = "") -> web.Response:
@@ -189,6 +204,15 @@ class _Keys:
         """Return the groups that there are, to choose from."""
         keys = [key async for key in self._store.list()]
         return [group.name for group in budget_view.groups_of(keys, await self._groups.list())]
+
+
+def _shown_once(request: web.Request, key: StoredKey, secret: str) -> web.Response:
+    request[SESSION].tell(_secret_of(key), secret)
+    return moved(f"{PLACE.path}/{key.id}")
+
+
+def _secret_of(key: StoredKey) -> str:
+    return f"secret of {key.id}"
 
 
 def _told(request: web.Request, what: str, key: StoredKey) -> web.Response:

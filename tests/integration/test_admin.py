@@ -148,7 +148,7 @@ async def test_nobody_else_is_let_in(place: Place, authorization: str) -> None:
 
 
 async def test_a_large_body_is_refused(place: Place) -> None:
-    answer = await place.http.post(KEYS, content=b'{"name": "' + b"a" * 100_000 + b'"}')
+    answer = await place.http.post(KEYS, content=b'{"name": "' + b"a" * 2_000_000 + b'"}')
 
     assert answer.status_code == 413
 

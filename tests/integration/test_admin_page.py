@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator
@@ -287,6 +288,32 @@ async def test_a_key_lives_through_the_pages(operator: Operator) -> None:
     assert (await operator.http.get(path)).status_code == 404
 
 
+async def test_a_key_with_as_many_models_as_it_may_have_is_changed(operator: Operator) -> None:
+    models = "\n".join(f"model-{n:04}-{'*' * 80}" for n in range(1000))
+    path, page = await made(operator, name="many", models=models)
+
+    fields = {"name": "many", "models": models, "weight": "2"}
+    _, changed = await operator.do(path, before=value_of("before", page), **fields)
+
+    assert "model-0999-" in changed
+    assert value_of("weight", changed) == "2"
+    await operator.do(f"{path}/remove")
+
+
+async def test_a_secret_is_kept_for_the_page_of_its_own_key(operator: Operator) -> None:
+    other, _ = await made(operator, name="other one")
+    csrf = csrf_of(await operator.page("/keys/new"))
+    answer = await operator.http.post("/keys/new", data={"csrf": csrf, "name": "fresh one"})
+
+    elsewhere = await operator.page(other)
+    here = await operator.page(answer.headers["location"])
+
+    assert 'id="secret"' not in elsewhere
+    assert 'id="secret"' in here
+    for path in (other, answer.headers["location"]):
+        await operator.do(f"{path}/remove")
+
+
 async def test_what_is_to_be_said_waits_for_a_whole_page(operator: Operator) -> None:
     path, page = await made(operator, name="noted")
     await operator.http.post(f"{path}/disable", data={"csrf": csrf_of(page)})
@@ -414,15 +441,22 @@ async def test_a_redis_that_is_frozen_is_told_on_a_page(
     server: RedisServer, operator: Operator
 ) -> None:
     assert server.child
+    csrf = csrf_of(await operator.page("/keys/new"))
     server.child.send(signal.SIGSTOP)
     try:
-        answer = await operator.http.get("/keys")
+        answer, form = await asyncio.gather(
+            operator.http.get("/keys"),
+            operator.http.post("/keys/new", data={"csrf": csrf, "name": "frozen", "weight": "7"}),
+        )
     finally:
         server.child.send(signal.SIGCONT)
 
     assert answer.status_code == 503
     assert "Redis does not answer" in answer.text
     assert answer.headers["content-type"].startswith("text/html")
+    assert form.status_code == 503
+    assert "Redis does not answer" in form.text
+    assert (value_of("name", form.text), value_of("weight", form.text)) == ("frozen", "7")
 
 
 @pytest.mark.parametrize(
@@ -455,6 +489,6 @@ async def test_no_log_line_has_a_token_or_a_secret(admin: AdminPage, operator: O
 
 
 async def test_a_large_form_is_refused(operator: Operator) -> None:
-    answer: httpx.Response = await operator.send("/keys/new", name="a" * 100_000)
+    answer: httpx.Response = await operator.send("/keys/new", name="a" * 2_000_000)
 
     assert answer.status_code == 413
