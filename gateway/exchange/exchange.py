@@ -40,6 +40,11 @@ _log = logging.getLogger("gateway.exchange")
 QUEUED_EVERY = 5.0
 """Seconds between two comments that give a waiting client its position in the queue."""
 
+_WAITED = "The request waited too long for a free Poe key."
+_WAITED_FOR_POINTS = (
+    "The request waited too long for a free Poe key, or for points of a budget that other requests"
+    " have reserved."
+)
 _INTERRUPTED = Failed(
     FailureKind.INTERRUPTED,
     "The answer was interrupted: the process that was passing it on has to stop.",
@@ -78,6 +83,7 @@ class Exchange:
         self._answers = answers
         self._rejoined = rejoined
         self._skip = skip
+        self._has_budgets = bool(budgets)
         self._goes_on = ask.in_background or rejoined is not None
         self._answer = Answer(ask.choices, goes_on=self._goes_on)
         self._submission: Reader = (
@@ -222,7 +228,7 @@ class Exchange:
     def _give_up_waiting(self) -> None:
         # An answer that another request has begun has its deadline from that one.
         if not (self._submission.is_attached or self._goes_on):
-            message = "The request waited too long for a free Poe key."
+            message = _WAITED_FOR_POINTS if self._has_budgets else _WAITED
             wait = admission.retry_after(self._submission.wait())
             self._give_up(Failed(FailureKind.QUEUE_TIMEOUT, message, retry_after=wait))
 
