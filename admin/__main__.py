@@ -10,6 +10,7 @@ from functools import partial
 
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from admin.app import application
 from admin.config import AdminConfig
@@ -29,7 +30,14 @@ def main() -> None:
     parser.add_argument("--settings-fd", type=int, required=True)
     config = read_settings(parser.parse_args().settings_fd, AdminConfig)
     logs.configure("admin")
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     uvloop.run(_serve(config))
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Return whether a fault is ours: what is said of a broken request has parts of it, a token."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return not isinstance(fault, HttpProcessingError | web.RequestPayloadError)
 
 
 async def _serve(config: AdminConfig) -> None:

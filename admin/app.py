@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from admin import api
 from admin.config import AdminConfig
@@ -33,6 +34,13 @@ MAX_BODY = 1024 * 1024
 """Bytes of a request's body: a key may have 1,000 models, and its form has them twice."""
 
 NO_TIME = "0"
+
+_GONE = (UnknownKey, UnknownGroup)
+"""Raised where somebody else removes what a page is about to change."""
+_NOT_THERE = 404, "It was removed meanwhile."
+
+_UNREADABLE = (HttpProcessingError, web.RequestPayloadError)
+_NOT_READ = 400, "The body cannot be read."
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
@@ -83,8 +91,8 @@ def errors(pages: Pages) -> Any:
             return await handler(request)
         except Refusal as refusal:
             return answer(request, refusal.status, str(refusal))
-        except (UnknownKey, UnknownGroup):
-            return answer(request, 404, "Not Found")
+        except (*_GONE, *_UNREADABLE) as fault:
+            return answer(request, *(_NOT_THERE if isinstance(fault, _GONE) else _NOT_READ))
         except web.HTTPException as error:
             return answer(request, error.status, error.reason)
         except RedisFault as fault:

@@ -26,6 +26,8 @@ class AdminConfig(msgspec.Struct, frozen=True, rename="camel"):
     admin_port: Annotated[int, Meta(ge=1, le=65_535)] = 3701
     gateway_url: str = "http://127.0.0.1:3700"
     """Where a model that is tried is asked."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that the service answers to, beside `localhost` and all addresses."""
     admin_token: str = ""
     """The SHA-256 of the login token, in hex."""
 
@@ -42,6 +44,7 @@ def admin_config(settings: Settings) -> AdminConfig:
         read,
         redis_url=address.checked(config.secrets(read.redis_url, where)[0], where),
         gateway_url=_gateway_url(settings, read.gateway_url),
+        allowed_hosts=tuple(host.lower() for host in read.allowed_hosts),
         admin_token=_digest(settings, read.admin_token) if read.admin_token else "",
     )
 

@@ -16,6 +16,7 @@ from admin.pages import SESSION, Pages, moved
 from admin.refusal import Refusal
 from admin.sessions import Sessions
 from runtime.guesses import Guesses
+from runtime.hosts import refused_host
 
 _log = logging.getLogger("admin")
 
@@ -31,6 +32,7 @@ class Door:
 
     def __init__(self, config: AdminConfig, pages: Pages) -> None:
         self._token = config.admin_token
+        self._hosts = config.allowed_hosts
         # Cookies are sent to every port of a host.
         self._cookie = f"poe2gpt-admin-{config.admin_port}"
         self._pages = pages
@@ -51,6 +53,7 @@ class Door:
 
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self._check_host(request)
             if request.path.startswith(API):
                 self._check_token(request)
             elif request.path not in _OPEN and not request.path.startswith("/static/"):
@@ -63,13 +66,20 @@ class Door:
 
         return check
 
+    def _check_host(self, request: web.Request) -> None:
+        """Raise Refusal for a name that another site may have pointed here."""
+        host = request.headers.get("Host", "localhost")
+        if refused_host(host, self._hosts, exposed=True):
+            raise Refusal(421, "This host name is not listed in `allowedHosts`.")
+
     def _check_token(self, request: web.Request) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else ""
-        if wait := self._wait(request, given):
-            raise Refusal(429, f"Too many wrong login tokens: try again in {wait} s.")
-        if not self._is_known(request, given):
-            raise Refusal(401, "Send the login token as `Authorization: Bearer <adminToken>`.")
+        if self._is_known(given):
+            return
+        if wait := self._count_wrong(request, given):
+            raise Refusal(429, f"Too many wrong login tokens: try again in {math.ceil(wait)} s.")
+        raise Refusal(401, "Send the login token as `Authorization: Bearer <adminToken>`.")
 
     async def _without_session(self, request: web.Request) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -83,10 +93,11 @@ class Door:
         _check_origin(request)
         form = await _form_of(request)
         token, to = str(form.get("token", "")).strip(), _within(str(form.get("to", "")))
-        if wait := self._wait(request, token):
-            return self._form(request, 429, to, "login.throttled", seconds=str(wait))
-        if not self._is_known(request, token):
+        if not self._is_known(token):
+            if wait := self._count_wrong(request, token):
+                return self._form(request, 429, to, "login.throttled", seconds=f"{math.ceil(wait)}")
             return self._form(request, 401, to, "login.wrong")
+        self._sessions.close(self._cookie_of(request))
         cookie = self._sessions.open(time.monotonic())
         answer = moved(to)
         answer.set_cookie(
@@ -110,22 +121,24 @@ class Door:
     def _cookie_of(self, request: web.Request) -> str:
         return request.cookies.get(self._cookie, "")
 
-    def _wait(self, request: web.Request, token: str) -> int:
-        """Return the seconds until a token from this address is looked at. 0: now."""
-        digest, now = bytes.fromhex(digest_of(token)), time.monotonic()
-        return math.ceil(self._guesses.wait(request.remote or "", digest, now)) if token else 0
+    def _is_known(self, token: str) -> bool:
+        """Return whether this is the login token.
 
-    def _is_known(self, request: web.Request, token: str) -> bool:
-        """Return whether this is the login token; a wrong one is counted."""
+        It is accepted however many wrong ones came from the same address, which may be a proxy's:
+        so nobody can lock an operator out. It is too long to be found by trying.
+        """
+        return bool(self._token) and hmac.compare_digest(digest_of(token), self._token)
+
+    def _count_wrong(self, request: web.Request, token: str) -> float:
+        """Count a wrong token, unless there were too many: then return for how many seconds yet."""
         if not token:
-            return False
-        address, digest = request.remote or "", digest_of(token)
-        if self._token and hmac.compare_digest(digest, self._token):
-            self._guesses.accepted(address, bytes.fromhex(digest))
-            return True
-        if count := self._guesses.wrong(address, time.monotonic(), bytes.fromhex(digest)):
-            _log.warning("wrong login tokens", extra={"address": address, "count": count})
-        return False
+            return 0
+        address, now = request.remote or "", time.monotonic()
+        wait = self._guesses.wait(address, b"", now)
+        told = self._guesses.throttled(address, now) if wait else self._guesses.wrong(address, now)
+        if told:
+            _log.warning("wrong login tokens", extra={"address": address, "count": told})
+        return wait
 
 
 async def _check_form(request: web.Request) -> None:

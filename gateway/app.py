@@ -17,7 +17,7 @@ from gateway.access import Access
 from gateway.anthropic.dialect import ANTHROPIC
 from gateway.config import FIXED, GatewayConfig
 from gateway.dialect import Archive, Dialect, Endpoint, Inquiry, Page
-from gateway.doors import is_loopback, refused_host, refused_origin
+from gateway.doors import refused_origin
 from gateway.exchange import points
 from gateway.exchange.backpressure import Backpressure
 from gateway.exchange.exchanges import Exchanges
@@ -44,6 +44,7 @@ from gateway.responses.dialect import RESPONSES
 from gateway.routes import Routes, route_of
 from gateway.uploads import Uploads
 from runtime import tasks
+from runtime.hosts import is_loopback, refused_host
 from store.faults import RedisFault
 
 _log = logging.getLogger("gateway")

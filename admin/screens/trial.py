@@ -104,7 +104,7 @@ async def _wants_key(url: str) -> bool:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{url}/v1/models") as response,
+            session.get(f"{url}/v1/models", allow_redirects=False) as response,
         ):
             return response.status == 401
     except (aiohttp.ClientError, TimeoutError):

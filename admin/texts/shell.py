@@ -21,8 +21,9 @@ TEXTS = {
         "登录令牌不正确。",
     ),
     "login.throttled": (
-        "Too many wrong tokens came from your address. Try again in {seconds} s.",
-        "您的地址发送了过多错误的令牌，请在 {seconds} 秒后重试。",
+        "This is not the login token. Too many wrong tokens came from your address; wait"
+        " {seconds} s.",
+        "登录令牌不正确。您的地址发送了过多错误的令牌，请等待 {seconds} 秒。",
     ),
     "login.do": ("Log in", "登录"),
     "error.title": ("That did not work", "操作未成功"),
@@ -35,6 +36,11 @@ TEXTS = {
     "error.404": ("There is nothing here.", "此处没有内容。"),
     "error.405": ("This page cannot be asked for in this way.", "不支持以这种方式请求此页面。"),
     "error.413": ("What was sent is too large.", "发送的内容过大。"),
+    "error.421": (
+        "The page is not known by this host name. Call it by an address, or list the name in"
+        " allowedHosts of its configuration.",
+        "此主机名未被允许。请用 IP 地址访问，或在配置的 allowedHosts 中加入该名称。",
+    ),
     "error.500": (
         "The server had an error. Its log says more.",
         "服务器出错，详情见日志。",

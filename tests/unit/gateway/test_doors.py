@@ -6,7 +6,8 @@ import ipaddress
 
 import pytest
 
-from gateway.doors import client_address, refused_host, refused_origin
+from gateway.doors import client_address, refused_origin
+from runtime.hosts import refused_host
 
 PROXIES = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("10.0.0.0/8")]
 
