@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -78,10 +78,11 @@ class Reconciler:
         await asyncio.sleep(self._every)
         await self._store.distribute()
         accounts = self._accounts()
-        fresh = await self._store.fresh(t for tokens in accounts.values() for t in tokens)
+        labels = await self._store.labels(accounts)
+        fresh = await self._store.fresh(labels)
         for account, tokens in accounts.items():
             if account in fresh or self._due.get(account, 0.0) <= time.time():
-                await self._look_alone(account, tokens)
+                await self._look_alone(account, tokens, labels[account])
         idle = [tokens for account, tokens in accounts.items() if self._points.is_old(account)]
         for tokens in idle[:MOST_BALANCES]:
             await self._points.ask(tokens)
@@ -95,22 +96,26 @@ class Reconciler:
                 accounts.setdefault(token.account, []).append(token)
         return accounts
 
-    async def _look_alone(self, account: str, tokens: Sequence[PoeToken]) -> None:
+    async def _look_alone(
+        self, account: str, tokens: Sequence[PoeToken], labels: Collection[str]
+    ) -> None:
         """Look at an account; what is wrong with it does not concern the others."""
         try:
-            await self._look(account, tokens)
+            await self._look(account, tokens, labels)
         except RedisFault:
             raise
         except Exception:
             _log.exception("%s is not reconciled with Poe, by our own fault", tokens[0].label)
 
-    async def _look(self, account: str, tokens: Sequence[PoeToken]) -> None:
+    async def _look(
+        self, account: str, tokens: Sequence[PoeToken], labels: Collection[str]
+    ) -> None:
         if not await self._store.claim(account):
             return
         limit = asyncio.timeout(LONGEST - RESERVE)
         try:
             async with limit:
-                await self._reconcile(account, tokens)
+                await self._reconcile(account, tokens, labels)
         except TimeoutError:
             if not limit.expired():
                 raise  # a fault of Redis
@@ -121,9 +126,11 @@ class Reconciler:
     def _rest(self, account: str) -> float:
         return min(self._every * 2.0 ** min(self._failures[account], 20), LONGEST_REST)
 
-    async def _reconcile(self, account: str, tokens: Sequence[PoeToken]) -> None:
+    async def _reconcile(
+        self, account: str, tokens: Sequence[PoeToken], labels: Collection[str]
+    ) -> None:
         now = round(time.time() * 1000)
-        taken = await self._store.take(account, tokens)
+        taken = await self._store.take(account, labels)
         await self._store.correct(taken.state)
         state = msgspec.structs.replace(
             taken.state, opens=(*taken.state.opens, *map(Open, taken.requests)), unsent=()

@@ -331,3 +331,22 @@ async def test_a_request_finds_its_row_though_no_worker_was_there_when_it_ended(
 
     assert only.job == job
     assert await books.redis.exists(keys.unreconciled("label-sim-a")) == 0
+
+
+async def test_a_request_finds_its_row_though_its_token_was_replaced_by_another_of_the_account(
+    books: Books, redis_server: RedisServer
+) -> None:
+    old, new = token("sim-old", account="a"), token("sim-new", account="a")
+    books.poe.settings.keys.update({"sim-old": "a", "sim-new": "a"})
+    async with working(redis_server.url, books.poe.url, old):
+        job = await books.call("Dear")
+        await eventually(lambda: is_seen(books, old.id), "the old token's record")
+
+    async with working(redis_server.url, books.poe.url, new, reconcile_every=EVERY):
+        (only,) = await books.corrected(1)
+
+    assert (only.job, only.reason) == (job, "matched")
+
+
+async def is_seen(books: Books, token_id: str) -> bool:
+    return bool(await books.redis.hexists(keys.tokens_seen, token_id))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from contract.calls.accounts import ReadTokensSeen
 from contract.calls.call import milliseconds
 from contract.calls.ledger import Correct
 from contract.calls.reconciliation import Distribute
@@ -68,14 +69,25 @@ class Reconciliations:
         while await self._session.run(Distribute(REQUEST_LIFE / 1000)):
             pass
 
-    async def fresh(self, tokens: Iterable[PoeToken]) -> set[str]:
-        """Return the accounts of these tokens of which requests have ended."""
-        each = list(tokens)
+    async def labels(self, accounts: Mapping[str, Sequence[PoeToken]]) -> dict[str, set[str]]:
+        """Return the labels of all tokens of these accounts, of which we may have some only.
+
+        Another worker has another one, or has had it until it was replaced.
+        """
+        labels = {account: {t.label for t in tokens} for account, tokens in accounts.items()}
+        for seen in (await self._session.run(ReadTokensSeen())).values():
+            if seen.account in labels:
+                labels[seen.account].add(seen.label)
+        return labels
+
+    async def fresh(self, labels: Mapping[str, Iterable[str]]) -> set[str]:
+        """Return the accounts, whose tokens have these labels, of which requests have ended."""
+        each = [(account, label) for account, all_ in labels.items() for label in all_]
         async with self._redis.pipeline(transaction=False) as pipe:
-            for token in each:
-                pipe.exists(self._keys.unreconciled(token.label))
+            for _, label in each:
+                pipe.exists(self._keys.unreconciled(label))
             found: list[Any] = await pipe.execute()
-        return {token.account for token, exists in zip(each, found, strict=True) if exists}
+        return {account for (account, _), exists in zip(each, found, strict=True) if exists}
 
     async def claim(self, account: str) -> bool:
         """Return whether this worker is to look into an account's history now."""
@@ -88,17 +100,17 @@ class Reconciliations:
         key, life = self._keys.reconciler(account), max(milliseconds(seconds), 1)
         await self._redis.set(key, self._session.worker, px=life)
 
-    async def take(self, account: str, tokens: Sequence[PoeToken]) -> Taken:
-        """Return what is known of an account, whose tokens these are."""
+    async def take(self, account: str, labels: Collection[str]) -> Taken:
+        """Return what is known of an account, whose tokens have these labels."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(self._keys.reconciliation(account))
-            for token in tokens:
-                pipe.lrange(self._keys.unreconciled(token.label), 0, -1)
+            for label in labels:
+                pipe.lrange(self._keys.unreconciled(label), 0, -1)
             known, *lists = await pipe.execute()
         return Taken(
             _state(known),
             tuple(request for entries in lists for request in _requests(entries)),
-            {token.label: len(entries) for token, entries in zip(tokens, lists, strict=True)},
+            {label: len(entries) for label, entries in zip(labels, lists, strict=True)},
         )
 
     async def known(self, account: str, rows: Sequence[Row]) -> set[str]:
