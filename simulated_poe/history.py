@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from email.utils import formatdate
 from typing import Any, Literal
 
 import msgspec
@@ -36,11 +37,14 @@ class Row(msgspec.Struct, frozen=True):
     """Unix time from which it is shown."""
     query_id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex)
 
-    def shown(self, *, breakdown: bool) -> dict[str, Any]:
-        """Return the row as Poe writes it; times are in microseconds."""
+    def shown(self, *, breakdown: bool, ahead: float = 0.0) -> dict[str, Any]:
+        """Return the row as Poe writes it; times are in microseconds.
+
+        `ahead` is by how many seconds Poe's clock is.
+        """
         points = self.charge.points
         return {
-            "creation_time": int(self.at * 1_000_000),
+            "creation_time": int((self.at + ahead) * 1_000_000),
             "bot_name": self.bot,
             "query_id": self.query_id,
             "usage_type": self.usage_type,
@@ -56,13 +60,15 @@ class History:
     """Answers questions about the history of accounts.
 
     Calls that end are in it `delay` seconds later. Rows have no breakdown if `breakdown` is not
-    set. `statuses` are those of the next answers. With `repeats`, a page begins with the last row
-    of the page before. `asked` lists the accounts whose history was asked for.
+    set. Poe's clock is `ahead` by so many seconds. `statuses` are those of the next answers. With
+    `repeats`, a page begins with the last row of the page before. `asked` lists the accounts whose
+    history was asked for.
     """
 
     def __init__(self) -> None:
         self.delay = 0.0
         self.breakdown = True
+        self.ahead = 0.0
         self.statuses: list[int] = []
         self.repeats = False
         self.asked: list[str] = []
@@ -91,9 +97,9 @@ class History:
         body = {
             "has_more": start + limit < len(rows),
             "length": len(page),
-            "data": [row.shown(breakdown=self.breakdown) for row in page],
+            "data": [row.shown(breakdown=self.breakdown, ahead=self.ahead) for row in page],
         }
-        return _json(body)
+        return _json(body, headers={"Date": formatdate(now + self.ahead, usegmt=True)})
 
     def _start(self, rows: Sequence[Row], after: str | None) -> int | None:
         if after is None:

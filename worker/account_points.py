@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
+
+import msgspec
 
 from worker.config import PoeToken
 from worker.poe.client import PoeClient
@@ -20,6 +22,9 @@ MOST_PAGES = 100
 PATIENCE = 30.0
 """Seconds that Poe has for a page, or a balance."""
 
+LONGEST_DELAY = 10_000
+"""Milliseconds by which a page may be older than it says; beyond that, a clock is wrong."""
+
 BALANCE_AGE = 3600.0
 """Seconds after which the points that an account has left are asked for anew."""
 
@@ -29,18 +34,23 @@ T = TypeVar("T")
 
 
 class AccountPoints:
-    """What one worker asks about the points of its accounts."""
+    """What one worker asks about the points of its accounts.
 
-    def __init__(self, poe: PoeClient, store: Tokens) -> None:
+    `now` says what time it is, in milliseconds of Unix time, by the clock that the ledger goes by.
+    """
+
+    def __init__(self, poe: PoeClient, store: Tokens, now: Callable[[], int]) -> None:
         self._poe = poe
         self._store = store
+        self._now = now
         self._asked: dict[str, float] = {}
         """When an account's balance was asked for, on the monotonic clock."""
 
     async def rows(self, tokens: Sequence[PoeToken], since: int) -> tuple[list[Row], bool]:
         """Read an account's history back to `since`, in Unix milliseconds.
 
-        `tokens` are those of the account. Returns the rows, and whether Poe has given all.
+        `tokens` are those of the account. Returns the rows, and whether Poe has given all. Where
+        Poe's clock differs from ours, their times are by ours.
         """
         rows: dict[str, Row] = {}
         fault = None
@@ -60,11 +70,12 @@ class AccountPoints:
         after = ""
         for _ in range(MOST_PAGES):
             page = await _in_time(self._poe.points_history(secret, after))
-            before = len(rows)
-            rows.update((row.query, row) for row in page.rows)
+            before, lag = len(rows), lag_of(page.written, self._now())
+            found = [msgspec.structs.replace(row, at=row.at + lag) for row in page.rows]
+            rows.update((row.query, row) for row in found if row.query not in rows)
             # Pages that bring nothing new might come for ever.
             is_new = len(rows) > before
-            if not page.next or not is_new or min(row.at for row in page.rows) < since:
+            if not page.next or not is_new or min(row.at for row in found) < since:
                 return
             after = page.next
 
@@ -84,6 +95,12 @@ class AccountPoints:
             else:
                 await self._store.note_balance(tokens, points)
                 return
+
+
+def lag_of(written: int | None, now: int) -> int:
+    """Return by how many milliseconds Poe's clock is behind ours, if that is more than a delay."""
+    lag = 0 if written is None else now - written
+    return lag if abs(lag) > LONGEST_DELAY else 0
 
 
 async def _in_time(asking: Coroutine[Any, Any, T]) -> T:

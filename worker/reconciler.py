@@ -37,8 +37,8 @@ from worker.queue.reconciliations import LONGEST, Reconciliations, State
 LONGEST_REST = 3600.0
 """Seconds after which a history that could not be read is tried again at the latest."""
 
-IDLE = 3600.0
-"""Seconds after which an account is looked at again of which nothing is expected."""
+IDLE = 3600_000
+"""Milliseconds after which an account is looked at again of which nothing is expected."""
 
 MOST_BALANCES = 10
 """Idle accounts whose balances are asked for in a row."""
@@ -68,8 +68,8 @@ class Reconciler:
         self._models = models
         self._leases = leases
         self._every = every
-        self._due: dict[str, float] = {}
-        """When, in Unix seconds, an account is to be looked at even if nothing new has happened."""
+        self._due: dict[str, int] = {}
+        """When an account is to be looked at even if nothing new has happened, in milliseconds."""
         self._failures: Counter[str] = Counter()
         """How often in a row an account's history could not be read."""
 
@@ -81,7 +81,7 @@ class Reconciler:
         labels = await self._store.labels(accounts)
         fresh = await self._store.fresh(labels)
         for account, tokens in accounts.items():
-            if account in fresh or self._due.get(account, 0.0) <= time.time():
+            if account in fresh or self._due.get(account, 0) <= self._store.now():
                 await self._look_alone(account, tokens, labels[account])
         idle = [tokens for account, tokens in accounts.items() if self._points.is_old(account)]
         for tokens in idle[:MOST_BALANCES]:
@@ -129,7 +129,7 @@ class Reconciler:
     async def _reconcile(
         self, account: str, tokens: Sequence[PoeToken], labels: Collection[str]
     ) -> None:
-        now = round(time.time() * 1000)
+        now = self._store.now()
         taken = await self._store.take(account, labels)
         await self._store.correct(taken.state)
         state = msgspec.structs.replace(
@@ -155,7 +155,7 @@ class Reconciler:
             await self._store.settle(account, state)
         _report(found, tokens[0].label)
         due = next_look(state.opens, state.rows, state.looked)
-        self._due[account] = time.time() + IDLE if due is None else due / 1000
+        self._due[account] = now + IDLE if due is None else due
 
     async def _read(
         self, account: str, tokens: Sequence[PoeToken], state: State, now: int

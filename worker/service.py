@@ -107,7 +107,7 @@ class Service:
         )
         self._reconciler = Reconciler(
             queue.reconciliations,
-            AccountPoints(poe, queue.tokens),
+            AccountPoints(poe, queue.tokens, queue.reconciliations.now),
             self.models,
             self.leases,
             config.tokens,

@@ -348,5 +348,18 @@ async def test_a_request_finds_its_row_though_its_token_was_replaced_by_another_
     assert (only.job, only.reason) == (job, "matched")
 
 
+@pytest.mark.parametrize("ahead", [-300.0, 300.0])
+async def test_a_request_finds_its_row_though_a_clock_is_wrong_by_minutes(
+    books: Books, redis_server: RedisServer, ahead: float
+) -> None:
+    books.poe.history.ahead = ahead
+    async with working(redis_server.url, books.poe.url, token("sim-a"), reconcile_every=EVERY):
+        job = await books.call("Dear")
+        (only,) = await books.corrected(1)
+
+    assert (only.job, only.reason) == (job, "matched")
+    assert abs(only.at - time.time() * 1000) < 60_000
+
+
 async def is_seen(books: Books, token_id: str) -> bool:
     return bool(await books.redis.hexists(keys.tokens_seen, token_id))

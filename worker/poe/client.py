@@ -144,7 +144,9 @@ class PoeClient:
         `after` is the `next` of the page before. Raises Fault.
         """
         query = {"limit": str(PAGE)} | ({"starting_after": after} if after else {})
-        return read_page(await self._get(f"/usage/points_history?{urlencode(query)}", secret))
+        path = f"/usage/points_history?{urlencode(query)}"
+        body, headers = await self._got(path, secret)
+        return read_page(body, headers.get("date", ""))
 
     async def models(self) -> tuple[Model, ...]:
         """Return the catalogue, which needs no key. Raises Fault."""
@@ -156,6 +158,9 @@ class PoeClient:
         return self._connections.head(httpx.Request("POST", self._base_url + path, headers=headers))
 
     async def _get(self, path: str, secret: str = "") -> bytes:
+        return (await self._got(path, secret))[0]
+
+    async def _got(self, path: str, secret: str) -> tuple[bytes, httpx.Headers]:
         with translated(secret):
             async with asyncio.timeout(self._timeout):
                 headers = {"Accept": "application/json"} | _authorization(secret)
@@ -163,7 +168,7 @@ class PoeClient:
                 async with self._http.stream("GET", url, headers=headers) as response:
                     if response.status_code != 200:
                         raise await refusal(response)
-                    return await whole(response)
+                    return await whole(response), response.headers
 
 
 def _proxy(url: str | None) -> httpx.URL | None:

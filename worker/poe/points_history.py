@@ -9,6 +9,7 @@ or points is skipped; whatever else is missing or odd is not known.
 from __future__ import annotations
 
 import re
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -52,10 +53,12 @@ class Page(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
     next: str = ""
     """The id after which the next page starts; empty: there is none."""
+    written: int | None = None
+    """When Poe wrote the page, by its own clock, to a second: Unix time in milliseconds."""
 
 
-def read_page(body: bytes) -> Page:
-    """Read a page. Raises Fault(PROTOCOL) if the body is not a page."""
+def read_page(body: bytes, date: str = "") -> Page:
+    """Read a page; `date` is its header's. Raises Fault(PROTOCOL) if the body is not a page."""
     page = object_of(parse(body))
     data = page.get("data")
     if not isinstance(data, list):
@@ -65,7 +68,15 @@ def read_page(body: bytes) -> Page:
     return Page(
         tuple(row for item in items if (row := _row(item)) is not None),
         string_of(items[-1].get("query_id"))[:_LONGEST_ID] if more else "",
+        _instant(date),
     )
+
+
+def _instant(date: str) -> int | None:
+    try:
+        return round(parsedate_to_datetime(date).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _row(item: dict[str, object]) -> Row | None:
@@ -93,7 +104,7 @@ def _row(item: dict[str, object]) -> Row | None:
 def _tokens(text: object) -> int | None:
     found = _TOKENS.search(string_of(text))
     digits = found[1].replace(",", "") if found else ""
-    return int(digits) if digits else None
+    return count_of(int(digits)) if digits else None
 
 
 def _milliseconds(at: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,11 @@ class Reconciliations:
         self._session = session
         self._redis = session.redis
         self._keys = session.keys
+
+    def now(self) -> int:
+        """Return what time it is by Redis's clock, as it is in the ledger: in milliseconds."""
+        clock = self._session.clock
+        return round((clock.at(time.monotonic()) if clock.known else time.time()) * 1000)
 
     async def distribute(self) -> None:
         """Hand the requests of the ledger to their accounts."""

@@ -129,3 +129,19 @@ def test_junk_never_fails_what_is_good(junk: list[Any]) -> None:
     assert read.rows[-1] == READ
     for each in read.rows:
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(each), type=Row) == each
+
+
+def test_a_count_that_no_integer_of_msgpack_holds_is_not_known() -> None:
+    text = f"1 points ({2**64:,} tokens)"
+    body = {"data": [{**ROW, "cost_breakdown_in_points": {"Input": text}}]}
+
+    (row,) = read_page(msgspec.json.encode(body)).rows
+
+    assert row.input is None
+
+
+@pytest.mark.parametrize(
+    ("date", "written"), [("Thu, 01 Jan 1970 00:00:07 GMT", 7000), ("", None), ("soon", None)]
+)
+def test_a_page_says_when_it_was_written(date: str, written: int | None) -> None:
+    assert read_page(b'{"data":[]}', date).written == written
