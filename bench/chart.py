@@ -2,7 +2,8 @@
 
 Bars show CPU time as multiples of TensorZero's in the same row, on a linear axis; one that would
 leave the picture is cut off, and its number says how long it is. Writes CHART.svg for light pages
-and CHART-dark.svg for dark ones. Needs matplotlib, which is in .venv-bench.
+and CHART-dark.svg for dark ones, and both with three rows as CHART-brief. Needs matplotlib, which
+is in .venv-bench.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ROWS = (
     ("short answers, 1 client", ANSWER, "A short answer: one client"),
 )
 UNITS = {CHUNK: "µs", ANSWER: "ms"}
+BRIEF = ("100 paced streams", "64 streams, unpaced", "short answers, 64 clients")
 OURS, MEASURE = "poe2gpt", "TensorZero"
 LONGEST = 6.0
 """Multiples of TensorZero's that the axis shows."""
@@ -63,8 +65,11 @@ def main(figures: Path, chart: Path) -> None:
     rows = [row for row in ROWS if any(MEASURE in peer for peer in told["rows"].get(row[0], {}))]
     if not rows:
         raise SystemExit(f"{figures} has no row with {MEASURE}, by which the others are measured")
+    brief = [row for row in rows if row[0] in BRIEF]
     for theme in THEMES:
         _draw(told, rows, theme, chart.with_stem(chart.stem + theme.suffix))
+        if brief:
+            _draw(told, brief, theme, chart.with_stem(f"{chart.stem}-brief{theme.suffix}"))
 
 
 def _draw(told: dict[str, Any], rows: list[tuple[str, str, str]], theme: Theme, to: Path) -> None:
