@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from contract.calls.ledger import ReadLedger
 from contract.usage import DAY, GROUP, KEY, MODEL, Usage
 from store.ledger import BEGINNING, Follower, instant
 from store.stored_keys import Run
+
+R = TypeVar("R")
 
 MOST_ZONES = 3
 """Time zones of which sums are kept; another one takes the place of the one unused for longest."""
@@ -19,6 +24,8 @@ MOST_ZONES = 3
 class _Book:
     usage: Usage
     follower: Follower
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the sums are added to or read."""
 
 
 class Books:
@@ -28,11 +35,19 @@ class Books:
         self._run = run
         self._books: OrderedDict[str, _Book] = OrderedDict()
 
-    async def usage(self, zone: str) -> Usage:
-        """Return the sums up to now. The first time, it reads the ledger whole.
+    async def read(self, zone: str, view: Callable[[Usage], R]) -> R:
+        """Return what is seen in the sums up to now. The first time, it reads the ledger whole.
 
+        `view` gets the sums in a thread, as it may take seconds, and must not keep them.
         Raises RedisFault; ValueError or LookupError for a zone that is none.
         """
+        book = self._book(zone)
+        async with book.lock:
+            await book.follower.refresh()
+            await self._forget(book.usage)
+            return await asyncio.to_thread(view, book.usage)
+
+    def _book(self, zone: str) -> _Book:
         book = self._books.get(zone)
         if book is None:
             usage = Usage(zone, (DAY, KEY, GROUP, MODEL))
@@ -41,9 +56,7 @@ class Books:
         self._books.move_to_end(zone)
         while len(self._books) > MOST_ZONES:
             self._books.popitem(last=False)
-        await book.follower.refresh()
-        await self._forget(book.usage)
-        return book.usage
+        return book
 
     async def _forget(self, usage: Usage) -> None:
         """Drop the days of which Redis has no record any longer."""

@@ -27,6 +27,8 @@ _STEPS = 4
 """Lines of the grid, about."""
 _LEAST, _MOST = 1e-9, 1e18
 """What can be told from 0, and the largest value that is drawn."""
+_LOWEST = 0.2
+"""The top of the scale for lines near 0: the steps of a lower one cannot be told in two digits."""
 _SUFFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
@@ -75,7 +77,7 @@ def lines(plot: Plot) -> str:
     """Return a line for each series, with gaps where a value is None."""
     drawn = [[None if v is None else _drawn(v) for v in series.values] for series in plot.series]
     highest = max((v for values in drawn for v in values if v is not None), default=0)
-    scale = ticks(highest, whole=plot.whole)
+    scale = ticks(max(highest, _LOWEST), whole=plot.whole)
     paths = "".join(
         f'<path class="plot-line series-{series.colour}" d="{_path(values, scale[-1])}"/>'
         for series, values in zip(plot.series, drawn, strict=True)

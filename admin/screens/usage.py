@@ -45,16 +45,14 @@ def routes(services: Services) -> list[web.RouteDef]:
 
     async def page(request: web.Request) -> web.Response:
         wanted = asked(request.query, datetime.datetime.now(datetime.UTC))
-        usage = await books.usage(wanted.zone)
-        values = _values(language_of(request), wanted, usage)
+        values = await books.read(wanted.zone, partial(_values, language_of(request), wanted))
         status = 400 if wanted.mistake else 200
         return services.pages.render(request, "usage.html", status=status, **values)
 
     async def csv(request: web.Request) -> web.Response:
         wanted = asked(request.query, datetime.datetime.now(datetime.UTC))
-        usage = await books.usage(wanted.zone)
         return web.Response(
-            text=_csv(wanted.rows(usage, _CSV_BY, percentiles=True)),
+            text=await books.read(wanted.zone, partial(_csv, wanted)),
             content_type="text/csv",
             charset="utf-8",
             headers={"Content-Disposition": f'attachment; filename="{_file(wanted)}"'},
@@ -66,9 +64,9 @@ def routes(services: Services) -> list[web.RouteDef]:
 SCREEN = Screen(PLACE, routes)
 
 
-def _csv(rows: list[Row]) -> str:
+def _csv(wanted: Asked, usage: Usage) -> str:
     written = io.StringIO()
-    write_csv(_CSV_BY, rows, written)
+    write_csv(_CSV_BY, wanted.rows(usage, _CSV_BY, percentiles=True), written)
     return written.getvalue()
 
 

@@ -8,29 +8,33 @@ TEXTS = {
         "像普通客户端一样通过网关提问，会消耗点数。",
     ),
     "try.model": ("Model", "模型"),
-    "try.model.hint": ("{n} models are in the catalogue.", "目录中有 {n} 个模型。"),
+    "try.model.hint": (
+        "Start typing: the catalogue has {n} models.",
+        "输入以筛选：目录中有 {n} 个模型。",
+    ),
     "try.model.none": (
-        "No worker has fetched the catalogue yet: write the model's name.",
+        "No worker has fetched the catalogue yet: type the model's name.",
         "尚未获取模型目录，请直接输入模型名称。",
     ),
     "try.system": ("Instructions (optional)", "系统指令（可选）"),
     "try.prompt": ("Prompt", "提示词"),
-    "try.prompt.hint": ("Ctrl+Enter asks.", "按 Ctrl+Enter 发送。"),
+    "try.prompt.hint": ("Press Ctrl+Enter to ask.", "按 Ctrl+Enter 发送。"),
     "try.key": ("Ask with", "使用的密钥"),
     "try.key.own": ("the key of this page", "本页面的密钥"),
     "try.key.own.hint": (
-        "It is the key “{name}” of the screen Keys, which is made when it is first used, and may"
-        " spend {budget} points a day.",
-        "即“密钥”页面中的“{name}”，首次使用时创建，每天最多消耗 {budget} 点。",
+        "“{name}” on the screen Keys. It is created when it is first used, and may spend {budget}"
+        " points a day unless you change that.",
+        "即“密钥”页面中的“{name}”，首次使用时创建，默认每天最多消耗 {budget} 点。",
     ),
     "try.key.own.never": (
-        "The gateway wants no key as yet, and does once the first one has been made.",
-        "网关目前无需密钥；一旦创建第一个密钥，便会要求验证。",
+        "The gateway requires no key yet. It would once the first key exists, so none is created"
+        " here.",
+        "网关目前无需密钥。创建第一个密钥后，所有请求都需要密钥，因此这里不会自动创建。",
     ),
     "try.key.given": ("another access token", "其他访问令牌"),
     "try.key.given.hint": (
-        "It is not stored anywhere. For a gateway that wants no key, leave it empty.",
-        "不会保存在任何地方。网关无需密钥时留空。",
+        "It is not stored. Leave it empty if the gateway requires no key.",
+        "不会被保存。若网关无需密钥，请留空。",
     ),
     "try.secret": ("Access token", "访问令牌"),
     "try.ask": ("Ask", "发送"),
@@ -59,8 +63,8 @@ TEXTS = {
     "try.settled": ("Points settled", "结算点数"),
     "try.account": ("Poe token", "Poe 令牌"),
     "try.script": (
-        "This screen needs JavaScript, as the answer comes bit by bit.",
-        "回答逐字返回，此页面需要 JavaScript。",
+        "This screen needs JavaScript to show the answer while it is written.",
+        "回答会逐步显示，因此此页面需要 JavaScript。",
     ),
     "try.unreachable": (
         "The gateway at {url} cannot be reached: see gatewayUrl (GATEWAY_URL) in the"

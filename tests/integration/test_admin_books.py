@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -14,8 +15,9 @@ from redis.asyncio import Redis
 from admin.books import MOST_ZONES, Books
 from admin.watch import Watch
 from contract.calls.call import Call
+from contract.calls.ledger import ReadLedger
 from contract.ledger import Request
-from contract.usage import DAY
+from contract.usage import DAY, Row, Usage
 from store.link import Link
 from tests.support.deployment import RedisServer
 from tests.support.keys import keys
@@ -68,11 +70,11 @@ async def test_sums_follow_the_ledger_and_forget_what_it_forgets(redis: Redis, l
     books = Books(partial(link.run, now="0"))
 
     await write(redis, "old", "old")
-    before = (await books.usage("UTC")).rows((DAY,))
+    before = await books.read("UTC", by_day)
     await write(redis, "new")
-    both = (await books.usage("UTC")).rows((DAY,))
+    both = await books.read("UTC", by_day)
     await redis.xtrim(keys.ledger, minid=str(DAYS["new"]), approximate=False)
-    after = (await books.usage("UTC")).rows((DAY,))
+    after = await books.read("UTC", by_day)
 
     assert [row.sums.requests for row in before] == [2]
     assert [row.sums.requests for row in both] == [2, 1]
@@ -80,14 +82,39 @@ async def test_sums_follow_the_ledger_and_forget_what_it_forgets(redis: Redis, l
 
 
 async def test_days_are_those_of_the_zone_and_few_zones_are_kept(redis: Redis, link: Link) -> None:
-    books = Books(partial(link.run, now="0"))
+    from_the_beginning: list[ReadLedger] = []
+
+    async def run(call: Call[Any]) -> Any:
+        if isinstance(call, ReadLedger) and not call.after and call.count > 1:
+            from_the_beginning.append(call)
+        return await link.run(call, "0")
+
+    books = Books(run)
     await write(redis, "new")
 
-    utc = await books.usage("UTC")
-    for zone in ("Asia/Tokyo", "Europe/Berlin", "America/New_York")[:MOST_ZONES]:
-        found = await books.usage(zone)
+    zones = ["UTC", "Asia/Tokyo", "Europe/Berlin", "UTC", "America/New_York", "Asia/Tokyo"]
+    found = [await books.read(zone, lambda usage: usage.zone) for zone in zones]
 
-    assert found.zone == "America/New_York"
-    assert await books.usage("UTC") is not utc
+    assert found == zones
+    assert MOST_ZONES == 3
+    # All but UTC the second time, which was kept.
+    assert len(from_the_beginning) == 5
     with pytest.raises(LookupError):
-        await books.usage("Mars/Olympus")
+        await books.read("Mars/Olympus", by_day)
+
+
+async def test_others_are_served_while_sums_are_read(redis: Redis, link: Link) -> None:
+    books, others = Books(partial(link.run, now="0")), threading.Event()
+
+    reading = asyncio.create_task(books.read("UTC", lambda _: others.wait(30)))
+    again = asyncio.create_task(books.read("UTC", by_day))
+    await link.call("PING")
+    await books.read("Asia/Tokyo", by_day)
+    others.set()
+
+    assert await reading
+    assert await again == []
+
+
+def by_day(usage: Usage) -> list[Row]:
+    return usage.rows((DAY,))

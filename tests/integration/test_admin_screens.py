@@ -281,9 +281,9 @@ async def test_usage_shows_names_as_text(place: Place) -> None:
 @pytest.mark.parametrize(
     ("query", "status", "said"),
     [
-        ("from=2020-01-01&to=2020-01-31", 200, "Nothing was asked in this period."),
-        ("from=tomorrow", 400, "This is no date"),
-        ("zone=Mars", 400, "This is no time zone"),
+        ("from=2020-01-01&to=2020-01-31", 200, "There were no requests in this period."),
+        ("from=tomorrow", 400, "This is not a date"),
+        ("zone=Mars", 400, "This is not a time zone"),
         ("language=zh&from=2020-01-01&to=2020-01-31", 200, "该时间段内没有请求。"),
     ],
 )
