@@ -17,7 +17,8 @@ from worker.queue import BELL_WAIT, Jobs
 _log = logging.getLogger("worker")
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 2, 16
-"""Jobs that one dispatch may take: twice as many as the last one got, within these bounds."""
+"""Jobs that one dispatch may take: twice as many as the last one got, within these bounds, and the
+most behind one that got all it might."""
 
 FAULT_PAUSE = 0.5
 """Seconds before jobs are taken again, after Redis has failed."""
@@ -106,7 +107,8 @@ class Intake:
         except BaseException:
             self._put_back(tokens)
             raise
-        self._expected = min(max(2 * len(dispatched), FEWEST_AT_ONCE), MOST_AT_ONCE)
+        found = MOST_AT_ONCE if len(dispatched) == len(tokens) else 2 * len(dispatched)
+        self._expected = min(max(found, FEWEST_AT_ONCE), MOST_AT_ONCE)
         for job in dispatched:
             self._start(job, self._take_for(job, tokens))
         self._put_back(tokens)
