@@ -243,7 +243,7 @@ async def test_guesses_displace_no_key_and_only_so_many_are_remembered(
 
 async def test_a_key_of_the_file_keeps_the_settings_of_the_file(place: Place) -> None:
     fields = {"name": b'"shadow"', "created": b'"2027-01-01T00:00:00Z"', "disabled": b"true"}
-    await place.keys._run(AddKey("f" * 16, digest_of(LONG), fields))
+    await place.keys.run(AddKey("f" * 16, digest_of(LONG), fields))
 
     assert await statuses(place, LONG) == {200}
 
