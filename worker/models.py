@@ -74,10 +74,12 @@ class Models:
 
         Raises RedisFault.
         """
-        if await self._is_due():
-            await self._fetch()
+        has_failed = await self._is_due() and not await self._fetch()
         if (version := await self._store.version()) != self._version:
             await self._learn(version)
+        if has_failed:
+            # Not before this: an earlier catalogue may be there.
+            self._settled.set()
         await self._pause()
 
     async def _is_due(self) -> bool:
@@ -87,14 +89,15 @@ class Models:
         self._wanted.clear()
         return wanted and await self._store.may_refetch(CATALOGUE_RETRY)
 
-    async def _fetch(self) -> None:
+    async def _fetch(self) -> bool:
+        """Return whether Poe has given its catalogue."""
         try:
             models = await self._poe.models()
         except Fault as fault:
             _log.warning("Poe's list of models could not be fetched: %s", fault)
-            self._settled.set()
-        else:
-            await self._store.publish(Catalogue(time.time(), models), CATALOGUE_AGE)
+            return False
+        await self._store.publish(Catalogue(time.time(), models), CATALOGUE_AGE)
+        return True
 
     async def _learn(self, version: bytes | None) -> None:
         catalogue = await self._store.latest()
