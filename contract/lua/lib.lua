@@ -398,8 +398,9 @@ end
 --
 -- A job waits while others reserve what it needs. Such jobs are in `again`, and in `short:<counter>` by when they
 -- came; the first of them look anew when something is given back. Those that come later and need less may
--- overtake the first of them until it has waited for `OVERTAKEN`, and no longer: it would starve.
-local LOOK_EVERY, WOKEN, OVERTAKEN, BUDGET_SPARE = 60000, 4, 5000, 7 * SPARE
+-- overtake the first of them, which else would hold them all up. Between `OVERTAKEN` and `AHEAD` of its wait they
+-- may not: it would starve.
+local LOOK_EVERY, WOKEN, OVERTAKEN, AHEAD, BUDGET_SPARE = 60000, 4, 5000, 20000, 7 * SPARE
 
 local function points_of(counter)
   local spent, reserved = unpack(redis.call('HMGET', keys.budget(counter), 'spent', 'reserved'))
@@ -431,7 +432,7 @@ local function is_behind(counter, id, at, now)
     local first, since = unpack(redis.call('ZRANGE', keys.short(counter), 0, 0, 'WITHSCORES'))
     if not first or first == id then return false end
     if redis.call('HGET', keys.job(first), 'state') == 'again' then
-      return tonumber(since) < at and tonumber(since) + OVERTAKEN <= now
+      return tonumber(since) < at and now >= since + OVERTAKEN and now < since + AHEAD
     end
     redis.call('ZREM', keys.short(counter), first)
   end

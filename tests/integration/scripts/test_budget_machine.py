@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -173,9 +174,10 @@ class Budgets(RuleBasedStateMachine):
             points = record.settled if isinstance(record, Request) else record.points
             spent.update(dict.fromkeys(of.budgets, points))
         reserved: Tally[str] = Tally()
-        for job, (client, points) in self.jobs.items():
-            if self._field(job, "state") != b"done" and self._field(job, "reserved"):
-                reserved.update(dict.fromkeys((b.counter for b in BUDGETS[client]), points))
+        for job in self.jobs:
+            if self._field(job, "state") != b"done" and (packed := self._field(job, "reserved")):
+                _, points, counters = msgspec.msgpack.decode(packed)
+                reserved.update(dict.fromkeys(counters, points))
         for counter in LIMITS:
             assert counts[counter] == (spent[counter], reserved[counter])
             assert min(counts[counter]) >= 0

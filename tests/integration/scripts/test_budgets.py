@@ -407,6 +407,23 @@ def test_a_large_request_is_not_overtaken_for_ever(scripts: Scripts) -> None:
     assert [given.id for given in scripts.dispatch(9)] == ["late"]
 
 
+def test_a_large_request_does_not_hold_up_others_for_long(scripts: Scripts) -> None:
+    # given one that waits for the end of a long answer
+    enqueue(scripts, "long", 60)
+    scripts.dispatch()
+    enqueue(scripts, "large", 60)
+    assert scripts.dispatch() == []
+    scripts.now += 5000
+    enqueue(scripts, "small", 20)
+    assert scripts.dispatch(9) == []
+
+    # when
+    scripts.now += 15_000
+
+    # then
+    assert [given.id for given in scripts.dispatch(9)] == ["small"]
+
+
 def test_a_dispatch_refuses_a_bounded_number_of_jobs(scripts: Scripts) -> None:
     # given
     for number in range(150):
