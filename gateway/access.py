@@ -63,16 +63,21 @@ class Access:
 
     async def _unless_guessed(self, address: str, key: str) -> AccessToken:
         now, digest = time.monotonic(), digest_of(key)
-        if wait := self._guesses.wait(address, digest, now):
+        # A stored key is too long to be guessed: one that is refused was replaced or removed, and
+        # who goes on with it must not keep out others of its address, who have its successor.
+        may_be_guessed = not may_be_secret(key)
+        if may_be_guessed and (wait := self._guesses.wait(address, digest, now)):
             self._tell(address, "throttled", self._guesses.throttled(address, now))
             raise too_many_wrong_keys(wait)
         try:
             client = admitted(await self._holder(key, digest), time.time())
         except Problem as problem:
             if problem.kind is Kind.UNAUTHENTICATED:
-                self._tell(address, "wrong", self._guesses.wrong(address, now, digest))
+                count = self._guesses.wrong(address, now, digest) if may_be_guessed else 0
+                self._tell(address, "wrong", count)
             raise
-        self._guesses.accepted(address, digest)
+        if may_be_guessed:
+            self._guesses.accepted(address, digest)
         return client
 
     async def _holder(self, key: str, digest: bytes) -> AccessToken | None:
