@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 ASKED = 150
 LIMIT = 5_000
-KEY, OTHER = "sk-test-canary-budget-key-1", "sk-test-canary-budget-key-2"
+KEY, OTHER, THIRD = (f"sk-test-canary-budget-key-{number}" for number in (1, 2, 3))
 GATEWAY = f"""
 statusHold = 0
 [[accessTokens]]
@@ -47,6 +47,10 @@ timeZone = "Europe/Berlin"
 key = "{OTHER}"
 name = "bob"
 group = "lab"
+[[accessTokens]]
+key = "{THIRD}"
+name = "cat"
+totalBudget = 300
 """
 WORKER = "coolDown = 0\nrateLimit = 1000\nmaxInFlight = 12\nleaseLife = 1\n"
 MODEL = Model(
@@ -55,6 +59,8 @@ MODEL = Model(
     price="0.0001",
     completion_price="0.0005",
 )
+FLAT = Model("Flat", "emulate", endpoints=("/v1/chat/completions",), request_price="0.003")
+"""A call costs 99 points."""
 BODY = {
     "model": "Dear",
     "max_tokens": 30,
@@ -101,6 +107,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         try:
             poe = await deployment.start_poe()
             poe.catalogue.add(MODEL)
+            poe.catalogue.add(FLAT)
             start = partial(deployment.start_worker, config=WORKER)
             workers = [await start(tokens=f"sim-{n}") for n in range(4)]
             gateway = partial(deployment.start_gateway, config=GATEWAY)
@@ -191,6 +198,31 @@ async def test_a_group_has_a_budget_of_its_own_within_a_second(
     # then
     again = await ask(gateway, OTHER)
     assert again.status_code == 200
+
+
+async def test_a_correction_is_paid_for_only_where_the_budget_has_points_for_it(
+    place: Place,
+) -> None:
+    # given a budget for three calls, and a model whose first answer is not the JSON that is wanted
+    body = {
+        "model": "Flat",
+        "response_format": {"type": "json_object"},
+        "messages": [{"role": "user", "content": '["no JSON", "{}"]'}],
+    }
+
+    # when two requests need two calls each
+    async with place.gateways[0].http(THIRD) as http:
+        asked = [http.post(CHAT, json=body) for _ in range(2)]
+        replies = await asyncio.gather(*asked)
+
+    # then
+    assert sorted(reply.status_code for reply in replies) == [200, 402]
+    (error,) = (reply.json()["error"] for reply in replies if reply.status_code == 402)
+    assert "has to be asked once more, which may cost 99 points, and 3 are left" in error["message"]
+    requests = await place.requests("cat")
+    assert sorted(request.settled for request in requests) == [99, 198]
+    counter = await place.total(requests[0].client)
+    assert (counter.spent, counter.reserved) == (297, 0)
 
 
 async def test_kills_cost_a_budget_no_more_than_one_error_and_block_nothing(place: Place) -> None:
