@@ -6,13 +6,14 @@ import datetime
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from aiohttp import web
 
 from admin import budget_view, form
 from admin.keys import GRACE
+from admin.listing import part_of
 from admin.pages import SESSION, Place, moved
 from admin.screens import groups
 from admin.screens.screen import Screen, Services
@@ -60,16 +61,20 @@ class _Keys:
 
     async def show_all(self, request: web.Request) -> web.Response:
         keys = [key async for key in self._store.list()]
-        groups = budget_view.groups_of(keys, await self._groups.list())
+        all_groups = budget_view.groups_of(keys, await self._groups.list())
+        part = part_of(keys, request.query, _words)
+        groups = part_of(all_groups, {"find": part.find}, lambda group: [group.name])
         now = time.time()
-        budgets = [budgets_of("key", key.id, key.name, key, now) for key in keys]
-        budgets += [budgets_of("group", group.name, group.name, group, now) for group in groups]
+        budgets = [budgets_of("key", key.id, key.name, key, now) for key in part.rows]
+        budgets += [budgets_of("group", each.name, each.name, each, now) for each in groups.rows]
         bars = await budget_view.read_bars(self._run, budgets)
         return self._pages.render(
             request,
             "keys.html",
-            keys=[(key, _state(key), bar) for key, bar in zip(keys, bars, strict=False)],
-            groups=[*zip(groups, bars[len(keys) :], strict=True)],
+            part=part,
+            keys=[(key, _state(key), bar) for key, bar in zip(part.rows, bars, strict=False)],
+            part_of_groups=groups,
+            groups=[*zip(groups.rows, bars[len(part.rows) :], strict=True)],
             members=Counter(key.group for key in keys),
         )
 
@@ -223,6 +228,10 @@ def _told(request: web.Request, what: str, key: StoredKey) -> web.Response:
 
 def _check(given: Source) -> object:
     return stored_keys.changes(given, _now())
+
+
+def _words(key: StoredKey) -> Iterable[str]:
+    return (key.name, key.group, key.id, *key.labels.values())
 
 
 def _state(key: StoredKey) -> str:

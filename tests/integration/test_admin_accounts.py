@@ -93,4 +93,4 @@ async def test_a_token_whose_worker_is_gone_is_nobodys(place: Place) -> None:
     await eventually(place.row, "a token on the page")
     assert await place.worker.stop() == 0
 
-    assert "no worker has it" in await place.row()
+    assert "not used by any worker" in await place.row()

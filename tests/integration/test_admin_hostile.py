@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from admin.listing import MOST
 from contract.stored_keys import may_be_secret
 from tests.support.admin_page import LOGIN, AdminPage, Operator, admin_page, csrf_of
 from tests.support.deployment import running_redis
@@ -131,3 +132,20 @@ async def test_what_a_broken_request_has_said_is_not_logged(admin: AdminPage, li
 
     assert answer.startswith(b"HTTP/1.0 400")
     assert "canary" not in admin.child.output()
+
+
+async def test_however_many_keys_there_are_a_page_is_bounded(
+    admin: AdminPage, operator: Operator
+) -> None:
+    async with admin.visitor(Authorization=f"Bearer {LOGIN}") as api:
+        bodies = ({"name": f"many {n}", "group": f"group {n}"} for n in range(MOST + 1))
+        made = await asyncio.gather(*(api.post("/api/keys", json=body) for body in bodies))
+
+    page, found = await operator.page("/keys"), await operator.page("/keys?find=MANY+100")
+
+    assert {answer.status_code for answer in made} == {201}
+    assert page.count('<th scope="row"><a href="/keys/group?') == MOST
+    assert page.count('<th scope="row"><a href="/keys/') == 2 * MOST
+    assert "many 100" not in page
+    assert "many 100" in await operator.page("/keys?page=2")
+    assert found.count('<th scope="row"><a href="/keys/') == 1

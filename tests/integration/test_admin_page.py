@@ -267,7 +267,7 @@ async def test_a_key_lives_through_the_pages(operator: Operator) -> None:
     assert value_of("rateLimit", changed) == ""
     assert may_be_secret(new := rotated.split('<code id="secret">')[1].split("<")[0])
     assert new != secret
-    assert "Replaced secret valid until" in rotated
+    assert "Previous secret valid until" in rotated
     assert 'class="state idle">disabled' in disabled
     assert 'class="state good">active' in enabled
     assert "Anna was removed" in removed
