@@ -473,8 +473,9 @@ local function give_back(reserved, now)
   local _, points, counters = unpack(cmsgpack.unpack(reserved))
   redis.call('ZREM', keys.reservations, reserved)
   for _, counter in ipairs(counters) do
-    local key = keys.budget(counter)
-    if redis.call('EXISTS', key) == 1 then redis.call('HINCRBY', key, 'reserved', 0 - points) end -- never "-0"
+    -- It may have been deleted meanwhile, with its key, and have begun anew.
+    local _, all = points_of(counter)
+    if all > 0 then redis.call('HINCRBY', keys.budget(counter), 'reserved', 0 - math.min(points, all)) end -- never "-0"
     for _, id in ipairs(redis.call('ZRANGE', keys.short(counter), 0, WOKEN - 1)) do
       redis.call('ZADD', keys.again, 'XX', now, id)
       ring_bell()

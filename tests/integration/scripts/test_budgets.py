@@ -232,6 +232,22 @@ def test_a_job_that_may_have_cost_something_goes_on_beyond_its_budget(scripts: S
     assert again.id == "j"
 
 
+def test_a_counter_that_was_deleted_amid_its_jobs_reserves_nothing_less_than_nothing(
+    scripts: Scripts,
+) -> None:
+    # given
+    enqueue(scripts, "a")
+    enqueue(scripts, "b")
+    a, b = scripts.dispatch(2)
+
+    # when
+    scripts.redis.delete(keys.budget(MONTH))
+    end(scripts, (a, 1), (b, 1))
+
+    # then
+    assert count(scripts) == (2, 0)
+
+
 def test_what_is_reserved_for_a_job_that_redis_forgot_is_given_back(scripts: Scripts) -> None:
     # given
     enqueue(scripts, "a")
