@@ -76,7 +76,7 @@ async def test_a_token_is_parked_and_unparked(place: Place) -> None:
 
     assert wrong.status_code == 422
     assert 'value="a while"' in wrong.text
-    assert "Write a span" in wrong.text
+    assert "Write a duration" in wrong.text
     assert "is parked." in parked
     assert "parked by hand" in until
     assert "12 h more" in until or "11 h 59 min more" in until
