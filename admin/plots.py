@@ -148,11 +148,11 @@ def _legend(series: Series) -> str:
 
 def _scale(scale: Sequence[float], unit: str) -> str:
     numbers = "".join(
-        f'<text x="38" y="{_number(_y(value, scale[-1]) + 4)}">{escape(short(value) + unit)}</text>'
+        f'<text x="46" y="{_number(_y(value, scale[-1]) + 4)}">{escape(short(value) + unit)}</text>'
         for value in scale
     )
     return (
-        f'<svg class="plot-scale" width="44" height="{_HEIGHT}" aria-hidden="true">{numbers}</svg>'
+        f'<svg class="plot-scale" width="52" height="{_HEIGHT}" aria-hidden="true">{numbers}</svg>'
     )
 
 

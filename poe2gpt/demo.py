@@ -24,6 +24,7 @@ from worker.config import worker_config
 
 _KEY = "sk-demo"
 _MODEL = "Count"
+_USUAL_PORT = 3700
 _ASKED = ("port", "host")
 """The only flags that the demo uses: it must never use real tokens."""
 
@@ -41,6 +42,7 @@ for chunk in client.chat.completions.create(model="Echo", messages=question, str
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 
 Admin page  {admin}      login token  {token}
+In another terminal  .venv/bin/poe2gpt keys list{port}      (or groups, tokens, usage)
 
 Logs are in {log}. Press Ctrl-C to end the demo.\
 """
@@ -60,26 +62,26 @@ class _Chunk(msgspec.Struct, frozen=True):
 
 def demo(flags: Flags) -> int:
     """Run everything on simulated tokens until a signal, and return the exit status."""
-    stack = _stack(flags, ports.any_free())
-    wanted, host = stack.gateway.port, stack.gateway.host
-    port = ports.next_free(host, wanted)
-    if port != wanted:
-        say(f"port {wanted} is in use, so the demo uses {port}")
-    token = secrets.token_hex(12)
-    stack = msgspec.structs.replace(
-        stack,
-        gateway=msgspec.structs.replace(stack.gateway, port=port),
-        admin=AdminConfig(
-            admin_port=_admin_port(port),
-            admin_token=digest_of(token),
-            gateway_url=reached_at(host, port),
-        ),
-    )
     server = embedded.find_server()
     with embedded.temporary_directory() as data:
-        log = data.directory / "demo.log"
-        stack = msgspec.structs.replace(stack.on(data.url), log=log)
-        return asyncio.run(_run(stack, server, data, token))
+        stack = _stack(flags, ports.any_free(), embedded.made_keys(data))
+        wanted, host = stack.gateway.port, stack.gateway.host
+        port = ports.next_free(host, wanted)
+        if port != wanted:
+            say(f"port {wanted} is in use, so the demo uses {port}")
+        token = secrets.token_hex(12)
+        stack = msgspec.structs.replace(
+            stack,
+            gateway=msgspec.structs.replace(stack.gateway, port=port),
+            admin=AdminConfig(
+                admin_port=_admin_port(port),
+                admin_token=digest_of(token),
+                gateway_url=reached_at(host, port),
+            ),
+            log=data.directory / "demo.log",
+        )
+        with embedded.found_at(port, data):
+            return asyncio.run(_run(stack.on(data.url), server, data, token))
 
 
 def _admin_port(port: int) -> int:
@@ -90,8 +92,9 @@ def _admin_port(port: int) -> int:
     return ports.next_free("127.0.0.1", port + 1) if port < 65_535 else ports.any_free()
 
 
-def _stack(flags: Flags, poe_port: int) -> Stack:
+def _stack(flags: Flags, poe_port: int, keys: dict[str, str]) -> Stack:
     values = {
+        **keys,
         "tokens": ["sim-one", "sim-two"],
         "accessTokens": [_KEY],
         "host": "127.0.0.1",
@@ -127,7 +130,8 @@ async def _run(stack: Stack, server: str, data: embedded.DataDirectory, token: s
         except httpx.HTTPError as error:
             raise CommandError(f"the connection broke during the first answer: {error!r}") from None
         assert stack.admin is not None  # noqa: S101  # the demo always has one
-        values = {"url": url, "key": _KEY, "log": stack.log, "token": token}
+        port = "" if stack.gateway.port == _USUAL_PORT else f" --port {stack.gateway.port}"
+        values = {"url": url, "key": _KEY, "log": stack.log, "token": token, "port": port}
         print("\n" + _TRY.format(admin=admin_url(stack.admin), **values), flush=True)
 
     return await supervisor.run(startup())

@@ -98,7 +98,7 @@ def persistent_directory(port: int) -> Iterator[DataDirectory]:
     Falls back to a temporary one if it cannot be written. Raises CommandError if it is in use.
     """
     try:
-        directory = _state_home() / "poe2gpt" / str(port)
+        directory = _place(port)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened = _opened(directory)
     except (OSError, RuntimeError) as error:
@@ -109,14 +109,36 @@ def persistent_directory(port: int) -> Iterator[DataDirectory]:
 
 
 def running_at(port: int) -> dict[str, str] | None:
-    """Return the settings that go with the Redis of a `serve` on this port; None: none runs."""
+    """Return the settings that go with the Redis of a `serve` or a demo on this port.
+
+    None: none runs.
+    """
+    for place in (_place, _place_of_demo):
+        try:
+            data = place(port).resolve(strict=True)
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(data / _SOCKET))
+            return {"redisUrl": f"unix://{quote(str(data / _SOCKET))}", **_read_keys(data)}
+        except (OSError, RuntimeError):
+            continue
+    return None
+
+
+@contextlib.contextmanager
+def found_at(port: int, data: DataDirectory) -> Iterator[None]:
+    """Have commands find the Redis of a demo by its port, inside the block; see `running_at`."""
+    link = None
+    with contextlib.suppress(OSError, RuntimeError):
+        link = _place_of_demo(port)
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(data.directory)
     try:
-        data = _state_home() / "poe2gpt" / str(port)
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(data / _SOCKET))
-        return {"redisUrl": f"unix://{quote(str(data / _SOCKET))}", **_read_keys(data)}
-    except (OSError, RuntimeError):
-        return None
+        yield
+    finally:
+        if link is not None:
+            with contextlib.suppress(OSError):
+                link.unlink()
 
 
 @contextlib.contextmanager
@@ -171,6 +193,14 @@ async def until_ready(child: Child, data: DataDirectory) -> None:
 def connect(url: str) -> Client:
     """Open a client that fails after two seconds, without retries."""
     return open_client(url, connections=10, timeout=2, connect_timeout=2, decode_responses=True)
+
+
+def _place(port: int) -> Path:
+    return _state_home() / "poe2gpt" / str(port)
+
+
+def _place_of_demo(port: int) -> Path:
+    return _state_home() / "poe2gpt" / f"demo-{port}"
 
 
 def _state_home() -> Path:

@@ -26,10 +26,10 @@ TEXTS = {
     "now.running.finished": ("{n} ended in the last minute", "最近一分钟结束 {n} 个"),
     "now.wait": ("Wait in the queue", "排队时间"),
     "now.wait.median": ("median of 5 minutes", "最近 5 分钟中位数"),
-    "now.wait.long": ("95 % within {time}", "95 % 在 {time} 内"),
+    "now.wait.long": ("95 % within {time}", "95 % 不超过 {time}"),
     "now.tokens": ("Poe tokens free", "空闲 Poe 令牌"),
     "now.tokens.others": (
-        "{busy} busy · {cooling} cooling · {out} unavailable",
+        "{busy}\u00a0busy · {cooling}\u00a0cooling · {out}\u00a0unavailable",
         "{busy} 忙碌 · {cooling} 冷却 · {out} 不可用",
     ),
     "now.processes": ("Workers, gateways", "工作进程、网关"),

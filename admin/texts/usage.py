@@ -58,7 +58,7 @@ TEXTS = {
     "usage.tile.tokens": ("{prompt} in, {completion} out", "输入 {prompt}，输出 {completion}"),
     "usage.tile.wait": ("Wait in the queue", "排队时间"),
     "usage.tile.mean": ("on average", "平均值"),
-    "usage.tile.duration": ("Time to the end", "总用时"),
+    "usage.tile.duration": ("Time per request", "每个请求用时"),
     "usage.unmatched": (
         "Poe has charged {n} more points, for calls that are not in the ledger.",
         "Poe 另有 {n} 点未能对应到账本中的请求。",

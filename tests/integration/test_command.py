@@ -464,6 +464,10 @@ async def test_a_demo_answers_at_once_and_cleans_up(
         page = await log_in(int(admin.split()[2].rpartition(":")[2]), admin.split()[-1])
         await line_with("Ctrl-C to end the demo", process)
         example = await ask(f"http://127.0.0.1:{port}", "gpt-4o", "sk-demo")
+        command = ("tokens", "add", "env:NEW_TOKEN", "--account", "new", "--port", port)
+        added = await asyncio.to_thread(
+            run, *command, env={**environment, "NEW_TOKEN": "sim-new"}, cwd=tmp_path
+        )
         started = children(process.pid)
         process.send_signal(signal.SIGINT)
         status = await process.wait()
@@ -472,5 +476,6 @@ async def test_a_demo_answers_at_once_and_cleans_up(
     assert example == "hello"
     assert page.status_code == 200
     assert "<h1>Keys</h1>" in page.text
+    assert "new-" in added.stdout
     assert status == 0
     assert not [pid for pid in started if alive(pid)]

@@ -30,9 +30,9 @@ def plot(*values: list[float | None], columns: list[str] | None = None, **more: 
 def test_a_small_plot_is_this() -> None:
     assert stacked_bars(plot([30, 0], [10, 20])) == (
         '<div class="plot"><div class="plot-body">'
-        '<svg class="plot-scale" width="44" height="192" aria-hidden="true">'
-        '<text x="38" y="174">0</text><text x="38" y="134">10</text><text x="38" y="94">20</text>'
-        '<text x="38" y="54">30</text><text x="38" y="14">40</text></svg>'
+        '<svg class="plot-scale" width="52" height="192" aria-hidden="true">'
+        '<text x="46" y="174">0</text><text x="46" y="134">10</text><text x="46" y="94">20</text>'
+        '<text x="46" y="54">30</text><text x="46" y="14">40</text></svg>'
         '<svg class="plot-area" width="100%" height="192" role="img"'
         ' aria-labelledby="p-title p-desc">'
         '<title id="p-title">Points by day</title><desc id="p-desc">What it is</desc>'
