@@ -412,6 +412,8 @@ end
 local function describe_budget(budget, now)
   local counter, limit, renews, kind, name, period = unpack(budget)
   local key = keys.budget(counter)
+  local had, called = unpack(redis.call('HMGET', key, 'limit', 'name'))
+  if tonumber(had) == limit and called == name then return end -- nearly always
   redis.call('HSET', key, 'limit', limit, 'kind', kind, 'name', name, 'period', period)
   if renews > 0 then
     redis.call('HSET', key, 'renews', renews)
