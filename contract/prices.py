@@ -76,7 +76,8 @@ def price_of(item: Mapping[str, object]) -> Price | None:
     """Return the price in an item of the catalogue; None: it is not known.
 
     It is known where there is a price for a call, or one for each kind of token. A field that is
-    missing, null or not a price counts as not known.
+    missing, null or not a price counts as not known. Nor is it known what images cost, so a model
+    that has a price for nothing else is not free.
     """
     pricing = item.get("pricing")
     if not isinstance(pricing, Mapping):
@@ -86,6 +87,8 @@ def price_of(item: Mapping[str, object]) -> Price | None:
         for name in ("request", "prompt", "completion", "input_cache_read", "input_cache_write")
     )
     if request is None and (prompt is None or completion is None):
+        return None
+    if not (request or prompt or completion) and _units(pricing.get("image")):
         return None
     return Price(prompt or 0, completion or 0, read, write, request or 0)
 

@@ -136,3 +136,8 @@ def test_no_count_makes_a_call_cost_less_than_nothing(prices: list[int], counts:
 
     assert read.points(*counts[:4]) >= 0
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(read), type=Price) == read
+
+
+def test_a_model_with_a_price_for_images_only_is_not_free() -> None:
+    assert price(prompt="0", completion="0", image="0.000030303") is None
+    assert price(prompt="0", completion="0", image="0") == Price()
