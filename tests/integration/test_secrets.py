@@ -22,8 +22,11 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from admin.screens import SCREENS
 from contract.lifetimes import ANSWER_LIFE
+from contract.stored_keys import may_be_secret
 from simulated_poe import Call, SimulatedPoe
+from tests.support.admin_page import LOGIN, admin_page
 from tests.support.deployment import Child, Deployment, eventually, running_redis
 from tests.support.gateway_alone import CHAT, asking, spoken
 from tests.support.keys import keys
@@ -73,6 +76,9 @@ class Remains:
     gateways: dict[str, bytes] = field(default_factory=dict)
     """Their memory."""
     workers: dict[str, bytes] = field(default_factory=dict)
+    admins: dict[str, bytes] = field(default_factory=dict)
+    stored: str = ""
+    """The secret of a key that was made on the admin page, which has shown it once."""
     redis: dict[str, bytes] = field(default_factory=dict)
     """Each key with all that it holds."""
     lives: dict[str, float] = field(default_factory=dict)
@@ -119,6 +125,7 @@ async def live(deployment: Deployment, poe: SimulatedPoe, redis: Redis, found: R
         await eventually(lambda: redis.exists(keys.corrected), "what was reconciled")
         await misconfigure(deployment.directory, found)
         found.seen["metrics"] = (await http.get("/metrics")).content
+        await administer(deployment, http, found)
     for rest in ("Content-Length: -1", f"X: {PROMPT}\0", "Transfer-Encoding: chunked\r\n\r\nzz"):
         found.seen[f"answer to {rest!r}"] = await spoken(gateway, BROKEN % rest.encode())
 
@@ -142,6 +149,22 @@ async def live(deployment: Deployment, poe: SimulatedPoe, redis: Redis, found: R
     found.seen["log of Redis"] = place.read_bytes()
     for file in (place.parent / "appendonlydir").iterdir():
         found.redis[f"file {file.name}"] = file.read_bytes()
+
+
+async def administer(deployment: Deployment, http: httpx.AsyncClient, found: Remains) -> None:
+    """Make a key on the admin page, ask with it, and look at every page."""
+    running = admin_page(deployment.directory, deployment.redis.url)
+    async with running as admin, admin.operator() as operator:
+        path, fresh = await operator.do("/keys/new", name="canary")
+        found.stored = fresh.split('<code id="secret">')[1].split("<")[0]
+        await ask(http, found, "Echo", key=found.stored)
+        screens = [screen.place.path for screen in SCREENS]
+        for each in (*screens, "/now/parts", "/usage.csv", path, f"{path}/rotate"):
+            found.seen[f"page {each}"] = (await operator.http.get(each)).content
+        found.admins["admin"] = memory(admin.child)
+        for what in ("cmdline", "environ"):
+            found.seen[f"{what} of the admin service"] = shown(admin.child, what)
+    deployment.children.append(admin.child)
 
 
 async def ask_everything(http: httpx.AsyncClient, found: Remains) -> None:
@@ -234,12 +257,19 @@ def test_it_has_seen_everything(remains: Remains) -> None:
 
 def test_a_poe_token_is_in_the_workers_memory_and_nowhere_else(remains: Remains) -> None:
     assert where(TOKEN, remains.workers) == ["worker"]
-    assert where(TOKEN, remains.gateways, remains.seen, remains.redis) == []
+    assert where(TOKEN, remains.gateways, remains.admins, remains.seen, remains.redis) == []
 
 
 @pytest.mark.parametrize("key", [ACCESS, WRONG])
 def test_an_access_token_never_leaves_the_gateway(remains: Remains, key: str) -> None:
-    assert where(key, remains.workers, remains.seen, remains.redis) == []
+    assert where(key, remains.workers, remains.admins, remains.seen, remains.redis) == []
+
+
+def test_a_stored_key_and_the_login_token_are_nowhere_to_be_read(remains: Remains) -> None:
+    assert may_be_secret(remains.stored)
+    assert where("canary", {name: remains.seen[name] for name in ("page /keys", "page /usage")})
+    assert where(remains.stored, remains.workers, remains.seen, remains.redis) == []
+    assert where(LOGIN, remains.workers, remains.gateways, remains.seen, remains.redis) == []
 
 
 def test_the_password_of_redis_is_nowhere_to_be_read(remains: Remains) -> None:
