@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from contract.calls.stored_keys import FindKey
 from contract.config import Given
-from store.stored_keys import Run, StoredKeys, UnknownKey
+from store.stored_keys import NameTaken, Run, StoredKeys, UnknownKey
 
 NAME = "admin page"
 
@@ -38,13 +39,21 @@ class OwnKey:
     async def secret(self) -> str:
         """Return a secret that gateways accept for a moment. Raises RedisFault."""
         async with self._making:
-            try:
-                _, secret = await self._keys.rotate(NAME, _GRACE)
-            except UnknownKey:
-                terms = {"name": NAME, "dayBudget": DAY_BUDGET, "expires": _LIFE}
-                return (await self._keys.add(_given(terms)))[1]
-            await self._keys.change(NAME, _given({"expires": _LIFE}))
-            return secret
+            while True:
+                # Another service may make the key meanwhile, and an operator may remove it.
+                with suppress(UnknownKey):
+                    return await self._renewed()
+                with suppress(NameTaken):
+                    return await self._made()
+
+    async def _renewed(self) -> str:
+        _, secret = await self._keys.rotate(NAME, _GRACE)
+        await self._keys.change(NAME, _given({"expires": _LIFE}))
+        return secret
+
+    async def _made(self) -> str:
+        terms = {"name": NAME, "dayBudget": DAY_BUDGET, "expires": _LIFE}
+        return (await self._keys.add(_given(terms)))[1]
 
 
 def _given(values: dict[str, object]) -> Given:

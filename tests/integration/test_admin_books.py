@@ -13,12 +13,15 @@ import pytest
 from redis.asyncio import Redis
 
 from admin.books import MOST_ZONES, Books
+from admin.own_key import NAME, OwnKey
 from admin.watch import Watch
 from contract.calls.call import Call
 from contract.calls.ledger import ReadLedger
 from contract.ledger import Request
+from contract.stored_keys import may_be_secret
 from contract.usage import DAY, Row, Usage
 from store.link import Link
+from store.stored_keys import StoredKeys
 from tests.support.deployment import RedisServer
 from tests.support.keys import keys
 
@@ -114,6 +117,17 @@ async def test_others_are_served_while_sums_are_read(redis: Redis, link: Link) -
 
     assert await reading
     assert await again == []
+
+
+async def test_two_services_that_make_the_pages_key_at_once_both_have_a_secret(
+    redis: Redis, link: Link
+) -> None:
+    run = partial(link.run, now="0")
+
+    secrets = await asyncio.gather(*(OwnKey(run).secret() for _ in range(4)))
+
+    assert all(map(may_be_secret, secrets))
+    assert [key.name async for key in StoredKeys(run).list()] == [NAME]
 
 
 def by_day(usage: Usage) -> list[Row]:
