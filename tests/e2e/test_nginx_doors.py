@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from gateway.guesses import BURST
 
 from contract.config import REDIS_URL
 from gateway.config import GatewayConfig, access_token
 from gateway.uploads import BODIES_OF_ONE
 from poe2gpt import programs
 from poe2gpt.programs import Program
+from runtime.guesses import BURST
 from tests.support.deployment import KEY, PATIENCE, Child, Gateway, eventually
 from tests.support.gateway_alone import CHAT, Rig, kill, rig
 from tests.support.scripted_worker import answering_all, words
