@@ -71,6 +71,7 @@ end
 -- Ends a job for which a budget does not suffice. There may be many of them.
 local function refuse(id, budget, points, left)
   moved = moved + 1
+  tell_budget(keys.budget(budget[1]), budget[1], now, true)
   return fail(id, short_of_points(ARGV[6], budget, points, left), ARGV[4], true)
 end
 

@@ -160,6 +160,7 @@ def test_a_queued_job_is_refused_once_too_much_is_spent(scripts: Scripts) -> Non
 
     # then
     assert "10 are left" in refused(scripts, "b")
+    assert alerts(scripts) == [(MONTH, 80, 90), (MONTH, 100, 90)]
 
 
 def test_a_job_that_waits_for_points_ends_at_its_deadline(scripts: Scripts) -> None:
