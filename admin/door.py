@@ -155,10 +155,13 @@ async def _check_form(request: web.Request) -> None:
 async def _form_of(request: web.Request) -> Mapping[str, Any]:
     """Return the fields of a form, which handlers may ask for again. Raises Refusal."""
     try:
-        return await request.post()
+        form = await request.post()
+        for value in form.values():
+            str(value).encode()  # some encodings can say half a character
     except (ValueError, LookupError, AssertionError):
         # What is no form, whatever its Content-Type says.
         raise Refusal(400) from None
+    return form
 
 
 def _check_origin(request: web.Request) -> None:

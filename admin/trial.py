@@ -126,7 +126,7 @@ def failure(error: Any, status: int = 0) -> dict[str, Any]:
         "kind": "error",
         "status": status,
         "code": told.get("code") or told.get("type") or "",
-        "message": str(told.get("message") or "The gateway has said no more."),
+        "message": str(told.get("message") or "The gateway gave no reason."),
     }
 
 

@@ -61,6 +61,9 @@ class Budget(msgspec.Struct, frozen=True, array_like=True):
     """What it is called in an error."""
 
 
+_PERIODS = {"day": "daily", "week": "weekly", "month": "monthly", "total": "total"}
+
+
 def budgets_of(kind: Kind, id_: str, name: str, limits: Limits, now: float) -> tuple[Budget, ...]:
     """Return the budgets of a key or a group at `now`, in seconds of Unix time.
 
@@ -83,7 +86,7 @@ def budgets_of(kind: Kind, id_: str, name: str, limits: Limits, now: float) -> t
             continue
         label, following = _label(period, today)
         renews = _midnight(following, zone) if following else None
-        title = f"the {period} budget of {owner} ({most} points), {_told(renews)}"
+        title = f"the {_PERIODS[period]} budget of {owner} ({most} points), {_told(renews)}"
         ms = int(renews.timestamp() * 1000) if renews else 0
         found.append(Budget(f"{kind}:{id_}:{label}", most, ms, kind, name, period, title))
     return tuple(found)

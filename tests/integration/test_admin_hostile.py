@@ -117,6 +117,21 @@ async def test_a_form_that_cannot_be_unpacked_is_refused(admin: AdminPage) -> No
     assert "failed by our own fault" not in admin.child.output()
 
 
+@pytest.mark.parametrize("charset", ["unicode_escape", "rot13", "utf-16"])
+async def test_a_form_in_an_encoding_of_no_browsers_is_no_fault_of_ours(
+    operator: Operator, charset: str
+) -> None:
+    csrf = csrf_of(await operator.page("/keys/new"))
+
+    answer = await operator.http.post(
+        "/keys/new",
+        content=f"csrf={csrf}&name=\\ud800".encode(),
+        headers={"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"},
+    )
+
+    assert answer.status_code < 500
+
+
 @pytest.mark.parametrize("line", [b"Content-Length: -1", b"X: \0", b"no colon"])
 async def test_what_a_broken_request_has_said_is_not_logged(admin: AdminPage, line: bytes) -> None:
     host, port = admin.url.removeprefix("http://").split(":")

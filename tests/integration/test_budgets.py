@@ -181,12 +181,12 @@ async def test_a_group_has_a_budget_of_its_own_within_a_second(
     error = beyond.json()["error"]
     assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
     assert f"may cost {estimate} points" in error["message"]
-    assert "the day budget of the group 'lab' (600 points), which renews at " in error["message"]
+    assert "the daily budget of the group 'lab' (600 points), which renews at " in error["message"]
     assert "T00:00:00+09:00" in error["message"]
     assert "retry-after" not in beyond.headers
     assert int(beyond.headers["x-points-remaining"]) < estimate
     assert (claude.status_code, claude.json()["error"]["type"]) == (402, "billing_error")
-    assert "the day budget of the group 'lab'" in claude.json()["error"]["message"]
+    assert "the daily budget of the group 'lab'" in claude.json()["error"]["message"]
     assert "x-points-renews" in claude.headers["access-control-expose-headers"]
     assert response.status_code == 402
     assert response.json()["error"]["code"] == "insufficient_quota"

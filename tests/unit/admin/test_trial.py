@@ -55,10 +55,10 @@ def test_an_error_within_the_stream_is_told() -> None:
     ("body", "code", "message"),
     [
         (b'{"error":{"message":"No.","code":"c","type":"t"}}', "c", "No."),
-        (b"<html>", "", "The gateway has said no more."),
-        (b"", "", "The gateway has said no more."),
-        (b"[" * 5000, "", "The gateway has said no more."),
-        (b'{"error":"text"}', "", "The gateway has said no more."),
+        (b"<html>", "", "The gateway gave no reason."),
+        (b"", "", "The gateway gave no reason."),
+        (b"[" * 5000, "", "The gateway gave no reason."),
+        (b'{"error":"text"}', "", "The gateway gave no reason."),
     ],
 )
 def test_a_refusal_is_told_whatever_its_body_is(body: bytes, code: str, message: str) -> None:

@@ -45,7 +45,7 @@ def test_an_error_names_the_budget_its_owner_and_its_renewal() -> None:
     )
     (of_group,) = budgets_of("group", "lab", "lab", group(total_budget=9), 0.0)
     assert of_key.title == (
-        "the day budget of this API key (0 points), which renews at 2026-11-28T00:00:00+00:00"
+        "the daily budget of this API key (0 points), which renews at 2026-11-28T00:00:00+00:00"
     )
     assert of_group.title == (
         "the total budget of the group 'lab' (9 points), which does not renew"
