@@ -135,6 +135,7 @@
   at("secret").addEventListener("input", () => {
     form.querySelector("input[value=given]").checked = true;
   });
+  at("ask").disabled = false;
   at("stop").addEventListener("click", () => {
     running?.abort();
     at("prompt").focus();

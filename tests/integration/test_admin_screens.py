@@ -405,6 +405,13 @@ async def test_an_answer_streams_into_the_page_and_can_be_stopped(place: Place, 
     assert tab.complaints == []
 
 
+CELLS = """
+[...new Set([...document.querySelectorAll("table th, table td, #ask")]
+  .map(each => each.id ? "table-cell" : getComputedStyle(each).display))]
+"""
+"""How the cells of tables are laid out; a page without a table has its button."""
+
+
 @needs_browser
 @pytest.mark.parametrize("path", ["/now", "/usage", "/try"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -419,6 +426,8 @@ async def test_no_screen_is_wider_than_a_narrow_window(
     await tab.open(place.admin.url + path)
 
     assert await tab.evaluate("document.documentElement.scrollWidth") == 360
+    await tab.look(1280, dark=dark)
+    assert await tab.evaluate(CELLS) == ["table-cell"]
     assert tab.complaints == []
 
 
