@@ -309,7 +309,12 @@ async def test_now_shows_who_asks_and_what_runs(place: Place) -> None:
     async with place.asking(secret=made.json()["secret"], **ENDLESS) as answer:
         await first_words(answer)
 
-        page = await place.operator.page("/now")
+        async def page_with_answer() -> str:
+            # What others looked at within the last second is shown again.
+            page = await place.operator.page("/now")
+            return page if "answering" in page else ""
+
+        page = await eventually(page_with_answer, "the answer on the page")
         parts = await place.operator.page("/now/parts")
 
     assert page.startswith("<!doctype html>")
