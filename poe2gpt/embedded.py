@@ -196,19 +196,20 @@ def connect(url: str) -> Client:
 
 
 def _place(port: int) -> Path:
-    return _state_home() / "poe2gpt" / str(port)
+    home = _state_home()
+    if len(os.fsencode(home / "poe2gpt" / "65535" / _SOCKET)) > _LONGEST_PATH:
+        raise OSError(f"the path {home} is too long for a Unix socket")
+    return home / "poe2gpt" / str(port)
 
 
 def _place_of_demo(port: int) -> Path:
+    # It may be long: the socket is not in there, but where it leads.
     return _state_home() / "poe2gpt" / f"demo-{port}"
 
 
 def _state_home() -> Path:
     home = os.environ.get("XDG_STATE_HOME")
-    path = Path(home) if home else Path.home() / ".local" / "state"
-    if len(os.fsencode(path / "poe2gpt" / "65535" / _SOCKET)) > _LONGEST_PATH:
-        raise OSError(f"the path {path} is too long for a Unix socket")
-    return path
+    return Path(home) if home else Path.home() / ".local" / "state"
 
 
 def _opened(directory: Path) -> contextlib.AbstractContextManager[DataDirectory]:
