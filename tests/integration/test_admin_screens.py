@@ -102,11 +102,15 @@ def csrf_of(page: str) -> str:
     return found[1]
 
 
-async def first_words(answer: httpx.Response) -> None:
-    """Wait until an answer has begun."""
-    async for line in answer.aiter_lines():
-        if json.loads(line)["kind"] == "text":
-            return
+async def first_words(answer: httpx.Response) -> AsyncIterator[str]:
+    """Wait until an answer has begun, and return its other lines.
+
+    They must be held for as long as it is to go on: httpx hangs up when nobody has them any longer.
+    """
+    lines = answer.aiter_lines()
+    while json.loads(await anext(lines))["kind"] != "text":
+        pass
+    return lines
 
 
 def kinds(told: list[dict[str, Any]]) -> set[str]:
@@ -195,9 +199,10 @@ async def test_stopping_cancels_the_answer_at_poe(place: Place) -> None:
     assert poe
 
     async with place.asking(secret=KEY, **ENDLESS) as answer:
-        await first_words(answer)
+        lines = await first_words(answer)
         call = poe.record.calls[-1]
         assert call.outcome == "running"
+        assert await anext(lines)
 
     await eventually(lambda: call.outcome == "client_left", "the end of the call to Poe")
 
@@ -307,7 +312,7 @@ async def test_now_shows_who_asks_and_what_runs(place: Place) -> None:
         headers={"Authorization": f"Bearer {LOGIN}"},
     )
     async with place.asking(secret=made.json()["secret"], **ENDLESS) as answer:
-        await first_words(answer)
+        lines = await first_words(answer)
 
         async def page_with_answer() -> str:
             # What others looked at within the last second is shown again.
@@ -316,6 +321,7 @@ async def test_now_shows_who_asks_and_what_runs(place: Place) -> None:
 
         page = await eventually(page_with_answer, "the answer on the page")
         parts = await place.operator.page("/now/parts")
+        assert await anext(lines)
 
     assert page.startswith("<!doctype html>")
     assert '<noscript><meta http-equiv="refresh"' in page
