@@ -8,19 +8,18 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from contract.keys import choice
 from contract.messages import Failed, Record, is_output, is_terminal
 from tests.support.keys import keys
+from tests.support.machines import run_machine
 from tests.support.scripts import Given, Scripts, finished, started, text
 
 CLIENTS = {"ann": 1.0, "bob": 2.0, "cat": 0.5}
@@ -379,20 +378,4 @@ def _texts(values: Iterable[bytes]) -> list[str]:
 
 @pytest.mark.timeout(120)
 def test_each_job_ends_once_and_the_counters_agree_whoever_dies(scripts: Scripts) -> None:
-    class OnThisRedis(Jobs):
-        pass
-
-    OnThisRedis.scripts = scripts
-
-    run_state_machine_as_test(
-        OnThisRedis,
-        settings=settings(
-            max_examples=100,
-            stateful_step_count=40,
-            deadline=None,
-            # To shrink an example over a real Redis takes minutes.
-            phases=[Phase.generate],
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(Jobs, scripts, examples=100, steps=40)

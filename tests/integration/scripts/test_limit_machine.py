@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,9 +18,9 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
+from tests.support.machines import run_machine
 from tests.support.scripts import Scripts
 
 ACCOUNT_OF = {"t1": "a1", "t2": "a1", "t3": "a2"}
@@ -315,20 +314,4 @@ class Limits(RuleBasedStateMachine):
 
 @pytest.mark.timeout(120)
 def test_no_account_is_used_beyond_its_limits_whatever_happens(scripts: Scripts) -> None:
-    class OnThisRedis(Limits):
-        pass
-
-    OnThisRedis.scripts = scripts
-
-    run_state_machine_as_test(
-        OnThisRedis,
-        settings=settings(
-            max_examples=120,
-            stateful_step_count=60,
-            deadline=None,
-            # To shrink an example over a real Redis takes minutes.
-            phases=[Phase.generate],
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(Limits, scripts, examples=120, steps=60)
