@@ -11,11 +11,5 @@ if name ~= '' and name ~= former then
   if redis.call('HSETNX', keys.key_names, name, id) == 0 then return -1 end
   redis.call('HDEL', keys.key_names, former)
 end
-for i = 4, #ARGV, 2 do
-  if ARGV[i + 1] == '' then
-    redis.call('HDEL', key, ARGV[i])
-  else
-    redis.call('HSET', key, ARGV[i], ARGV[i + 1])
-  end
-end
+set_fields(key, 4)
 return 1

@@ -32,13 +32,6 @@ local function clock(given)
   return instant
 end
 
--- The time, for what only some runs of a script need: each asks for it once.
-local present
-local function instant()
-  present = present or clock(ARGV[1])
-  return present
-end
-
 -- For how long what limits count is kept beyond its time. Redis forgets keys by its wall clock, so
 -- one that is set ahead by less than this forgets no limit.
 local SPARE = 24 * 60 * 60 * 1000
@@ -75,6 +68,17 @@ local function tell_budget(counter, budget, now, refused)
       redis.call('ZADD', keys.alerts, now, cmsgpack.pack({ budget, kind or '', name or '', period or '', percent,
         tonumber(spent), whole, tonumber(renews) or 0, now }))
       redis.call('ZREMRANGEBYRANK', keys.alerts, 0, -1001)
+    end
+  end
+end
+
+-- Sets fields of a hash by the arguments from the `first` on, which are pairs: field, value ('' = delete it).
+local function set_fields(key, first)
+  for i = first, #ARGV, 2 do
+    if ARGV[i + 1] == '' then
+      redis.call('HDEL', key, ARGV[i])
+    else
+      redis.call('HSET', key, ARGV[i], ARGV[i + 1])
     end
   end
 end
@@ -398,9 +402,9 @@ end
 --
 -- A job waits while others reserve what it needs. Such jobs are in `again`, and in `short:<counter>` by when they
 -- came; the first of them look anew when something is given back. Those that come later and need less may
--- overtake the first of them, which else would hold them all up. Between `OVERTAKEN` and `AHEAD` of its wait they
+-- overtake the first of them, which else would hold them all up. From `FIRST_FROM` to `FIRST_UNTIL` of its wait they
 -- may not: it would starve.
-local LOOK_EVERY, WOKEN, OVERTAKEN, AHEAD, BUDGET_SPARE = 60000, 4, 5000, 20000, 7 * SPARE
+local LOOK_EVERY, WOKEN, FIRST_FROM, FIRST_UNTIL, BUDGET_SPARE = 60000, 4, 5000, 20000, 7 * SPARE
 
 local function points_of(counter)
   local spent, reserved = unpack(redis.call('HMGET', keys.budget(counter), 'spent', 'reserved'))
@@ -434,7 +438,7 @@ local function is_behind(counter, id, at, now)
     local first, since = unpack(redis.call('ZRANGE', keys.short(counter), 0, 0, 'WITHSCORES'))
     if not first or first == id then return false end
     if redis.call('HGET', keys.job(first), 'state') == 'again' then
-      return tonumber(since) < at and now >= since + OVERTAKEN and now < since + AHEAD
+      return tonumber(since) < at and now >= since + FIRST_FROM and now < since + FIRST_UNTIL
     end
     redis.call('ZREM', keys.short(counter), first)
   end
@@ -623,7 +627,7 @@ local function settle_job(id, outcome, cost)
   local client, name, group, model, label, at, dispatched, estimate, budgets, reserved, bot, sent, call, tried =
     unpack(redis.call('HMGET', keys.job(id), 'client', 'name', 'group', 'asked', 'label', 'at', 'dispatched',
       'estimate', 'budgets', 'reserved', 'model', 'sent', 'call', 'tried'))
-  local now = instant()
+  local now = clock(ARGV[1])
   at, estimate = tonumber(at) or now, tonumber(estimate) or 0
   cost = cost or presumed_cost(call, tried)
   local calls, unpriced = cost[1] or 0, cost[2] or 0
