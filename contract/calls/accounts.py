@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from contract.calls.call import Call, Word, milliseconds
+from contract.calls.call import Call, Word, hash_of, milliseconds
 
 SEEN_LIFE = 24 * 3600.0
 """Seconds for which a token is shown that no worker has any longer."""
@@ -57,8 +57,8 @@ class ReadTokensSeen(Call[dict[str, SeenToken]], frozen=True):
         return []
 
     def read(self, reply: Any) -> dict[str, SeenToken]:
-        pairs = zip(reply[::2], reply[1::2], strict=True)
-        return {id_.decode(): msgspec.msgpack.decode(seen, type=SeenToken) for id_, seen in pairs}
+        seen = hash_of(reply)
+        return {id_: msgspec.msgpack.decode(seen[id_], type=SeenToken) for id_ in seen}
 
 
 class AccountUse(msgspec.Struct, frozen=True):

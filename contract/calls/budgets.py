@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from contract.calls.call import Call, Word
+from contract.calls.call import Call, Word, hash_of, words_of
 from contract.groups import Group, group_of
 
 
@@ -49,7 +49,7 @@ class ReadGroups(Call[list[Group]], frozen=True):
         return list(self.names)
 
     def read(self, reply: Any) -> list[Group]:
-        groups = [group_of(name.decode(), _fields(fields)) for name, fields in reply]
+        groups = [group_of(name.decode(), hash_of(fields)) for name, fields in reply]
         return sorted(groups, key=lambda group: group.name)
 
 
@@ -62,7 +62,7 @@ class SetGroup(Call[None], frozen=True):
     fields: Mapping[str, bytes]
 
     def arguments(self) -> list[Word]:
-        return [self.name, *(word for pair in self.fields.items() for word in pair)]
+        return [self.name, *words_of(self.fields)]
 
     def read(self, reply: Any) -> None:
         """There is nothing to read."""
@@ -80,7 +80,3 @@ class RemoveGroup(Call[bool], frozen=True):
 
     def read(self, reply: Any) -> bool:
         return bool(reply)
-
-
-def _fields(words: Sequence[bytes]) -> dict[str, bytes]:
-    return {name.decode(): value for name, value in zip(words[::2], words[1::2], strict=True)}

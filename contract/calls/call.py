@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -25,6 +26,16 @@ class Call(msgspec.Struct, Generic[R], frozen=True):
     def read(self, reply: Any) -> R:
         """Return what the script's reply means."""
         raise NotImplementedError
+
+
+def words_of(pairs: Mapping[str, Word]) -> list[Word]:
+    """Return names and values in turn, as a command takes them."""
+    return [word for pair in pairs.items() for word in pair]
+
+
+def hash_of(reply: Sequence[bytes]) -> dict[str, bytes]:
+    """Return the hash that a reply lists, names and values in turn."""
+    return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
 
 
 def milliseconds(seconds: float) -> int:

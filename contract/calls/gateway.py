@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from contract.budgets import Budget
-from contract.calls.call import Call, Word, milliseconds
+from contract.calls.call import Call, Word, milliseconds, words_of
 from contract.codec import encode
 from contract.lifetimes import ANSWER_LIFE, CLAIM_LIFE, GATEWAY_LIFE, JOB_LIFE, LEDGER_LIFE
 
@@ -241,7 +241,7 @@ class Enqueue(Call[Ticket | Rejection | Welcome], frozen=True, kw_only=True):
         billing = self.billing
         words += [billing.name, billing.group, billing.model, billing.estimate]
         words.append(encode(billing.budgets) if billing.budgets else "")
-        return words + [word for blob in self.blobs.items() for word in blob]
+        return words + words_of(self.blobs)
 
     def _kept(self) -> list[Word]:
         kept = self.kept

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from contract.calls.call import Call, Word, milliseconds
+from contract.calls.call import Call, Word, hash_of, milliseconds, words_of
 from contract.stored_keys import StoredKey, stored_key
 
 PAGE = 500
@@ -81,7 +81,7 @@ class AddKey(Call[bool], frozen=True):
     """`name`, `created`, and the others that are not the default."""
 
     def arguments(self) -> list[Word]:
-        return [self.id, self.digest, self.fields["name"], *_pairs(self.fields)]
+        return [self.id, self.digest, self.fields["name"], *words_of(self.fields)]
 
     def read(self, reply: Any) -> bool:
         return bool(reply)
@@ -96,7 +96,7 @@ class ChangeKey(Call[Literal["changed", "unknown", "name taken"]], frozen=True):
     fields: Mapping[str, bytes]
 
     def arguments(self) -> list[Word]:
-        return [self.id, self.fields.get("name", b""), *_pairs(self.fields)]
+        return [self.id, self.fields.get("name", b""), *words_of(self.fields)]
 
     def read(self, reply: Any) -> Literal["changed", "unknown", "name taken"]:
         if reply < 0:
@@ -135,10 +135,5 @@ class RemoveKey(Call[bool], frozen=True):
         return bool(reply)
 
 
-def _pairs(fields: Mapping[str, bytes]) -> list[Word]:
-    return [word for pair in fields.items() for word in pair]
-
-
 def _key(id_: bytes, fields: Sequence[bytes], retiring: Sequence[int] = ()) -> StoredKey:
-    values = {name.decode(): value for name, value in zip(fields[::2], fields[1::2], strict=True)}
-    return stored_key(id_.decode(), values, [at / 1000 for at in retiring])
+    return stored_key(id_.decode(), hash_of(fields), [at / 1000 for at in retiring])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from contract.calls.call import Call, Word, milliseconds
+from contract.calls.call import Call, Word, hash_of, milliseconds
 from contract.stored_tokens import StoredToken
 
 
@@ -38,11 +38,11 @@ class ReadTokens(Call[Listed], frozen=True):
         if not rows:
             return Listed(version.decode(), None)
         tokens, unreadable = {}, []
-        for id_, record in zip(rows[0][::2], rows[0][1::2], strict=True):
+        for id_, record in hash_of(rows[0]).items():
             try:
-                tokens[id_.decode()] = msgspec.json.decode(record, type=StoredToken)
+                tokens[id_] = msgspec.json.decode(record, type=StoredToken)
             except msgspec.DecodeError:
-                unreadable.append(id_.decode())
+                unreadable.append(id_)
         return Listed(version.decode(), tokens, tuple(unreadable))
 
 

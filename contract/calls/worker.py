@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from contract.budgets import SHORT
-from contract.calls.call import Call, Word, milliseconds
+from contract.calls.call import Call, Word, milliseconds, words_of
 from contract.codec import decode_job, encode
 from contract.ledger import Cost
 from contract.lifetimes import ANSWER_LIFE
@@ -60,9 +60,8 @@ class Dispatch(Call[list[Dispatched | Unreadable]], frozen=True, kw_only=True):
     answer_life: float = ANSWER_LIFE
 
     def arguments(self) -> list[Word]:
-        limits = (word for pair in self.room.items() for word in pair)
         life = milliseconds(self.answer_life)
-        return [self.worker, self.count, life, _events(self.too_late), SHORT, *limits]
+        return [self.worker, self.count, life, _events(self.too_late), SHORT, *words_of(self.room)]
 
     def read(self, reply: Any) -> list[Dispatched | Unreadable]:
         return [_dispatched(row) for row in reply]
