@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from contract.ledger import Correction, Request
+from contract.ledger import CANCELLED, FINISHED, Correction, Request
 
 MINUTES = 60
 """How many minutes are kept."""
@@ -21,8 +21,6 @@ MOST_LATEST = 1000
 
 _MINUTE = 60_000
 """Milliseconds."""
-
-FINISHED, CANCELLED = "finished", "cancelled"
 
 
 class Minute(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from admin.plots import COLOURS, Plot, Series
+from contract.time_zones import time_zone
 from contract.usage import DAY, GROUP, KEY, MODEL, Row, Sums, Usage
 
 DAYS = (7, 30, 90)
@@ -108,10 +109,8 @@ def asked(query: Mapping[str, str], now: datetime.datetime) -> Asked:
 
 def _zone(name: str) -> tuple[ZoneInfo, bool]:
     """Return the zone of this name, or UTC, and whether the name is wrong."""
-    try:
-        return ZoneInfo(name.strip() or "UTC"), False
-    except (ValueError, LookupError, OSError):
-        return ZoneInfo("UTC"), True
+    zone = time_zone(name.strip() or "UTC")
+    return zone or ZoneInfo("UTC"), zone is None
 
 
 def _period(

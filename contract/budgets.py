@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime
 from typing import Literal, Protocol
-from zoneinfo import ZoneInfo
 
 import msgspec
+
+from contract.time_zones import time_zone
 
 Kind = Literal["key", "group"]
 Period = Literal["day", "week", "month", "total"]
@@ -101,10 +102,7 @@ def renewal(budget: Budget, zone: str = "UTC") -> str:
 
 def _zone(name: str) -> datetime.tzinfo:
     """Return a time zone; UTC where this machine does not know it, though another did."""
-    try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        return datetime.UTC
+    return time_zone(name) or datetime.UTC
 
 
 def _told(renews: datetime.datetime | None) -> str:

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from contract.config import ConfigError, Settings, Source, keys_of, unknown_key
 from contract.stored_keys import Points, With, check_zone
+from contract.texts import is_plain
 
 _NAME = 100
 """Characters of a name."""
@@ -45,7 +46,7 @@ def changes(name: str, given: Source) -> dict[str, bytes]:
 
     A setting that is None gets its default. Raises ConfigError.
     """
-    if not 0 < len(name) <= _NAME or name != name.strip() or not name.isprintable():
+    if not (0 < len(name) <= _NAME and is_plain(name)):
         raise ConfigError(
             f"{name[:_NAME]!r}: expected the name of a group, which is printable and at most"
             f" {_NAME} characters long"

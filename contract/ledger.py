@@ -15,6 +15,10 @@ Basis = Literal["usage", "flat", "estimate", "free"]
 the estimate (Poe may have charged, and it is not known how much), or that nothing was charged."""
 
 
+FINISHED, CANCELLED = "finished", "cancelled"
+"""Outcomes of requests that have not failed."""
+
+
 class Request(msgspec.Struct, frozen=True, array_like=True, tag="request", kw_only=True):
     """A job that has ended. Each choice of a request is a job."""
 
@@ -29,7 +33,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, tag="request", kw_on
     """As the client wrote it."""
     account: str = ""
     """The label of the Poe token that was asked last, never the token. Empty: none was."""
-    outcome: str = "finished"
+    outcome: str = FINISHED
     """`finished`, or the value of a `FailureKind`: `cancelled` where the client has left."""
     asked: int = 0
     """Unix time in milliseconds."""

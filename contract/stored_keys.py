@@ -18,12 +18,14 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
+from contract import time_zones
 from contract.config import ConfigError, Key, Settings, Source, keys_of, unknown_key
+from contract.texts import is_plain
+from contract.time_zones import time_zone
 
 BEGINNING = "sk-p2g-"
 """What every secret begins with: clients of OpenAI expect `sk-`, and a leaked one is recognized."""
@@ -240,7 +242,7 @@ def _check_texts(key: KeyTerms, given: Source) -> None:
         "labels": [*key.labels.keys(), *key.labels.values()],
     }
     for name, each in texts.items():
-        if any(text != text.strip() or not text.isprintable() for text in each):
+        if not all(map(is_plain, each)):
             where = given.where((name,))
             raise ConfigError(f"{where}: expected printable text that no space begins or ends")
     if is_id(key.name):
@@ -249,10 +251,5 @@ def _check_texts(key: KeyTerms, given: Source) -> None:
 
 def check_zone(name: str, given: Source) -> None:
     """Raise ConfigError unless this is the name of a time zone."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        where = given.where(("timeZone",))
-        raise ConfigError(
-            f"{where} = {name!r}: expected a time zone such as Europe/Berlin"
-        ) from None
+    if time_zone(name) is None:
+        raise ConfigError(f"{given.where(('timeZone',))} = {name!r}: {time_zones.EXPECTED}")

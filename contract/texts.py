@@ -14,6 +14,11 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
+def is_plain(text: str) -> bool:
+    """Return whether a text is printable, and no space begins or ends it."""
+    return text == text.strip() and text.isprintable()
+
+
 def read_text(path: Path) -> str:
     """Read a file in UTF-8, or in UTF-16 if it begins with a byte order mark, as PowerShell's do.
 

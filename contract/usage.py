@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from contract.ledger import LedgerRecord, Request
+from contract.ledger import CANCELLED, FINISHED, LedgerRecord, Request
 
 DAY, KEY, GROUP, MODEL, ACCOUNT = DIMENSIONS = ("day", "key", "group", "model", "account")
 """What can be told apart. A key is known by its id, which another name does not change."""
@@ -24,8 +24,6 @@ OTHER = "(other)"
 
 MOST_MODELS = 1_000
 """Models of a day that are told apart: clients name them, and may name any."""
-
-FINISHED, CANCELLED = "finished", "cancelled"
 
 _QUARTER = 900_000
 """Milliseconds within which no day begins: the time of all zones differs by whole quarters."""

@@ -7,16 +7,16 @@ import hashlib
 import ipaddress
 import math
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
 
-from contract import config
+from contract import config, time_zones
 from contract.config import ConfigError, ModelSettings, Settings
 from contract.keys import PREFIX
 from contract.lifetimes import LEDGER_LIFE
 from contract.stored_keys import Points
+from contract.texts import is_plain
 from gateway.listening import addresses
 from store import address
 
@@ -223,13 +223,10 @@ def _access_tokens(settings: Settings, key: str) -> tuple[tuple[AccessToken, ...
 
 
 def _check_entry(entry: _Entry, where: object) -> None:
-    if entry.group != entry.group.strip() or not (entry.group + " ").isprintable():
+    if not is_plain(entry.group):
         raise ConfigError(f"{where}.group: expected printable text that no space begins or ends")
-    try:
-        ZoneInfo(entry.time_zone)
-    except (ValueError, OSError, LookupError):
-        expected = "expected a time zone such as Europe/Berlin"
-        raise ConfigError(f"{where}.timeZone = {entry.time_zone!r}: {expected}") from None
+    if time_zones.time_zone(entry.time_zone) is None:
+        raise ConfigError(f"{where}.timeZone = {entry.time_zone!r}: {time_zones.EXPECTED}")
 
 
 def is_weak(key: str) -> bool:

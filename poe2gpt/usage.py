@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
-from contract import periods, texts
+from contract import periods, texts, time_zones
 from contract.config import ConfigError, Settings, nearest
+from contract.time_zones import time_zone
 from contract.usage import DIMENSIONS, KEY, Filter, Usage
 from contract.usage_rows import write_csv
-from poe2gpt.flags import Parser
+from poe2gpt.flags import parser_of
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import say
 from poe2gpt.usage_report import Report, as_json, as_table
@@ -81,12 +82,10 @@ def _print(report: Report, asked: argparse.Namespace) -> None:
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse what follows `usage`. Raises ConfigError."""
-    parser = Parser(
+    parser = parser_of(
         "poe2gpt usage",
         description="Show who asked for how much, and what it cost, from the ledger.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--by", action="append", metavar="NAMES", help="what to tell apart, comma-separated (key)")
@@ -105,12 +104,10 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _zone(text: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(text)
-    except (ValueError, OSError, LookupError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected a time zone such as Europe/Berlin"
-        ) from None
+    zone = time_zone(text)
+    if zone is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: {time_zones.EXPECTED}")
+    return zone
 
 
 def _dimensions(given: list[str]) -> list[str]:
