@@ -12,7 +12,7 @@ from typing import TypeVar
 from contract.calls.ledger import ReadLedger
 from contract.usage import DAY, GROUP, KEY, MODEL, Usage
 from store.ledger import BEGINNING, Follower, instant
-from store.stored_keys import Run
+from store.run import Run
 
 R = TypeVar("R")
 

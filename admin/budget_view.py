@@ -7,13 +7,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from contract.budgets import Budget, Period
-from contract.calls.budgets import Counter, ReadCounters
 from contract.groups import Group
 from contract.stored_keys import StoredKey
-from store.stored_keys import Run
-
-PAGE = 1000
-"""Counters that one script is asked about, which takes it some milliseconds."""
+from store.budgets import Standing, standings
+from store.run import Run
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -40,15 +37,11 @@ def groups_of(keys: Iterable[StoredKey], groups: Iterable[Group]) -> list[Group]
 
 async def read_bars(run: Run, budgets: Sequence[Sequence[Budget]]) -> list[list[Bar]]:
     """Return the bars of several owners, in their order. Raises RedisFault."""
-    names = [budget.counter for each in budgets for budget in each]
-    counts: list[Counter] = []
-    for start in range(0, len(names), PAGE):
-        page = await run(ReadCounters(names[start : start + PAGE]))
-        counts += page
-    counted = iter(counts)
-    return [[_bar(budget, next(counted)) for budget in each] for each in budgets]
+    found = iter(await standings(run, [budget for each in budgets for budget in each]))
+    return [[_bar(next(found)) for _ in each] for each in budgets]
 
 
-def _bar(budget: Budget, counter: Counter) -> Bar:
+def _bar(standing: Standing) -> Bar:
     # The limit is what is set now: the counter has the one of when it was used last.
+    budget, counter = standing.budget, standing.counter
     return Bar(budget.period, budget.limit, counter.spent, counter.reserved, budget.renews)

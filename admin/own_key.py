@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from contract.calls.stored_keys import FindKey
 from contract.config import Given
-from store.stored_keys import NameTaken, Run, StoredKeys, UnknownKey
+from store.run import Run
+from store.stored_keys import NameTaken, StoredKeys, UnknownKey
 
 NAME = "admin page"
 

@@ -10,7 +10,7 @@ from contract.calls.overview import Overview, ReadOverview
 from contract.ledger import Request
 from contract.start_rate import StartRate
 from store.ledger import Follower, before
-from store.stored_keys import Run
+from store.run import Run
 
 LIFE = 1.0
 """Seconds for which a look is shown to others as well."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from contract.budgets import Budget, renewal
 from contract.calls.budgets import Counter, ReadCounters
-from store.stored_keys import Run
+from store.run import Run
+
+PAGE = 1000
+"""Counters that one script is asked about, which takes it some milliseconds."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -29,9 +33,11 @@ class Standing(msgspec.Struct, frozen=True):
         }
 
 
-async def standings(run: Run, budgets: tuple[Budget, ...]) -> list[Standing]:
+async def standings(run: Run, budgets: Sequence[Budget]) -> list[Standing]:
     """Return what was counted of these budgets. Raises RedisFault."""
-    if not budgets:
-        return []
-    counters = await run(ReadCounters([budget.counter for budget in budgets]))
+    counters: list[Counter] = []
+    for start in range(0, len(budgets), PAGE):
+        names = [budget.counter for budget in budgets[start : start + PAGE]]
+        page = await run(ReadCounters(names))
+        counters += page
     return [Standing(*pair) for pair in zip(budgets, counters, strict=True)]

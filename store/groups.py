@@ -10,7 +10,7 @@ from contract.calls.budgets import ReadGroups, RemoveGroup, SetGroup
 from contract.config import Source
 from contract.groups import Group, changes
 from store.budgets import Standing, standings
-from store.stored_keys import Run
+from store.run import Run
 
 
 class UnknownGroup(Exception):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 from contract.calls.ledger import PAGE, ReadLedger
 from contract.ledger import LedgerRecord
-from store.stored_keys import Run
+from store.run import Run
 
 Page = list[tuple[str, LedgerRecord]]
 """Records with their ids: an instant of Redis's clock in ms, and a number, `1700000000000-0`."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol, TypeVar
+import time
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
-from contract.calls.call import Call
+from contract.budgets import budgets_of
 from contract.calls.stored_keys import (
     PAGE,
     AddKey,
@@ -29,14 +30,8 @@ from contract.stored_keys import (
     secret_of,
     terms,
 )
-
-R = TypeVar("R")
-
-
-class Run(Protocol):
-    """Runs a call of the contract. Raises RedisFault."""
-
-    def __call__(self, call: Call[R]) -> Awaitable[R]: ...
+from store.budgets import Standing, standings
+from store.run import Run
 
 
 class NameTaken(Exception):
@@ -90,6 +85,10 @@ class StoredKeys:
         if key is None:
             raise UnknownKey
         return key
+
+    async def standings(self, key: StoredKey) -> builtins.list[Standing]:
+        """Return how far a key's budgets are spent."""
+        return await standings(self.run, budgets_of("key", key.id, key.name, key, time.time()))
 
     async def change(self, reference: str, given: Source) -> StoredKey:
         """Set what is given of a key; None gives a setting its default.

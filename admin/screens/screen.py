@@ -10,7 +10,7 @@ from aiohttp import web
 from admin.config import AdminConfig
 from admin.pages import Pages, Place
 from admin.watch import Watch
-from store.stored_keys import Run
+from store.run import Run
 
 
 @dataclass(frozen=True)
