@@ -20,7 +20,7 @@ from contract.calls.call import Call
 from contract.calls.ledger import ReadLedger
 from contract.config import Given
 from contract.ledger import Request
-from gateway.queue.stored_keys import BELIEVED_FOR
+from gateway.queue.beliefs import BELIEVED_FOR
 from simulated_poe import Model
 from store.groups import Groups
 from store.link import Link

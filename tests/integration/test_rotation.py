@@ -12,7 +12,7 @@ from functools import partial
 import httpx
 
 from contract.config import Given
-from gateway.queue.stored_keys import BELIEVED_FOR
+from gateway.queue.beliefs import BELIEVED_FOR
 from store.link import Link
 from store.stored_keys import StoredKeys
 from tests.support.deployment import Deployment, Gateway, eventually

@@ -23,8 +23,8 @@ from contract.config import Given
 from contract.keys import DEFAULT_KEYS
 from contract.messages import Finished, Text
 from contract.stored_keys import StoredKey, digest_of, secret_of
+from gateway.queue.beliefs import BELIEVED_FOR
 from gateway.queue.server import Server
-from gateway.queue.stored_keys import BELIEVED_FOR
 from gateway.queue.stored_keys import StoredKeys as LookUp
 from store.link import Link
 from store.stored_keys import StoredKeys, UnknownKey
@@ -224,7 +224,7 @@ async def test_guesses_displace_no_key_and_only_so_many_are_remembered(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digests = [digest_of((await place.add(f"remembered {n}"))[1]) for n in range(3)]
-    monkeypatch.setattr("gateway.queue.stored_keys.REMEMBERED", 2)
+    monkeypatch.setattr("gateway.queue.beliefs.REMEMBERED", 2)
     server = Server(place.server.url)
     known = LookUp(server)
 
