@@ -11,7 +11,7 @@ from contract import config
 from contract.calls.ledger import ReadLedger
 from contract.config import ConfigError, Settings
 from poe2gpt.export_databases import Database, PostgreSQL, SQLite, Unavailable
-from poe2gpt.flags import Parser
+from poe2gpt.flags import parser_of
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import CommandError, say
 from store.faults import RedisFault, is_transient
@@ -73,12 +73,10 @@ def export(settings: Settings, arguments: Sequence[str]) -> int:
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse what follows `export`. Raises ConfigError."""
-    parser = Parser(
+    parser = parser_of(
         "poe2gpt export",
         description="Keep a copy of the ledger in a database.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     to = parser.add_mutually_exclusive_group(required=True)
     to.add_argument("--sqlite", metavar="FILE", help="a file, which is made if it is not there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Protocol
@@ -39,15 +40,40 @@ class Database(Protocol):
         """Close the connection."""
 
 
-class SQLite:
-    """A file. Other programs may read it meanwhile."""
+class _Connected(ABC):
+    """A database with one connection, whose every call goes through `_doing`."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
+    def __init__(self) -> None:
+        self._connection: Any = None
 
     def open(self) -> str:
         return str(self._doing(self._open))
+
+    def write(self, page: Page) -> None:
+        self._doing(lambda: self._write(page))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @abstractmethod
+    def _open(self) -> str: ...
+
+    @abstractmethod
+    def _write(self, page: Page) -> None: ...
+
+    @abstractmethod
+    def _doing(self, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns. Raises Unavailable or CommandError for its faults."""
+
+
+class SQLite(_Connected):
+    """A file. Other programs may read it meanwhile."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
 
     def _open(self) -> str:
         # Its calls are made one after another, if not in one thread.
@@ -61,21 +87,11 @@ class SQLite:
         found = self._connection.execute(GET_POSITION).fetchone()
         return str(found[0]) if found else BEGINNING
 
-    def write(self, page: Page) -> None:
-        self._doing(lambda: self._write(page))
-
     def _write(self, page: Page) -> None:
-        if self._connection is None:
-            raise TypeError("open it first")
         with self._connection:
             for statement, rows in inserts(page, "?"):
                 self._connection.executemany(statement, rows)
             self._connection.execute(set_position("?"), (page[-1][0],))
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _doing(self, work: Callable[[], Any]) -> Any:
         try:
@@ -84,7 +100,7 @@ class SQLite:
             raise CommandError(f"SQLite, {self._path}: {error}") from None
 
 
-class PostgreSQL:
+class PostgreSQL(_Connected):
     """A database of a PostgreSQL server. Needs psycopg."""
 
     def __init__(self, url: str) -> None:
@@ -94,12 +110,9 @@ class PostgreSQL:
             raise CommandError(
                 "--postgres needs psycopg: pip install 'psycopg[binary]>=3.2'"
             ) from None
+        super().__init__()
         self._psycopg = psycopg
         self._url = url
-        self._connection: Any = None
-
-    def open(self) -> str:
-        return str(self._doing(self._open))
 
     def _open(self) -> str:
         self.close()
@@ -115,19 +128,11 @@ class PostgreSQL:
             found = cursor.execute(GET_POSITION).fetchone()
         return found[0] if found else BEGINNING
 
-    def write(self, page: Page) -> None:
-        self._doing(lambda: self._write(page))
-
     def _write(self, page: Page) -> None:
         with self._connection.transaction(), closing(self._connection.cursor()) as cursor:
             for statement, rows in inserts(page, "%s"):
                 cursor.executemany(statement, rows)
             cursor.execute(set_position("%s"), (page[-1][0],))
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _doing(self, work: Callable[[], Any]) -> Any:
         try:

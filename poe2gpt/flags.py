@@ -80,6 +80,17 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
+def parser_of(command: str, *, description: str, epilog: str) -> Parser:
+    """Return the parser of a command that has flags of its own."""
+    return Parser(
+        command,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
 def parse(arguments: Sequence[str]) -> Flags:
     """Parse a command line.
 

@@ -10,8 +10,7 @@ import msgspec
 
 from contract.config import ConfigError, Given, Settings
 from contract.groups import SETTABLE, Group, described
-from poe2gpt.flags import number
-from poe2gpt.keys import NONE, flag_of, or_none
+from poe2gpt.keys import BUDGETS, NONE, add_terms, flag_of
 from poe2gpt.redis import on_redis
 from poe2gpt.standings import cells, standings_table
 from poe2gpt.terminal import CommandError, say, table
@@ -29,15 +28,6 @@ examples:
   poe2gpt groups set lab --day-budget none
   poe2gpt groups show lab        # with what is spent
 """
-
-_TERMS: dict[str, tuple[Callable[[str], Any], str, str]] = {
-    "dayBudget": (number, "POINTS", "the most points in a day"),
-    "weekBudget": (number, "POINTS", "the most points in a week, from Monday on"),
-    "monthBudget": (number, "POINTS", "the most points in a month"),
-    "totalBudget": (number, "POINTS", "the most points ever"),
-    "timeZone": (str, "ZONE", "where days begin, such as Europe/Berlin (UTC)"),
-}
-"""How each setting is read, what stands for its value in the help, and its meaning."""
 
 
 def groups(settings: Settings, arguments: Sequence[str]) -> int:
@@ -67,11 +57,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=_EPILOG,
     )
     change = verbs.add("set", f"set budgets of a group; `{NONE}` takes one away", "group")
-    for name, (read, metavar, help_) in _TERMS.items():
-        change.add_argument(
-            flag_of(name), dest=name, type=or_none(read), metavar=metavar, help=help_,
-            default=argparse.SUPPRESS,
-        )  # fmt: skip
+    add_terms(change, BUDGETS)
     verbs.add("list", "list all groups that have budgets")
     verbs.add("show", "show a group, and what it has spent", "group")
     verbs.add("remove", "take away all budgets of a group", "group")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from contract import stored_keys, texts
-from contract.budgets import budgets_of
 from contract.config import ConfigError, Given, Settings
 from contract.stored_keys import StoredKey
 from poe2gpt.flags import number
@@ -19,7 +17,6 @@ from poe2gpt.redis import on_redis
 from poe2gpt.standings import standings_table
 from poe2gpt.terminal import CommandError, say, table
 from poe2gpt.verbs import Verbs
-from store.budgets import standings
 from store.link import Link
 from store.stored_keys import NameTaken, StoredKeys, UnknownKey
 
@@ -38,20 +35,26 @@ examples:
   poe2gpt keys rotate ann --grace 0        # a key that has leaked
 """
 
-_TERMS: dict[str, tuple[Callable[[str], Any], str, str]] = {
-    "group": (str, "GROUP", "the team that the client belongs to"),
-    "weight": (number, "N", "its share of the calls while other clients wait too (1)"),
-    "maxConcurrent": (number, "N", "the most requests at a time, queued ones included"),
-    "rateLimit": (number, "N", "the most requests in any 60 seconds"),
-    "models": (texts.listed, "NAMES", "the models it may use, comma-separated; * is any text"),
-    "expires": (str, "WHEN", "the last day (2027-12-31, UTC), an instant, or a span (30d)"),
+Terms = Mapping[str, tuple[Callable[[str], Any], str, str]]
+"""How each setting is read, what stands for its value in the help, and its meaning."""
+
+BUDGETS: Terms = {
     "dayBudget": (number, "POINTS", "the most points in a day"),
     "weekBudget": (number, "POINTS", "the most points in a week, from Monday on"),
     "monthBudget": (number, "POINTS", "the most points in a month"),
     "totalBudget": (number, "POINTS", "the most points ever"),
     "timeZone": (str, "ZONE", "where days begin, such as Europe/Berlin (UTC)"),
 }
-"""How each setting is read, what stands for its value in the help, and its meaning."""
+
+_TERMS: Terms = {
+    "group": (str, "GROUP", "the team that the client belongs to"),
+    "weight": (number, "N", "its share of the calls while other clients wait too (1)"),
+    "maxConcurrent": (number, "N", "the most requests at a time, queued ones included"),
+    "rateLimit": (number, "N", "the most requests in any 60 seconds"),
+    "models": (texts.listed, "NAMES", "the models it may use, comma-separated; * is any text"),
+    "expires": (str, "WHEN", "the last day (2027-12-31, UTC), an instant, or a span (30d)"),
+    **BUDGETS,
+}
 
 
 def keys(settings: Settings, arguments: Sequence[str]) -> int:
@@ -108,12 +111,17 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return verbs.parsed(arguments)
 
 
-def _add_terms(parser: argparse.ArgumentParser) -> None:
-    for name, (read, metavar, help_) in _TERMS.items():
+def add_terms(parser: argparse.ArgumentParser, terms: Terms) -> None:
+    """Add a flag for each of these settings, which takes `none`, too."""
+    for name, (read, metavar, help_) in terms.items():
         parser.add_argument(
-            flag_of(name), dest=name, type=or_none(read), metavar=metavar, help=help_,
+            flag_of(name), dest=name, type=_or_none(read), metavar=metavar, help=help_,
             default=argparse.SUPPRESS,
         )  # fmt: skip
+
+
+def _add_terms(parser: argparse.ArgumentParser) -> None:
+    add_terms(parser, _TERMS)
     parser.add_argument(
         "--label",
         dest="labels",
@@ -124,9 +132,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return what reads a value as `read` does, and `none` as None."""
-
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def value(text: str) -> Any:
         try:
             return None if text == NONE and read is not str else read(text)
@@ -195,8 +201,7 @@ def _row(key: StoredKey) -> tuple[str, ...]:
 
 async def _show(store: StoredKeys, asked: argparse.Namespace) -> None:
     key = await store.show(asked.key)
-    budgets = budgets_of("key", key.id, key.name, key, time.time())
-    spent = [each.described(key.time_zone) for each in await standings(store.run, budgets)]
+    spent = [each.described(key.time_zone) for each in await store.standings(key)]
     if asked.json:
         print(msgspec.json.encode({**_described(key), "budgets": spent}).decode())
         return

@@ -5,20 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from poe2gpt.flags import Parser
+from poe2gpt.flags import parser_of
 
 
 class Verbs:
     """The verbs of one command, each of which can print JSON."""
 
     def __init__(self, command: str, *, description: str, epilog: str) -> None:
-        self._parser = Parser(
-            command,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+        self._parser = parser_of(command, description=description, epilog=epilog)
         self._verbs = self._parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     def add(self, name: str, help_: str, operand: str = "") -> argparse.ArgumentParser:
