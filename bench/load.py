@@ -175,11 +175,16 @@ async def connect(target: Target, count: int) -> list[Connection]:
     return [connection for _, connection in pairs]
 
 
-async def streams(target: Target, load: Load, count: int) -> list[Answer]:
-    """Send `count` streamed requests at once."""
+async def streams(target: Target, load: Load, count: int, apart: float = 0.0) -> list[Answer]:
+    """Send `count` streamed requests, each `apart` seconds after the one before."""
     connections = await connect(target, count)
     requests = target.requests(load, stream=True)
-    answers = await asyncio.gather(*(each.ask(next(requests), True) for each in connections))
+
+    async def ask(place: int, connection: Connection) -> Answer:
+        await asyncio.sleep(place * apart)
+        return await connection.ask(next(requests), True)
+
+    answers = await asyncio.gather(*(ask(*each) for each in enumerate(connections)))
     for connection in connections:
         connection.close()
     return answers

@@ -42,7 +42,7 @@ class Row:
         spent = {part: cpu - before[part] for part, cpu in _cpu(peer).items()}
         for answer in answers:
             answer.check(self.load)
-        return self._cost(spent, answers) | _seen(answers)
+        return self._cost(spent, answers) | _seen(self._watched(answers))
 
     def suits(self, _: Peer) -> bool:
         """Return whether the peer can bear this load."""
@@ -53,6 +53,10 @@ class Row:
             return await streams(peer.target, self.load, self.count)
         return await wholes(peer.target, self.load, self.count, self.seconds)
 
+    def _watched(self, answers: list[Answer]) -> list[Answer]:
+        """Return the answers that show what a client sees."""
+        return answers
+
     def _cost(self, spent: dict[str, float], answers: list[Answer]) -> Figures:
         if self.stream:
             total, unit, scale = len(answers) * self.load.chunks, "us a chunk", 1e6
@@ -61,6 +65,21 @@ class Row:
         parts = {f"{part} {unit}": cpu / total * scale for part, cpu in spent.items()}
         whole = {f"CPU {unit}": sum(spent.values()) / total * scale}
         return whole | (parts if len(parts) > 1 else {})
+
+
+@dataclass(frozen=True)
+class Overlapping(Row):
+    """Paced streams, `count` at any time: three times as many, each a step after the one before.
+
+    What is seen is of those that begin while `count` are under way.
+    """
+
+    async def _ask(self, peer: Peer) -> list[Answer]:
+        apart = self.load.chunks * self.load.pause_ms / 1e3 / self.count
+        return await streams(peer.target, self.load, 3 * self.count, apart)
+
+    def _watched(self, answers: list[Answer]) -> list[Answer]:
+        return answers[self.count :]
 
 
 @dataclass(frozen=True)
@@ -91,6 +110,7 @@ ROWS: tuple[Row, ...] = (
     Row("64 streams, unpaced", Load(1000), 64),
     Row("short answers, 64 clients", SHORT, 64, stream=False),
     Row("short answers, 1 client", SHORT, 1, stream=False, quick=False),
+    Overlapping("100 paced streams, overlapping", Load(100, 20), 100, quick=False),
     Held("3000 quiet streams", Load(quiet=15), 3000, quick=False),
 )
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from random import randrange
 
 import msgspec
 
@@ -39,6 +40,9 @@ LONGEST_REST = 3600.0
 
 IDLE = 3600_000
 """Milliseconds after which an account is looked at again of which nothing is expected."""
+
+PAUSE = 0.02
+"""Seconds between two looks: thousands of accounts may be due at once, and calls go first."""
 
 MOST_BALANCES = 10
 """Idle accounts whose balances are asked for in a row."""
@@ -80,12 +84,22 @@ class Reconciler:
         accounts = self._accounts()
         labels = await self._store.labels(accounts)
         fresh = await self._store.fresh(labels)
+        await self._expect([account for account in accounts if account not in self._due])
         for account, tokens in accounts.items():
-            if account in fresh or self._due.get(account, 0) <= self._store.now():
+            if account in fresh or self._due[account] <= self._store.now():
                 await self._look_alone(account, tokens, labels[account])
+                await asyncio.sleep(PAUSE)
         idle = [tokens for account, tokens in accounts.items() if self._points.is_old(account)]
         for tokens in idle[:MOST_BALANCES]:
             await self._points.ask(tokens)
+
+    async def _expect(self, accounts: Sequence[str]) -> None:
+        """Note when accounts are due that are new here, by what earlier looks have left of them."""
+        now = self._store.now()
+        for account, state in (await self._store.states(accounts)).items():
+            due = now if state.unsent else next_look(state.opens, state.rows, state.looked)
+            # Those of which nothing is expected are not due all at the same time.
+            self._due[account] = now + randrange(IDLE) if due is None else due  # noqa: S311
 
     def _accounts(self) -> dict[str, list[PoeToken]]:
         """Return the accounts that we own now, with their tokens."""

@@ -348,6 +348,28 @@ async def test_a_request_finds_its_row_though_its_token_was_replaced_by_another_
     assert (only.job, only.reason) == (job, "matched")
 
 
+async def test_accounts_of_which_nothing_is_expected_are_left_alone(
+    books: Books, redis_server: RedisServer
+) -> None:
+    tokens = [token(f"sim-{n}") for n in range(20)]
+    claims = {keys.reconciler(each.account) for each in tokens}
+
+    async with (
+        books.redis.monitor() as monitor,
+        working(redis_server.url, books.poe.url, *tokens, reconcile_every=EVERY),
+    ):
+        for count in (1, 2):
+            await books.call("Dear")
+            await books.corrected(count)
+        await books.redis.echo("so far")
+        claimed = set()
+        while "so far" not in (command := (await monitor.next_command())["command"]):
+            claimed |= {claim for claim in claims if claim in command.split()}
+
+    used = {each.account for each in await books.requests()}
+    assert claimed == {keys.reconciler(each.account) for each in tokens if each.label in used}
+
+
 @pytest.mark.parametrize("ahead", [-300.0, 300.0])
 async def test_a_request_finds_its_row_though_a_clock_is_wrong_by_minutes(
     books: Books, redis_server: RedisServer, ahead: float

@@ -34,8 +34,8 @@ _HEADERS = {
     "User-Agent": "poe2gpt",
 }
 
-MOST_HEADS = 4096
-"""Heads of requests that are kept, one for each token and path."""
+MOST_HEADS = 1024
+"""Heads of requests that are kept, one for each path."""
 
 LONGEST_WHOLE = 600.0
 """Seconds that an answer may take that comes as a whole: Poe's own bound for bots."""
@@ -112,7 +112,8 @@ class PoeClient:
             request = upstream.request(ask)
             # Headers in a client's own words are as many as there are clients: no heads for keeps.
             head = self._new_head if request.headers else self._head
-            post = head(request.path, secret, request.headers).with_body(request.body)
+            authorization = f"Authorization: Bearer {_checked(secret)}\r\n".encode("ascii")
+            post = head(request.path, request.headers).with_body(request.body, authorization)
         return Answer(
             self._connections,
             post,
@@ -152,9 +153,8 @@ class PoeClient:
         """Return the catalogue, which needs no key. Raises Fault."""
         return read_catalogue(await self._get("/v1/models"))
 
-    def _new_head(self, path: str, secret: str, more: Sequence[tuple[str, str]]) -> Head:
-        headers = {**_HEADERS, **dict(more), **_authorization(secret)}
-        headers["Content-Type"] = "application/json"
+    def _new_head(self, path: str, more: Sequence[tuple[str, str]]) -> Head:
+        headers = {**_HEADERS, **dict(more), "Content-Type": "application/json"}
         return self._connections.head(httpx.Request("POST", self._base_url + path, headers=headers))
 
     async def _get(self, path: str, secret: str = "") -> bytes:

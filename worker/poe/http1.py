@@ -58,15 +58,15 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """All of a POST but its body, made once for many requests."""
+    """All of a POST but some headers and its body, made once for many requests."""
 
     origin: Origin
     lines: bytes
 
-    def with_body(self, body: bytes) -> Outgoing:
-        """Return the request with this body."""
+    def with_body(self, body: bytes, headers: bytes = b"") -> Outgoing:
+        """Return the request with this body; `headers` are further lines, each with its end."""
         length = b"Content-Length: %d\r\n\r\n" % len(body)
-        return Outgoing(self.origin, self.lines + length + body)
+        return Outgoing(self.origin, b"".join((self.lines, headers, length, body)))
 
 
 class Gate(msgspec.Struct, frozen=True):

@@ -26,6 +26,9 @@ LONGEST = 300.0
 KNOWN_FOR = REQUEST_LIFE + 2 * 3600_000
 """Milliseconds for which rows are known, so that none is taken for a new one."""
 
+PAGE = 1000
+"""Accounts whose states are read at a time."""
+
 _log = logging.getLogger("worker.queue")
 
 
@@ -118,6 +121,15 @@ class Reconciliations:
             tuple(request for entries in lists for request in _requests(entries)),
             {label: len(entries) for label, entries in zip(labels, lists, strict=True)},
         )
+
+    async def states(self, accounts: Sequence[str]) -> dict[str, State]:
+        """Return what is known of accounts."""
+        states: dict[str, State] = {}
+        for start in range(0, len(accounts), PAGE):
+            page = accounts[start : start + PAGE]
+            found = await reply_of(self._redis.mget([*map(self._keys.reconciliation, page)]))
+            states.update(zip(page, map(_state, found), strict=True))
+        return states
 
     async def known(self, account: str, rows: Sequence[Row]) -> set[str]:
         """Return the ids of those of the rows that were seen before."""
