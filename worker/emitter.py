@@ -30,6 +30,7 @@ from contract.messages import (
     is_output,
     is_terminal,
 )
+from runtime.wakeup import Wakeup
 from store.faults import RedisFault, is_transient
 from worker.policy.backoff import pauses
 
@@ -77,7 +78,7 @@ class Outbox:
         self._pending: list[Event] = []
         self._note: CallNote | None = None
         self._has_output = False
-        self._changed = asyncio.Event()
+        self._changed = Wakeup()
 
     def put(self, events: Sequence[Event]) -> None:
         """Send these events, soon; the first output and the end at once."""

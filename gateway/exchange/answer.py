@@ -23,6 +23,7 @@ from contract.messages import (
     is_output,
     is_terminal,
 )
+from runtime.wakeup import Wakeup
 
 Writer = Callable[[int, Record], None]
 """Takes the number of a choice, from 0, and its next record."""
@@ -60,8 +61,8 @@ class Answer:
         self._held: list[tuple[int, Record]] = []
         self._writer: Writer | None = None
         self._fault: Exception | None = None
-        self._decided = asyncio.Event()
-        self._over = asyncio.Event()
+        self._decided = Wakeup()
+        self._over = Wakeup()
 
     @property
     def unfinished(self) -> set[int]:

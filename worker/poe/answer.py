@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from contract.messages import Event
+from runtime.wakeup import Wakeup
 from worker.poe.body import ERROR_TIME, LONGEST_BODY, LONGEST_ERROR
 from worker.poe.errors import from_status
 from worker.poe.faults import Fault, FaultKind, Reach
@@ -82,16 +83,15 @@ class Answer:
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._status = 0
-        self._headers = httpx.Headers()
         self._body: bytearray | None = None
         """The body so far, where it is not an event stream."""
-        self._is_refusal = False
-        """Whether that body says why there is no answer; otherwise it is a whole answer."""
+        self._refusal: httpx.Headers | None = None
+        """The headers, where that body says why there is no answer; else it is a whole answer."""
         self._end = self._deadline = 0.0
         """When the whole answer, and when its next byte, must have come."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._changed = asyncio.Event()
+        self._changed = Wakeup()
         """It is over, or paused."""
         self._paused = False
         self._over = False
@@ -120,6 +120,8 @@ class Answer:
                     connect_timeout=self._connect_timeout,
                     gate=Gate(self._gate.before_send, self._gate.may_send, self._sending),
                 )
+                # It may be large, and the answer may take long.
+                del self._request
                 await self._until_over(passed_on)
         except Fault as fault:
             fault.reached = self.reach
@@ -144,16 +146,16 @@ class Answer:
 
     def on_head(self, status: int, headers: httpx.Headers) -> None:
         """The status has come."""
-        self._status, self._headers = status, headers
+        self._status = status
         self._come_to(Reach.ANSWERED if 200 <= status < 300 else Reach.REFUSED)
         self.limits = limits_from(headers)
         content_type = headers.get("content-type", "text/event-stream").lower()
         is_json = self._takes_json and content_type.startswith("application/json")
         if status != 200 or not (is_json or content_type.startswith("text/event-stream")):
-            self._is_refusal = True
+            self._refusal = headers
             # The status says the most.
             self._end = min(self._end, self._loop.time() + ERROR_TIME)
-        if is_json or self._is_refusal:
+        if is_json or self._refusal is not None:
             self._body = bytearray()
         self._rearm()
 
@@ -176,8 +178,8 @@ class Answer:
         """The body is complete."""
         if self._over:
             return
-        if self._is_refusal:
-            self._refuse()
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         elif self._body is not None:
             event = ServerSentEvent("message", bytes(self._body))
             self._give(self._stream.feed([event]) + self._stream.end())
@@ -189,8 +191,8 @@ class Answer:
         """The connection is gone."""
         if self._over:
             return
-        if self._is_refusal:
-            self._refuse()
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         elif self._stream.is_complete:
             self._end_stream()
         else:
@@ -206,15 +208,15 @@ class Answer:
 
     def _gather(self, body: bytearray, data: bytes) -> None:
         body += data
-        if self._is_refusal and len(body) > LONGEST_ERROR:
-            self._refuse()
+        if self._refusal is not None and len(body) > LONGEST_ERROR:
+            self._refuse(self._refusal)
         elif len(body) > LONGEST_BODY:
             self._finish(Fault(FaultKind.PROTOCOL))
 
-    def _refuse(self) -> None:
+    def _refuse(self, headers: httpx.Headers) -> None:
         """End with the reason why there is no answer, from as much of the body as has come."""
         body = bytes(self._body or b"")
-        self._finish(from_status(self._status, self._headers, body, time.time()))
+        self._finish(from_status(self._status, headers, body, time.time()))
 
     def _end_stream(self) -> None:
         try:
@@ -280,8 +282,8 @@ class Answer:
         now = self._loop.time()
         if self._paused or now < self._deadline:
             self._set_timer(now + self._timeout if self._paused else self._deadline)
-        elif self._is_refusal:
-            self._refuse()
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
         elif self._stream.is_complete:
             self._end_stream()
         else:

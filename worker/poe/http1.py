@@ -435,7 +435,7 @@ class _Link(asyncio.BufferedProtocol):
                 raise httpx.RemoteProtocolError("the server has changed the protocol")
             return
         # Without an encoding each look at a header tries several.
-        headers = httpx.Headers(self._headers, encoding="latin-1")
+        headers, self._headers = httpx.Headers(self._headers, encoding="latin-1"), []
         self._has_head = True
         self._ends_with_connection = not (
             "content-length" in headers or "transfer-encoding" in headers
