@@ -82,6 +82,8 @@ class Reconciler:
         await asyncio.sleep(self._every)
         await self._store.distribute()
         accounts = self._accounts()
+        # Another worker may leave more to be done of those that are not ours meanwhile.
+        self._due = {account: due for account, due in self._due.items() if account in accounts}
         labels = await self._store.labels(accounts)
         fresh = await self._store.fresh(labels)
         await self._expect([account for account in accounts if account not in self._due])
@@ -126,6 +128,8 @@ class Reconciler:
     ) -> None:
         if not await self._store.claim(account):
             return
+        # If this look breaks off, the next round asks Redis what it has left.
+        del self._due[account]
         limit = asyncio.timeout(LONGEST - RESERVE)
         try:
             async with limit:

@@ -27,6 +27,7 @@ from tests.support.deployment import Deployment, RedisServer, eventually
 from tests.support.keys import keys
 from tests.support.worker_alone import Asking, token, working
 from worker.queue.reconciliations import State
+from worker.service import Service
 
 EVERY = 0.1
 """Seconds between two looks."""
@@ -317,6 +318,61 @@ async def test_a_worker_that_died_has_done_nothing_twice_and_forgotten_nothing(
     assert Counter(each.query for each in corrections)["a"] == 1
     assert Counter(each.query for each in corrections)["b"] == 1
     assert len(corrections) == 4
+
+
+async def test_what_a_look_has_decided_is_done_soon_though_redis_failed_amid_it(
+    books: Books, redis_server: RedisServer
+) -> None:
+    # given a correction that is decided, and that Redis has refused to make
+    one = token("sim-a")
+
+    async def refused() -> bool:
+        return "errorstat_WRONGTYPE" in await books.redis.info("errorstats")
+
+    await books.redis.set(keys.corrected, "not a sorted set")
+    async with working(redis_server.url, books.poe.url, one, reconcile_every=EVERY):
+        job = await books.call("Dear")
+        await eventually(refused, "a refused correction")
+
+        # when it can be, and nothing new happens
+        await books.redis.delete(keys.corrected)
+
+        # then
+        (only,) = await books.corrected(1)
+    assert (only.job, only.reason) == (job, "matched")
+
+
+async def test_what_a_worker_left_is_done_soon_by_the_one_that_had_the_account_before(
+    books: Books, redis_server: RedisServer
+) -> None:
+    # given a worker that has looked at two accounts, and has lost one of them to another
+    tokens = token("sim-a"), token("sim-b")
+    accounts = [each.account for each in tokens]
+
+    def of(worker: Service) -> set[str]:
+        now = time.monotonic()
+        return {each for each in accounts if worker.leases.lease(each, now) is not None}
+
+    async def is_shared(*workers: Service) -> bool:
+        return [len(of(worker)) for worker in workers] == [2 // len(workers)] * len(workers)
+
+    url, poe = redis_server.url, books.poe.url
+    async with working(url, poe, *tokens, name="w1", reconcile_every=EVERY) as first:
+        await eventually(lambda: is_shared(first), "both leases")
+        await books.call("Dear")
+        await books.corrected(1)
+        async with working(url, poe, *tokens, name="w2") as second:
+            await eventually(lambda: is_shared(first, second), "a lease for each")
+            (account,) = of(second)
+
+            # when the other one ends before it has done what it has decided
+            left = Correction(job="", query="left", points=5, reason="unmatched"), ()
+            state = msgspec.msgpack.encode(State(unsent=(left,)))
+            await books.redis.set(keys.reconciliation(account), state)
+
+        # then
+        corrections = await books.corrected(2)
+    assert corrections[-1].query == "left"
 
 
 async def test_a_request_finds_its_row_though_no_worker_was_there_when_it_ended(
