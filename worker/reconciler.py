@@ -98,7 +98,7 @@ class Reconciler:
     async def _expect(self, accounts: Sequence[str]) -> None:
         """Note when accounts are due that are new here, by what earlier looks have left of them."""
         now = self._store.now()
-        for account, state in (await self._store.states(accounts)).items():
+        async for account, state in self._store.states(accounts):
             due = now if state.unsent else next_look(state.opens, state.rows, state.looked)
             # Those of which nothing is expected are not due all at the same time.
             self._due[account] = now + randrange(IDLE) if due is None else due  # noqa: S311

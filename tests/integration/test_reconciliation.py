@@ -375,6 +375,31 @@ async def test_what_a_worker_left_is_done_soon_by_the_one_that_had_the_account_b
     assert corrections[-1].query == "left"
 
 
+async def test_what_is_known_of_many_accounts_is_read_a_few_at_a_time(
+    books: Books, redis_server: RedisServer
+) -> None:
+    accounts = [f"a{n}" for n in range(100)]
+    for n, account in enumerate(accounts):
+        await books.redis.set(keys.reconciliation(account), msgspec.msgpack.encode(State(looked=n)))
+
+    async with (
+        working(redis_server.url, books.poe.url, token("sim-a")) as worker,
+        books.redis.monitor() as monitor,
+    ):
+        found = [each async for each in worker.queue.reconciliations.states(accounts)]
+        await books.redis.echo("so far")
+        pages = []
+        while "so far" not in (command := (await monitor.next_command())["command"]):
+            if command.startswith("MGET"):
+                pages.append(len(command.split()) - 1)
+
+    assert [(account, state.looked) for account, state in found] == [
+        (account, n) for n, account in enumerate(accounts)
+    ]
+    assert max(pages) <= 20
+    assert sum(pages) == 100
+
+
 async def test_a_request_finds_its_row_though_no_worker_was_there_when_it_ended(
     books: Books, redis_server: RedisServer
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ LONGEST = 300.0
 KNOWN_FOR = REQUEST_LIFE + 2 * 3600_000
 """Milliseconds for which rows are known, so that none is taken for a new one."""
 
-PAGE = 1000
-"""Accounts whose states are read at a time."""
+PAGE = 20
+"""Accounts whose states are read at a time. One state can be long, where Poe's history could not be
+read for hours, and nothing else runs while a page of them is decoded."""
 
 _log = logging.getLogger("worker.queue")
 
@@ -122,14 +123,13 @@ class Reconciliations:
             {label: len(entries) for label, entries in zip(labels, lists, strict=True)},
         )
 
-    async def states(self, accounts: Sequence[str]) -> dict[str, State]:
-        """Return what is known of accounts."""
-        states: dict[str, State] = {}
+    async def states(self, accounts: Sequence[str]) -> AsyncIterator[tuple[str, State]]:
+        """Yield accounts with what is known of each."""
         for start in range(0, len(accounts), PAGE):
             page = accounts[start : start + PAGE]
             found = await reply_of(self._redis.mget([*map(self._keys.reconciliation, page)]))
-            states.update(zip(page, map(_state, found), strict=True))
-        return states
+            for account, known in zip(page, found, strict=True):
+                yield account, _state(known)
 
     async def known(self, account: str, rows: Sequence[Row]) -> set[str]:
         """Return the ids of those of the rows that were seen before."""
