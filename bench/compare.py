@@ -88,10 +88,7 @@ def say(text: str) -> None:
 async def run(asked: argparse.Namespace, report: Report) -> None:
     """Measure what was asked for."""
     rounds = asked.rounds or (1 if asked.quick else 5)
-    rows = [row for row in ROWS if any(part in row.name for part in asked.rows)]
-    if asked.quick:
-        rows = [row for row in rows if row.quick]
-    starts = {name: peers.ALL[name] for name in asked.only.split(",") if name}
+    rows, starts = asked.rows, asked.only
     if starts and (costs := [row for row in rows if not isinstance(row, Held)]):
         await compare(starts, costs, rounds, report)
     if starts and (memory := [row for row in rows if isinstance(row, Held)]):
@@ -105,6 +102,19 @@ async def run(asked: argparse.Namespace, report: Report) -> None:
 
 def main() -> None:
     """Compare, print a table, and optionally write the figures as JSON."""
+    asked = parsed(sys.argv[1:])
+    if reason := upstream.why_missing():
+        sys.exit(f"cannot measure: {reason}")
+    open_files.allow_many()
+    report = Report.kept_in(asked.json)
+    uvloop.run(run(asked, report))
+    print(render(report.rows))
+    for name, why in report.missing.items():
+        print(f"\n{name} was left out: {why}")
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line. Exits with 2 if it is invalid, as where it names no row or peer."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.compare",
         description=__doc__,
@@ -113,8 +123,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one minute: fewer rows and rounds")
     parser.add_argument(
         "--only",
+        type=_peers,
         default=",".join(peers.ALL),
-        help="the peers to measure, such as poe2gpt,nginx; '' for none",
+        metavar="NAMES",
+        help=f"the peers to measure: some of {','.join(peers.ALL)}; '' for none",
     )
     parser.add_argument(
         "--rows", nargs="+", default=[""], help="only rows whose names contain one of these"
@@ -129,15 +141,23 @@ def main() -> None:
     parser.add_argument(
         "--json", type=Path, help="write the figures to this file, row by row; other rows stay"
     )
-    asked = parser.parse_args()
-    if reason := upstream.why_missing():
-        parser.exit(1, f"cannot measure: {reason}\n")
-    open_files.allow_many()
-    report = Report.kept_in(asked.json)
-    uvloop.run(run(asked, report))
-    print(render(report.rows))
-    for name, why in report.missing.items():
-        print(f"\n{name} was left out: {why}")
+    asked = parser.parse_args(arguments)
+    rows = [row for row in ROWS if row.quick or not asked.quick]
+    for part in asked.rows:
+        if not any(part in row.name for row in rows):
+            known = "".join(f"\n  {row.name}" for row in rows)
+            parser.error(f"argument --rows: no row has {part!r} in its name; they are:{known}")
+    asked.rows = [row for row in rows if any(part in row.name for part in asked.rows)]
+    return asked
+
+
+def _peers(text: str) -> dict[str, Start]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in peers.ALL:
+            known = ", ".join(peers.ALL)
+            raise argparse.ArgumentTypeError(f"there is no peer {name!r}; they are {known}")
+    return {name: peers.ALL[name] for name in names}
 
 
 if __name__ == "__main__":

@@ -228,10 +228,14 @@ def _checked(given: Source, others: Mapping[str, Any], now: datetime.datetime) -
 
 
 def _expiry(given: Source, text: str, now: datetime.datetime) -> datetime.datetime:
+    where = f"{given.where(('expires',))} = {text!r}"
     try:
-        return expiry(text, now)
+        at = expiry(text, now)
     except ValueError as error:
-        raise ConfigError(f"{given.where(('expires',))} = {text!r}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
+    if at <= now:
+        raise ConfigError(f"{where}: has passed; to refuse a key at once, disable it")
+    return at
 
 
 def _check_texts(key: KeyTerms, given: Source) -> None:

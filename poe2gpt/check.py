@@ -18,8 +18,9 @@ from contract.keys import Keys
 from gateway.config import gateway_config
 from poe2gpt import embedded
 from poe2gpt.become import with_tokens
+from poe2gpt.known_tokens import Others, read_others, with_added
 from poe2gpt.serve import NO_REDIS, unreachable, without_password
-from poe2gpt.terminal import CommandError
+from poe2gpt.terminal import CommandError, say
 from worker.config import PoeToken, WorkerConfig
 from worker.poe.client import PoeClient
 from worker.poe.faults import Fault, FaultKind
@@ -32,6 +33,7 @@ _STATES = {
     FaultKind.NO_POINTS: "no points",
     FaultKind.RATE_LIMITED: "rate limited",
 }
+_SEALED = "cannot be decrypted: set tokenKey to the one under which it was added"
 _NO_WAY = (FaultKind.UNREACHABLE, FaultKind.TIMEOUT, FaultKind.CUT)
 _PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"}
 _CERTIFICATES = {"CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"}
@@ -85,12 +87,32 @@ def check(settings: Settings, file: str) -> int:
 async def _check(worker: WorkerConfig, own_redis: bool) -> int:
     redis = _own_redis() if own_redis else await _given_redis(worker)
     _print(redis)
-    states = await token_states(worker)
+    others = Others() if own_redis else await read_others(worker)
+    tokens, sealed = with_added(worker, others.added)
+    all_ = msgspec.structs.replace(worker, tokens=tokens)
+    states = await token_states(all_)
     if not own_redis:
-        states = with_verdicts(states, await _verdicts(worker))
-    print(table(states))
+        states = with_verdicts(states, await _verdicts(all_))
+    states += [TokenState(label, _SEALED) for label in sealed]
+    if states:
+        print(table(states), flush=True)
+    if unchecked := unchecked_tokens(len(states), others.used):
+        say(unchecked)
     well = all(finding.well for finding in redis) and all(state.well for state in states)
-    return 0 if well else 1
+    # Workers may differ in their tokens, so that some are missing here is a fault only without any.
+    return 0 if well and (worker.tokens or not unchecked) else 1
+
+
+def unchecked_tokens(checked: int, used: int) -> str:
+    """Say which tokens could not be checked: workers use `used` more. Empty: all were."""
+    if used:
+        return (
+            f"workers use {used} Poe token{'s' * (used != 1)} that this configuration does not"
+            " have: to check them, pass the service's -t or --config"
+        )
+    return (
+        "" if checked else "no Poe token in this configuration: pass the service's -t or --config"
+    )
 
 
 def _print(findings: list[Finding]) -> None:

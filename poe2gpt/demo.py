@@ -42,7 +42,8 @@ for chunk in client.chat.completions.create(model="Echo", messages=question, str
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 
 Admin page  {admin}      login token  {token}
-In another terminal  .venv/bin/poe2gpt keys list{port}      (or groups, tokens, usage)
+In another terminal  .venv/bin/poe2gpt tokens list{port}
+                     .venv/bin/poe2gpt usage{port}
 
 Logs are in {log}. Press Ctrl-C to end the demo.\
 """

@@ -31,7 +31,7 @@ OVERLAP = 60_000
 takes over from another may have records that are a little older than the last one we saw."""
 
 _EPILOG = """\
-It runs until it is stopped. Started again, it goes on from the last record that the database has.
+It runs until it is stopped. Started again, it continues after the last record in the database.
 Whatever happens, each record is there once. docs/operations.md describes the tables.
 
 examples:
@@ -79,14 +79,16 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=_EPILOG,
     )
     to = parser.add_mutually_exclusive_group(required=True)
-    to.add_argument("--sqlite", metavar="FILE", help="a file, which is made if it is not there")
+    to.add_argument(
+        "--sqlite", metavar="FILE", help="a file, which is created if it does not exist"
+    )
     to.add_argument(
         "--postgres",
         metavar="URL",
-        help="postgresql://user@host/database, or env:NAME or file:/path of one with a password",
+        help="postgresql://user@host/database; with a password, env:NAME or file:/path instead",
     )
     parser.add_argument(
-        "--once", action="store_true", help="stop as soon as all that is there has been copied"
+        "--once", action="store_true", help="copy what the ledger holds now, and stop"
     )
     return parser.parse_args(arguments)
 

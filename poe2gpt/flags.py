@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import takewhile
 from typing import Any, NoReturn
 
 import msgspec
@@ -28,6 +29,17 @@ _SETTINGS_ONLY = {
 }
 """Flags that the README of nicepkg/poe2gpt lists but its code never had."""
 
+_OF_ADMINISTRATION = ("--config", "--redis-url", "--port")
+"""Flags that each command of `ADMINISTRATION` takes, and that its own parser does not see."""
+
+WHICH = """\
+It also takes --config, --redis-url and --port (-p), which name the deployment: without redisUrl,
+the serve or the demo that runs on this port.
+"""
+
+_IS_FLAG = re.compile(r"--?[A-Za-z_]\S*").fullmatch
+"""Whether a word is a flag for argparse, and not a value."""
+
 _DESCRIPTION = """\
 An OpenAI-compatible API over a pool of Poe API keys.
 
@@ -39,7 +51,7 @@ commands:
   check      check the configuration, Redis, and the points of every token
   admin      run the admin page, which has an API for keys too (needs adminToken)
   keys       make, change and remove access tokens while the service runs: see poe2gpt keys --help
-  tokens     the same for Poe tokens: see poe2gpt tokens --help
+  tokens     add, list, park and remove Poe tokens likewise: see poe2gpt tokens --help
   groups     set what groups of keys may spend: see poe2gpt groups --help
   usage      show who asked for how much, and what it cost: see poe2gpt usage --help
   export     keep a copy of the ledger in SQLite or PostgreSQL: see poe2gpt export --help
@@ -80,12 +92,36 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
-def parser_of(command: str, *, description: str, epilog: str) -> Parser:
+class OwnParser(Parser):
+    """The parser of a command that has flags of its own, or of one of its verbs.
+
+    The parser that meets an unknown flag refuses it, so that the error names the right help. It
+    does so before it misses anything: a misspelt flag is often what is missing.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._subparsers is None:
+            self._check_flags(args)
+        parsed, extra = super().parse_known_args(args, namespace)
+        if extra:
+            self._check_flags(extra)
+            self.error("too many arguments")
+        return parsed, extra
+
+    def _check_flags(self, words: Sequence[str]) -> None:
+        for word in takewhile(lambda word: word != "--", words):
+            flag = word.partition("=")[0]
+            if _IS_FLAG(word) and flag not in self._option_string_actions:
+                known = [*self._option_string_actions, *_OF_ADMINISTRATION]
+                self.error(unknown("flag", flag, known))
+
+
+def parser_of(command: str, *, description: str, epilog: str) -> OwnParser:
     """Return the parser of a command that has flags of its own."""
-    return Parser(
+    return OwnParser(
         command,
         description=description,
-        epilog=epilog,
+        epilog=f"{WHICH}\n{epilog}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -119,13 +155,15 @@ def parse(arguments: Sequence[str]) -> Flags:
 
 
 def _administration(arguments: Sequence[str]) -> Flags | None:
-    """Parse the line of a command with verbs, which takes the flags that say where Redis is."""
+    """Parse the line of a command with flags of its own, beside those that say where Redis is."""
     if not set(ADMINISTRATION) & set(arguments):
         return None
     parser = Parser("poe2gpt", add_help=False, allow_abbrev=False)
     parser.add_argument("--config")
     parser.add_argument("--redis-url", dest="redisUrl")
     parser.add_argument("-p", "--port", type=number)
+    if "tokens" in arguments:
+        parser.add_argument("-t", "--tokens", type=_list)
     parsed, rest = parser.parse_known_args(arguments)
     if not rest or rest[0] not in ADMINISTRATION:
         return None
@@ -165,14 +203,14 @@ def _parser() -> argparse.ArgumentParser:
         dest="rateLimit",
         type=number,
         metavar="N",
-        help="calls per token in any 60 seconds (60)",
+        help="the most calls with one token in any 60 seconds (60)",
     )
     add(
         *("-c", "--cool-down"),
         dest="coolDown",
         type=number,
         metavar="SECONDS",
-        help="least time between two calls of a token (3)",
+        help="the least time from one call with a token to the next (3)",
     )
     add(
         *("-o", "--timeout"),
@@ -203,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="the base URL of Poe (https://api.poe.com)",
     )
-    add("--workers", type=_workers, metavar="N", help="workers that serve and demo start (2)")
+    add("--workers", type=_workers, metavar="N", help="how many workers serve and demo start (2)")
     add(
         *("-v", "--version"),
         action="version",
@@ -258,9 +296,13 @@ def _superfluous(word: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
-    kind, known = "command", [*COMMANDS, *ADMINISTRATION]
     if word.startswith("-"):
-        kind, known = "flag", [o for each in parser._actions for o in each.option_strings]
+        return unknown("flag", word, [o for each in parser._actions for o in each.option_strings])
+    return unknown("command", word, [*COMMANDS, *ADMINISTRATION])
+
+
+def unknown(kind: str, word: str, known: Collection[str]) -> str:
+    """Return an error about an unknown word, with the known one that was probably meant."""
     near = nearest(word, known)
     # An unrecognised word may be a secret whose flag is missing: do not print it.
     shown = f" {word}" if near or re.fullmatch(r"-[a-z]{1,2}|--[a-z][a-z_-]{0,19}", word) else ""

@@ -18,10 +18,12 @@ from poe2gpt.verbs import Verbs
 from store.groups import Groups, UnknownGroup
 from store.link import Link
 
+_GROUP = "its name"
+
 _EPILOG = """\
-A key belongs to the group that it names (`poe2gpt keys set ann --group lab`). A request counts in
-the budgets of its key and in those of its group. Every gateway applies a change within a second, to
-requests that come after it.
+A key belongs to the group that it names (`poe2gpt keys set ann --group lab`). A request counts
+against the budgets of its key and against those of its group. Every gateway applies a change within
+a second, to requests that come after it.
 
 examples:
   poe2gpt groups set lab --month-budget 2000000 --time-zone Europe/Berlin
@@ -56,11 +58,11 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         description="Set how many points the keys of a group may spend together.",
         epilog=_EPILOG,
     )
-    change = verbs.add("set", f"set budgets of a group; `{NONE}` takes one away", "group")
+    change = verbs.add("set", f"set a group's budgets; `{NONE}` removes one", "group", _GROUP)
     add_terms(change, BUDGETS)
     verbs.add("list", "list all groups that have budgets")
-    verbs.add("show", "show a group, and what it has spent", "group")
-    verbs.add("remove", "take away all budgets of a group", "group")
+    verbs.add("show", "show a group, and what it has spent", "group", _GROUP)
+    verbs.add("remove", "remove all budgets of a group", "group", _GROUP)
     return verbs.parsed(arguments)
 
 

@@ -25,9 +25,11 @@ NONE = "none"
 
 GRACE = "24h"
 
+_KEY = "its name or its id"
+
 _EPILOG = """\
 A key is named by its name or its id. Its secret is shown once, by `add` and `rotate`; Redis holds
-only a digest of it. Every gateway applies a change within a second; running answers are not cut.
+only a digest of it. Every gateway applies a change within a second, and cuts no running answer.
 
 examples:
   poe2gpt keys add ann --group lab --rate-limit 60 --models "gpt-*,claude-haiku-4.5" --expires 90d
@@ -51,8 +53,12 @@ _TERMS: Terms = {
     "weight": (number, "N", "its share of the calls while other clients wait too (1)"),
     "maxConcurrent": (number, "N", "the most requests at a time, queued ones included"),
     "rateLimit": (number, "N", "the most requests in any 60 seconds"),
-    "models": (texts.listed, "NAMES", "the models it may use, comma-separated; * is any text"),
-    "expires": (str, "WHEN", "the last day (2027-12-31, UTC), an instant, or a span (30d)"),
+    "models": (texts.listed, "NAMES", "the models it may use, comma-separated; * matches any text"),
+    "expires": (
+        str,
+        "WHEN",
+        "its last day (2027-12-31, UTC), a time (2027-12-31T18:00:00Z), or a span from now (30d)",
+    ),
     **BUDGETS,
 }
 
@@ -90,14 +96,16 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         description="Make, change and remove access tokens while the service runs.",
         epilog=_EPILOG,
     )
-    add = verbs.add("add", "make a key, and show its secret", "name")
+    add = verbs.add("add", "make a key, and show its secret", "name", "its name")
     _add_terms(add)
     verbs.add("list", "list all keys")
-    verbs.add("show", "show a key", "key")
-    change = verbs.add("set", f"change a key; `{NONE}` gives a setting its default", "key")
+    verbs.add("show", "show a key, and what is spent of its budgets", "key", _KEY)
+    change = verbs.add(
+        "set", f"change a key; `{NONE}` resets a setting to its default", "key", _KEY
+    )
     change.add_argument("--name", help="its new name", metavar="NAME")
     _add_terms(change)
-    rotate = verbs.add("rotate", "give a key a new secret, and show it", "key")
+    rotate = verbs.add("rotate", "give a key a new secret, and show it", "key", _KEY)
     rotate.add_argument(
         "--grace",
         default=GRACE,
@@ -105,9 +113,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SPAN",
         help=f"how long the present secret stays valid: 90m, 12h, 7d or 0 ({GRACE})",
     )
-    verbs.add("disable", "refuse a key until it is enabled again", "key")
-    verbs.add("enable", "accept a key again", "key")
-    verbs.add("remove", "delete a key for good", "key")
+    verbs.add("disable", "refuse a key until it is enabled again", "key", _KEY)
+    verbs.add("enable", "accept a key again", "key", _KEY)
+    verbs.add("remove", "delete a key for good", "key", _KEY)
     return verbs.parsed(arguments)
 
 

@@ -18,6 +18,7 @@ from contract.calls.tokens import TokenState, TokenStates
 from contract.config import ConfigError, Given, Settings
 from contract.stored_tokens import HELD, StoredToken
 from poe2gpt.flags import number
+from poe2gpt.known_tokens import NO_TIME, read_elsewhere
 from poe2gpt.redis import on_redis
 from poe2gpt.terminal import CommandError, say, table
 from poe2gpt.verbs import Verbs
@@ -25,7 +26,12 @@ from store.link import Link
 from worker.config import Entry, WorkerConfig, token_of, worker_config
 from worker.sealing import seal
 
-NO_TIME = "0"
+_NONE = (
+    "there is no Poe token: no worker runs that has one, none was added, and none is in this"
+    " configuration (-t, --config)"
+)
+
+_OPERAND = "its label or its id"
 
 _NO_KEY = (
     "Poe tokens are kept in Redis under a key of the workers: make one with `openssl rand -hex 32`,"
@@ -33,8 +39,11 @@ _NO_KEY = (
 )
 
 _EPILOG = """\
-A token is named by its label or its id, as `list` shows them. Workers apply a change within
-seconds. Tokens of the configuration can be parked too; to remove one, edit the configuration.
+A token is named by its label or its id, as `list` shows them. Its SOURCE says whether it was
+`added`, is in the `configuration` of this command (-t, as for serve, or --config), or only in that
+of `workers`; it is `unowned` if none of them has it now, and forgotten a day later. Any can be
+parked; to remove one of a configuration, edit the configuration. Workers apply a change within
+seconds.
 
 examples:
   poe2gpt tokens add file:/run/secrets/new_token --account team --rate-limit 200
@@ -49,14 +58,16 @@ class Row(msgspec.Struct, frozen=True, rename="camel"):
     label: str
     id: str
     source: str
-    """`configuration` or `added`."""
+    """`configuration`, `added`, or `workers` for what only the workers' configuration has."""
     state: str
+    """`ok`, `parked`, what workers have set it aside for, or for one of `workers` `unowned`."""
     seconds: float = 0.0
     """For how long it is still set aside; 0 if it is not."""
 
 
 class Tokens:
-    """All tokens that a command knows of: those of its configuration, and those in Redis."""
+    """All tokens that a command knows of: those of its configuration, those in Redis, and those
+    that workers have."""
 
     def __init__(self, link: Link, worker: WorkerConfig) -> None:
         self.worker = worker
@@ -94,9 +105,12 @@ class Tokens:
         stored = (await self._link.run(ReadTokens(), NO_TIME)).tokens or {}
         for id_, token in stored.items():
             names.setdefault(id_, (token.label, "added"))
+        elsewhere = await read_elsewhere(self._link, names)
+        names |= {id_: (token.label, "workers") for id_, (token, _) in elsewhere.items()}
+        unowned = {id_ for id_, (_, use) in elsewhere.items() if not use.worker}
         states = await self._link.run(TokenStates(tuple(names)), NO_TIME)
         return [
-            _row(label, id_, source, states.get(id_, TokenState()))
+            _row(label, id_, source, states.get(id_, TokenState()), id_ in unowned)
             for id_, (label, source) in names.items()
         ]
 
@@ -145,12 +159,21 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SECRET",
         help="env:NAME or file:/path; without it, the token is read from standard input",
     )
-    add.add_argument("--account", help="its account: all tokens of one share its limits")
-    add.add_argument("--rate-limit", type=number, metavar="N", help="calls in any 60 seconds")
-    add.add_argument("--cool-down", type=number, metavar="SECONDS", help="time between two calls")
-    add.add_argument("--max-in-flight", type=number, metavar="N", help="calls at a time")
-    verbs.add("list", "list all tokens")
-    park = verbs.add("park", "use a token for no further calls", "token")
+    add.add_argument(
+        "--account", help="its Poe account: the tokens of one account share its limits"
+    )
+    add.add_argument(
+        "--rate-limit", type=number, metavar="N", help="the most calls in any 60 seconds"
+    )
+    add.add_argument(
+        "--cool-down",
+        type=number,
+        metavar="SECONDS",
+        help="the least time from one call to the next",
+    )
+    add.add_argument("--max-in-flight", type=number, metavar="N", help="the most calls at a time")
+    verbs.add("list", "list all tokens, those included that only workers know")
+    park = verbs.add("park", "stop using a token", "token", _OPERAND)
     park.add_argument(
         "--for",
         dest="seconds",
@@ -158,8 +181,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SPAN",
         help="for how long: 90m, 12h, 7d (until it is unparked)",
     )
-    verbs.add("unpark", "use a token again, whatever it was set aside for", "token")
-    verbs.add("remove", "forget a token that was added", "token")
+    verbs.add("unpark", "use a token again, whatever it was set aside for", "token", _OPERAND)
+    verbs.add("remove", "forget a token that was added", "token", _OPERAND)
     return verbs.parsed(arguments)
 
 
@@ -205,7 +228,11 @@ def _check_limits(asked: argparse.Namespace) -> None:
 
 
 async def _list(known: Tokens, asked: argparse.Namespace) -> None:
-    _print(await known.rows(), asked.json)
+    rows = await known.rows()
+    if not rows:
+        say(_NONE)
+    if rows or asked.json:
+        _print(rows, asked.json)
 
 
 async def _park(known: Tokens, asked: argparse.Namespace) -> None:
@@ -236,9 +263,9 @@ _VERBS: dict[str, Callable[[Tokens, argparse.Namespace], Coroutine[Any, Any, Non
 }
 
 
-def _row(label: str, id_: str, source: str, state: TokenState) -> Row:
+def _row(label: str, id_: str, source: str, state: TokenState, is_unowned: bool) -> Row:
     if not state.parked:
-        return Row(label, id_, source, "ok")
+        return Row(label, id_, source, "unowned" if is_unowned else "ok")
     return Row(label, id_, source, "parked" if state.state == HELD else state.state, state.parked)
 
 

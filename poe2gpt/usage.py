@@ -29,14 +29,15 @@ LATEST = datetime.timedelta(days=40)
 """How long after a request its record is looked for: Poe's history corrects some much later."""
 
 _EPILOG = f"""\
-A day is a day of --time-zone. A request counts on the day on which it was asked, once for each of
-its `n` answers. POINTS are those that were settled, corrected by Poe's own history. UNMATCHED are
-what Poe charged for calls that are none of ours. WAIT is the time in the queue, TIME all of it, in
-seconds: each the mean, and the 95th percentile.
+Days begin at midnight in --time-zone. A request counts on the day on which it was made, once for
+each of its `n` answers. POINTS is what it cost, corrected by Poe's own history. UNMATCHED is what
+Poe charged for calls that are not ours. WAIT is the time in the queue, and TIME the time until the
+end of the answer: the mean and the 95th percentile, in seconds.
 
---since and --until take a day (2026-11-27), a month (2026-11), both with all of it, an instant with
-its zone (2026-11-27T18:00:00Z), or how long ago (12h, 7d). Without them everything counts that the
-ledger holds (see ledgerLife in config.example.toml). The dimensions are {", ".join(DIMENSIONS)}.
+--since and --until take a day (2026-11-27) or a month (2026-11), all of which is included, a time
+with its zone (2026-11-27T18:00:00Z), or how long ago (12h, 7d). Without them, all that the ledger
+holds is counted (see ledgerLife in config.example.toml). --by takes some of
+{", ".join(DIMENSIONS)}.
 
 examples:
   poe2gpt usage
@@ -77,7 +78,7 @@ def _print(report: Report, asked: argparse.Namespace) -> None:
     elif report.rows:
         print(as_table(report))
     else:
-        say("the ledger has no request that was asked for")
+        say("the ledger has no request of this kind")
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -88,12 +89,30 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         epilog=_EPILOG,
     )
     add = parser.add_argument
-    add("--by", action="append", metavar="NAMES", help="what to tell apart, comma-separated (key)")
-    add("--since", metavar="WHEN", help="what was asked from then on")
-    add("--until", metavar="WHEN", help="what was asked until then")
-    add("--key", action="append", default=[], metavar="KEY", help="a key's name or id; repeatable")
-    add("--group", action="append", default=[], metavar="GROUP", help="a group; repeatable")
-    add("--model", action="append", default=[], metavar="MODEL", help="a model; repeatable")
+    add("--by", action="append", metavar="NAMES", help="what to group by, comma-separated (key)")
+    add("--since", metavar="WHEN", help="only requests made from then on")
+    add("--until", metavar="WHEN", help="only requests made until then")
+    add(
+        "--key",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="only this key, by name or id; may be repeated",
+    )
+    add(
+        "--group",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="only this group; may be repeated",
+    )
+    add(
+        "--model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="only this model; may be repeated",
+    )
     add("--time-zone", default="UTC", type=_zone, metavar="ZONE", help="where days begin (UTC)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")

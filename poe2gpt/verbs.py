@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from poe2gpt.flags import parser_of
+from poe2gpt.flags import WHICH, parser_of, unknown
 
 
 class Verbs:
@@ -15,16 +15,29 @@ class Verbs:
         self._parser = parser_of(command, description=description, epilog=epilog)
         self._verbs = self._parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    def add(self, name: str, help_: str, operand: str = "") -> argparse.ArgumentParser:
-        """Add a verb, and return its parser."""
+    def add(
+        self, name: str, help_: str, operand: str = "", meaning: str = ""
+    ) -> argparse.ArgumentParser:
+        """Add a verb, and return its parser. `meaning` says what its `operand` stands for."""
         parser: argparse.ArgumentParser = self._verbs.add_parser(
-            name, help=help_, allow_abbrev=False
+            name,
+            help=help_,
+            description=f"{help_[0].upper()}{help_[1:]}.",
+            epilog=WHICH,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         if operand:
-            parser.add_argument(operand)
+            parser.add_argument(operand, metavar=operand.upper(), help=meaning)
         parser.add_argument("--json", action="store_true", help="print JSON")
         return parser
 
     def parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse what follows the command. Raises ConfigError."""
+        verbs = list(self._verbs.choices)
+        if not arguments:
+            self._parser.error(f"expected {', '.join(verbs[:-1])} or {verbs[-1]}")
+        verb = next((word for word in arguments if not word.startswith("-")), verbs[0])
+        if verb not in verbs:
+            self._parser.error(unknown("verb", verb, verbs))
         return self._parser.parse_args(arguments)

@@ -141,9 +141,10 @@ TEXTS = {
         "最后一天（2027-12-31，UTC）、时刻（2027-12-31T18:00:00Z）或从现在起的时长（30d）。留空表示永不到期。",
     ),
     "keys.f.expires.wrong": (
-        "Write a day (2027-12-31), a time with its zone (2027-12-31T18:00:00Z), or a duration from"
-        " now (30d).",
-        "请填写日期（2027-12-31）、带时区的时刻（2027-12-31T18:00:00Z）或从现在起的时长（30d）。",
+        "Write a day (2027-12-31) or a time with its zone (2027-12-31T18:00:00Z) that has not"
+        " passed, or a duration from now (30d). To refuse the key at once, disable it.",
+        "请填写尚未过去的日期（2027-12-31）或带时区的时刻（2027-12-31T18:00:00Z），或从现在起的时长（30d）。"
+        "若要立即拒绝该 key，请将其停用。",
     ),
     "keys.f.rateLimit": ("Requests per minute", "每分钟请求数"),
     "keys.f.rateLimit.hint": (

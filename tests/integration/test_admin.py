@@ -112,6 +112,13 @@ async def test_a_key_lives_through_the_api(place: Place) -> None:
         ("POST ", {"name": "a", "nam": 1}, 400, "did you mean `name`?"),
         ("POST ", {"name": "a", "labels": {"b": "c" * 201}}, 400, "`labels`"),
         ("POST ", {}, 400, "`name`: is missing"),
+        (
+            "POST ",
+            {"name": "a", "expires": "2020-01-01"},
+            400,
+            "`expires` = '2020-01-01': has passed",
+        ),
+        ("PATCH /taken", {"expires": "2020-01-01"}, 400, "`expires` = '2020-01-01': has passed"),
         ("POST ", [], 400, "must be a JSON object"),
         ("POST ", {"name": "taken"}, 409, "Another key has this name"),
         ("PATCH /taken", {"name": None}, 400, "has to have a name"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import upstream
+from bench import peers, upstream
+from bench.compare import parsed
 from bench.figures import render
 from bench.load import Answer, WrongAnswer
 from bench.upstream import Load
@@ -56,3 +57,32 @@ def test_a_table_tells_the_median_and_the_extremes() -> None:
     table = {"a row": {"a peer": {"CPU us a chunk": [1.0, 2.0, 4.0]}}}
 
     assert "CPU us a chunk 2 [1-4]" in render(table)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["--rows", "pacd"], "no row has 'pacd' in its name; they are:\n  20 paced streams"),
+        (["--rows", "paced", "pacd"], "no row has 'pacd' in its name"),
+        (["--quick", "--rows", "quiet"], "no row has 'quiet' in its name"),
+        (["--only", "nginx,tensrzero"], "no peer 'tensrzero'; they are poe2gpt, nginx, tensorzero"),
+    ],
+)
+def test_a_row_or_a_peer_that_there_is_not_is_told_those_that_there_are(
+    line: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed(line)
+
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_what_is_named_is_measured() -> None:
+    asked, all_ = parsed(["--only", "nginx", "--rows", "256", "clients"]), parsed(["--quick"])
+
+    assert list(asked.only) == ["nginx"]
+    assert [row.count for row in asked.rows] == [256, 64]
+    assert list(all_.only) == list(peers.ALL)
+    assert all(row.quick for row in all_.rows)
+    assert parsed(["--only", ""]).only == {}

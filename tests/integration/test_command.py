@@ -462,8 +462,10 @@ async def test_a_demo_answers_at_once_and_cleans_up(
         answer = await line_with("19 20", process)
         admin = await line_with("Admin page", process)
         page = await log_in(int(admin.split()[2].rpartition(":")[2]), admin.split()[-1])
+        recommended = (await line_with("In another terminal", process)).split()[4:]
         await line_with("Ctrl-C to end the demo", process)
         example = await ask(f"http://127.0.0.1:{port}", "gpt-4o", "sk-demo")
+        listed = await asyncio.to_thread(run, *recommended, env=environment, cwd=tmp_path)
         command = ("tokens", "add", "env:NEW_TOKEN", "--account", "new", "--port", port)
         added = await asyncio.to_thread(
             run, *command, env={**environment, "NEW_TOKEN": "sim-new"}, cwd=tmp_path
@@ -477,5 +479,7 @@ async def test_a_demo_answers_at_once_and_cleans_up(
     assert page.status_code == 200
     assert "<h1>Keys</h1>" in page.text
     assert "new-" in added.stdout
+    assert recommended == ["tokens", "list", "--port", port]
+    assert listed.stdout.count(" workers ") == 2
     assert status == 0
     assert not [pid for pid in started if alive(pid)]

@@ -136,9 +136,10 @@ def test_a_rotated_key_has_another_secret_and_says_until_when_the_old_one_works(
     assert command.json("show", "ann")["retiring"] == []
 
 
-def test_a_key_is_disabled_enabled_listed_and_removed(command: Command) -> None:
+def test_a_key_is_disabled_enabled_listed_and_removed(command: Command, redis: Any) -> None:
     command("add", "ann", "--group", "lab")
-    command("add", "ben", "--expires", "2020-01-01")
+    ben = command.json("add", "ben")["id"]
+    redis.hset(f"p2g:key:{ben}", "expires", '"2020-01-01T00:00:00Z"')
 
     disabled = command.json("disable", "ann")["state"]
     table = command("list").splitlines()
@@ -173,6 +174,8 @@ def test_a_hundred_keys_more_than_a_page_are_all_listed(command: Command, redis:
         pytest.param("add ann --weight 0", ConfigError, "`--weight` = 0: expected", id="value"),
         pytest.param("add ann --label x", ConfigError, "expected NAME=TEXT", id="label"),
         pytest.param("set ann --weight x", ConfigError, "`--weight` = 'x': expected", id="text"),
+        pytest.param("add ben --expires 2020-01-01", ConfigError, "`--expires` =", id="past"),
+        pytest.param("set ann --expires 0d", ConfigError, "`--expires` = '0d': has", id="now"),
         pytest.param("set ann", ConfigError, "nothing to set", id="nothing"),
         pytest.param("rotate ann --grace 5", ConfigError, "expected a span", id="grace"),
         pytest.param("shw ann", ConfigError, "(see poe2gpt keys --help)", id="verb"),

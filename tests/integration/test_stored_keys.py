@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import re
 import signal
@@ -130,12 +131,15 @@ async def test_a_new_key_works_at_once_at_every_gateway(place: Place) -> None:
 
 async def test_disabling_enabling_and_removing_take_effect_at_every_gateway(place: Place) -> None:
     key, secret = await place.add("on and off")
+    long_ago = StoredKeys(
+        place.keys.run, lambda: datetime.datetime(2019, 1, 1, tzinfo=datetime.UTC)
+    )
     seen = [await statuses(place, secret)]
 
     for change in (
         partial(place.keys.set_disabled, "on and off", True),
         partial(place.keys.set_disabled, key.id, False),
-        partial(place.keys.change, key.id, given(expires="2020-01-01")),
+        partial(long_ago.change, key.id, given(expires="2020-01-01")),
         partial(place.keys.change, key.id, given(expires=None)),
         partial(place.keys.remove, "on and off"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from contract.config import ConfigError, Given, Settings
+from poe2gpt.check import check
 from poe2gpt.terminal import CommandError
 from poe2gpt.tokens import parsed, tokens
 from simulated_poe import SimulatedPoe
@@ -26,6 +28,7 @@ KEY = "0123456789abcdef" * 4
 SECRET = "sim-canary-added-0123456789"
 OTHER = "sim-canary-other-0123456789"
 LISTED = "sim-canary-listed-0123456789"
+WORKER = f'tokenKey = "{KEY}"\ncoolDown = 0\nleaseLife = 1\nrateLimit = 1000\n'
 
 
 def test_what_is_sealed_is_opened_with_its_key_only() -> None:
@@ -49,13 +52,16 @@ class Command:
 
     def __call__(self, *line: str, **values: Any) -> list[dict[str, Any]]:
         self._monkeypatch.setenv("NEW_TOKEN", SECRET)
-        given = {**self._values, **values}
-        settings = Settings(Given(given, {name: name for name in given}))
-        assert tokens(settings, [*line, "--json"]) == 0
+        assert tokens(self.settings(**values), [*line, "--json"]) == 0
         out = self._capsys.readouterr().out
         rows: list[dict[str, Any]] = json.loads(out) if out else []
         assert "canary" not in out
         return rows
+
+    def settings(self, **values: Any) -> Settings:
+        """Return the settings of the commands, with these values."""
+        given = {**self._values, **values}
+        return Settings(Given(given, {name: name for name in given}))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -136,6 +142,39 @@ def test_what_was_added_before_it_was_listed_can_still_be_removed(command: Comma
     assert command("list", tokens=[]) == []
 
 
+def test_that_there_is_no_token_is_said_and_no_failure(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = tokens(command.settings(tokens=[]), ["list"])
+
+    told = capsys.readouterr()
+    assert (status, told.out) == (0, "")
+    assert "there is no Poe token: " in told.err
+    assert command("list", tokens=[]) == []
+
+
+def test_a_check_without_any_token_fails_and_says_what_to_pass(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = check(command.settings(tokens=[]), "no file")
+
+    told = capsys.readouterr()
+    assert status == 1
+    assert "no Poe token in this configuration: pass the service's -t or --config" in told.err
+    assert "TOKEN" not in told.out
+
+
+def test_a_check_names_an_added_token_that_cannot_be_decrypted(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (added,) = command("add", "env:NEW_TOKEN")
+
+    status = check(command.settings(tokens=[], tokenKey=KEY[::-1]), "no file")
+
+    assert status == 1
+    assert f"{added['label']}  cannot be decrypted" in capsys.readouterr().out
+
+
 def test_without_a_reference_the_token_comes_from_standard_input() -> None:
     assert parsed(["add"]).secret == "-"
 
@@ -165,9 +204,8 @@ async def running(
     deployment = Deployment(tmp_path_factory.mktemp("tokens"), server)
     try:
         poe = await deployment.start_poe()
-        config = f'tokenKey = "{KEY}"\ncoolDown = 0\nleaseLife = 1\nrateLimit = 1000\n'
         for _ in range(2):
-            await deployment.start_worker(config=config, tokens="")
+            await deployment.start_worker(config=WORKER, tokens="")
         yield Running(deployment, poe, redis)
     finally:
         await deployment.close()
@@ -213,10 +251,51 @@ async def test_workers_take_up_what_is_added_and_let_go_what_is_parked_or_remove
         assert running.calls() == {one: 2, other: 4}
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_tokens_that_only_workers_have_are_listed_and_parked_and_fail_a_check(
+    running: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a worker with a token of its own, and one that was added
+    await running.deployment.start_worker(config=WORKER, tokens=LISTED)
+    command = Command(running.deployment.redis.url, monkeypatch, capsys)
+    (added,) = await in_thread(command, "add", "env:NEW_TOKEN", tokens=[])
+    own = (await in_thread(command, "list"))[0]["id"]
+
+    # When they are listed by a configuration without it, it is there
+    async def states() -> dict[str, tuple[str, str]]:
+        rows = await in_thread(command, "list", tokens=[])
+        return {row["id"]: (row["source"], row["state"]) for row in rows}
+
+    async def is_used() -> bool:
+        return (await states()).get(own) == ("workers", "ok")
+
+    await eventually(is_used, "the worker's token in the list")
+    assert (await states())[added["id"]] == ("added", "ok")
+
+    # And it can be parked by its id
+    (parked,) = await in_thread(command, "park", own, tokens=[])
+    assert (parked["state"], parked["source"]) == ("parked", "workers")
+    await in_thread(command, "unpark", own, tokens=[])
+
+    # And a check asks for the balance of the added one, and fails for lack of the other
+    async def says(expected: str, **values: Any) -> bool:
+        settings = command.settings(poeUrl=running.deployment.poe_url, **values)
+        statuses.append(await asyncio.to_thread(check, settings, "no file"))
+        told = capsys.readouterr()
+        return f"{added['label']}  ok" in told.out and expected in (told.err or "nothing")
+
+    statuses: list[int] = []
+    lack = "workers use 1 Poe token that this configuration does not have"
+    await eventually(lambda: says(lack, tokens=[]), lack)
+    assert statuses[-1] == 1
+
+    # While one that knows it is content
+    await eventually(lambda: says("nothing"), "a check of both")
+    assert statuses[-1] == 0
+
+
 async def in_thread(command: Command, *line: str, **values: Any) -> list[dict[str, Any]]:
     """Run a command that has an event loop of its own."""
-    import asyncio
-
     return await asyncio.to_thread(command, *line, **values)
 
 

@@ -226,7 +226,7 @@ def test_a_model_that_a_client_has_made_up_harms_no_terminal_and_no_spreadsheet(
         ("--since 2026-11-28 --until 2026-11-27", "`--since` is not before `--until`"),
         ("--time-zone Mars", "'Mars': expected a time zone such as Europe/Berlin"),
         ("--csv --json", "not allowed with"),
-        ("ann", "unrecognized arguments: ann"),
+        ("ann", "too many arguments"),
         ("--by", "expected one argument"),
     ],
 )

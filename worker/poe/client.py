@@ -154,6 +154,8 @@ class PoeClient:
         return read_catalogue(await self._get("/v1/models"))
 
     def _new_head(self, path: str, more: Sequence[tuple[str, str]]) -> Head:
+        if any(n.lower() == "authorization" or not (n + v).isprintable() for n, v in more):
+            raise Fault(FaultKind.BAD_REQUEST, "A header cannot be passed on.", sent=False)
         headers = {**_HEADERS, **dict(more), "Content-Type": "application/json"}
         return self._connections.head(httpx.Request("POST", self._base_url + path, headers=headers))
 

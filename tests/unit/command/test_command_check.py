@@ -13,6 +13,7 @@ from poe2gpt.check import (
     state_of,
     table,
     token_state,
+    unchecked_tokens,
 )
 from poe2gpt.serve import unreachable
 from worker.poe.faults import Fault, FaultKind
@@ -143,3 +144,17 @@ def test_requests_that_killed_their_workers_are_told() -> None:
     (found,) = dead_findings(["job-2 1700000000000", "job-1 1690000000000"])
     assert "2 requests" in found.text
     assert "job-2 at 2023-11-14 22:13 UTC" in found.text
+
+
+@pytest.mark.parametrize(
+    ("checked", "used", "said"),
+    [
+        (2, 0, ""),
+        (0, 0, "no Poe token in this configuration: pass the service's -t or --config"),
+        (0, 2, "workers use 2 Poe tokens that this configuration does not have"),
+        (1, 1, "workers use 1 Poe token that this configuration does not have"),
+    ],
+)
+def test_tokens_that_could_not_be_checked_are_told(checked: int, used: int, said: str) -> None:
+    assert unchecked_tokens(checked, used).startswith(said)
+    assert bool(unchecked_tokens(checked, used)) == bool(said)

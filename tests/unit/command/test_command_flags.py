@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from contract.config import ConfigError
-from poe2gpt import __version__
+from poe2gpt import __version__, export, groups, keys, tokens, usage
 from poe2gpt.flags import COMMANDS, parse
 
 
@@ -158,3 +158,83 @@ def test_a_token_that_is_called_like_a_command_is_no_command() -> None:
 def test_a_configuration_file_given_as_the_cooldown_is_told_where_it_belongs() -> None:
     with pytest.raises(ConfigError, match="given with --config"):
         parse(["-c", "config.toml"])
+
+
+PARSERS = {
+    "export": export.parsed,
+    "groups": groups.parsed,
+    "keys": keys.parsed,
+    "tokens": tokens.parsed,
+    "usage": usage.parsed,
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("keys add ann --ratelimit 5", "unknown flag --ratelimit; did you mean --rate-limit?"),
+        ("keys add --ratelimit=5", "unknown flag --ratelimit; did you mean --rate-limit?"),
+        ("keys set ann --dayBudget 5", "unknown flag --dayBudget; did you mean --day-budget?"),
+        ("keys rotate ann --grac 0", "unknown flag --grac; did you mean --grace?"),
+        ("keys list --redisurl x", "unknown flag --redisurl; did you mean --redis-url?"),
+        ("keys show --jsn ann", "unknown flag --jsn; did you mean --json?"),
+        ("keys disable ann -x", "unknown flag -x"),
+        ("keys enable -s3cret", "unknown flag"),
+        ("keys remove ann s3cret", "too many arguments"),
+        ("tokens add --cooldown 1 s3cret", "unknown flag --cooldown; did you mean --cool-down?"),
+        ("tokens list s3cret", "too many arguments"),
+        ("tokens park x --fr 1h", "unknown flag --fr; did you mean --for?"),
+        ("tokens unpark --sn", "unknown flag --sn; did you mean --json?"),
+        ("tokens remove --s3cret-S3CRET x", "unknown flag"),
+        ("groups set lab --monthbudget 5", "unknown flag --monthbudget; did you mean"),
+        ("groups list --jsno", "unknown flag --jsno; did you mean --json?"),
+        ("groups show --x lab", "unknown flag --x"),
+        ("groups remove lab --confg x", "unknown flag --confg; did you mean --config?"),
+        ("usage --timezone UTC", "unknown flag --timezone; did you mean --time-zone?"),
+        ("export --sqllite x", "unknown flag --sqllite; did you mean --sqlite?"),
+    ],
+)
+def test_a_wrong_flag_of_a_verb_is_told_the_nearest_and_the_help_of_that_verb(
+    line: str, message: str
+) -> None:
+    command, *words = line.split()
+    place = command if command in ("usage", "export") else f"{command} {words[0]}"
+
+    with pytest.raises(ConfigError) as told:
+        PARSERS[command](words)
+
+    assert str(told.value).startswith(message)
+    assert str(told.value).endswith(f" (see poe2gpt {place} --help)")
+    assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("keys", "expected add, list, show, set, rotate, disable, enable or remove"),
+        ("groups shw lab", "unknown verb shw; did you mean show?"),
+        ("tokens s3cret", "unknown verb"),
+        ("keys --json list", "unknown flag --json"),
+    ],
+)
+def test_a_wrong_verb_is_told_the_nearest_and_the_help_of_all(line: str, message: str) -> None:
+    command, *words = line.split()
+
+    with pytest.raises(ConfigError) as told:
+        PARSERS[command](words)
+
+    assert str(told.value) == f"{message} (see poe2gpt {command} --help)"
+
+
+def test_what_begins_with_a_dash_may_still_be_a_value() -> None:
+    assert keys.parsed(["add", "--weight", "-1", "--", "--x"]).name == "--x"
+    assert keys.parsed(["add", "--label=-a=-b", "--group=--x", "ann"]).group == "--x"
+    assert tokens.parsed(["add", "-"]).secret == "-"
+
+
+@pytest.mark.parametrize("line", [["-t", "a,b", "tokens", "list"], ["tokens", "list", "-t=a,b"]])
+def test_the_tokens_of_a_service_may_be_given_to_the_command_about_them(line: list[str]) -> None:
+    flags = parse(line)
+
+    assert (flags.command, flags.verb) == ("tokens", ("list",))
+    assert flags.given.values == {"tokens": ["a", "b"]}

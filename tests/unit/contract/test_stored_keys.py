@@ -103,6 +103,26 @@ def test_a_mistake_is_told_with_the_name_of_its_setting(
     assert message in str(told.value)
 
 
+@pytest.mark.parametrize("text", ["2020-01-01", "2027-02-28", "2027-03-01T12:00:00Z", "0d"])
+def test_no_key_is_made_or_set_to_expire_in_the_past(text: str) -> None:
+    for mistaken in (
+        lambda: terms(given(name="a", expires=text), NOW),
+        lambda: changes(given(expires=text), NOW),
+    ):
+        with pytest.raises(ConfigError) as told:
+            mistaken()
+
+        assert str(told.value) == (
+            f"`--expires` = '{text}': has passed; to refuse a key at once, disable it"
+        )
+
+
+def test_a_key_may_expire_today() -> None:
+    midnight = datetime.datetime(2027, 3, 2, tzinfo=datetime.UTC)
+
+    assert terms(given(name="a", expires="2027-03-01"), NOW).expires == midnight
+
+
 def test_a_key_cannot_lose_its_name() -> None:
     with pytest.raises(ConfigError, match="has to have a name"):
         changes(given(name=None), NOW)
