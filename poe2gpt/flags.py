@@ -141,6 +141,9 @@ def parse(arguments: Sequence[str]) -> Flags:
     parser = _parser()
     # Intermixed, so that flags may come before the command.
     parsed, extra = parser.parse_known_intermixed_args(arguments)
+    if parsed.command in ADMINISTRATION and (flag := _untaken(parsed, parser)):
+        name = parsed.command
+        raise ConfigError(f"{name} does not take {flag} (see poe2gpt {name} --help)")
     if extra:
         parser.error(_superfluous(extra[0].partition("=")[0], parser))
     values = {key: value for key, value in vars(parsed).items() if value is not None}
@@ -285,6 +288,15 @@ def _workers(text: str) -> int:
 def _long_name(parser: argparse.ArgumentParser, key: str) -> str:
     action = next(each for each in parser._actions if each.dest == key)
     return action.option_strings[-1]
+
+
+def _untaken(parsed: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """Return a flag that was given and that this command does not take; "" if there is none."""
+    taken = [*_OF_ADMINISTRATION, *(["--tokens"] if parsed.command == "tokens" else [])]
+    for key, value in vars(parsed).items():
+        if key != "command" and value is not None and _long_name(parser, key) not in taken:
+            return _long_name(parser, key)
+    return ""
 
 
 def _superfluous(word: str, parser: argparse.ArgumentParser) -> str:

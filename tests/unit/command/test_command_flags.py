@@ -104,6 +104,12 @@ def test_flags_stand_before_or_after_any_command(command: str) -> None:
             id="two commands",
         ),
         pytest.param(["s3cret,other"], "unknown command (see", id="a stray secret"),
+        pytest.param(["-sk", "s3cret", "keys", "list"], "keys does not take --access", id="keys"),
+        pytest.param(
+            ["-t", "s3cret", "--workers", "2", "tokens", "list"],
+            "tokens does not take --workers (see poe2gpt tokens --help)",
+            id="tokens",
+        ),
         pytest.param(["-p"], "expected one argument", id="no value"),
         pytest.param(["-b", "{s3cret"], "not JSON", id="no JSON"),
         pytest.param(["--workers", "0"], "expected a number from 1 to 64", id="no workers"),
