@@ -86,7 +86,7 @@ def _draw(told: dict[str, Any], rows: list[tuple[str, str, str]], theme: Theme, 
     machine = told["machine"]
     note = (
         f"CPU of all processes, as multiples of {MEASURE}'s; less is better. "
-        f"{machine['cpu']}, Python {machine['python']}"
+        f"{machine['cpu']}, {machine['python']}"
     )
     drawing.text(0.01, 0.004, note, fontsize=7.5, color=theme.ink, alpha=0.75)
     drawing.tight_layout(rect=(0, 0.02, 1, 1), h_pad=0.9)

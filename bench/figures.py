@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -63,7 +67,13 @@ class Report:
 
     def _write(self) -> None:
         if self.file is not None:
-            told = {"machine": machine(), "rows": self.rows, "missing": self.missing}
+            told = {
+                "date": time.strftime("%Y-%m-%d"),
+                "commit": _said_by("git", "rev-parse", "--short", "HEAD"),
+                "machine": machine(),
+                "rows": self.rows,
+                "missing": self.missing,
+            }
             self.file.write_text(json.dumps(told, indent=1) + "\n")
 
 
@@ -83,8 +93,9 @@ def _told(values: list[float]) -> str:
     return middle if least == most else f"{middle} [{least}-{most}]"
 
 
+@cache
 def machine() -> dict[str, str]:
-    """Describe the machine, and the Python that runs poe2gpt."""
+    """Describe the machine, and what runs poe2gpt on it."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -95,6 +106,23 @@ def machine() -> dict[str, str]:
     )
     return {
         "cpu": f"{os.cpu_count()} x {model}",
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
-        "python": sys.version.split()[0],
+        "python": f"Python {sys.version.split()[0]}",
+        "redis": f"Redis {_version('redis-server', '--version')}",
+        "nginx": f"nginx {_version('nginx', '-v')}",
     }
+
+
+def _version(*command: str) -> str:
+    found = re.search(r"\d+(\.\d+)+", _said_by(*command))
+    return found[0] if found else "unknown"
+
+
+def _said_by(*command: str) -> str:
+    """Return what a command prints; nothing where it does not exist."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return (done.stdout + done.stderr).strip()

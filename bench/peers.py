@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -179,7 +180,7 @@ async def tensorzero(directory: Path, url: str, loads: list[Load]) -> AsyncItera
         await eventually(lambda: "at http" in child.output(), "TensorZero")
         base = child.output().partition("at http")[2].split()[0]
         target = Target(f"http{base}chat/completions", prefix="tensorzero::model_name::")
-        yield Peer("TensorZero 2026.6.0", target, {"gateway": [child.pid]})
+        yield Peer(f"TensorZero {_installed('tensorzero')}", target, {"gateway": [child.pid]})
     finally:
         child.process.kill()
         await child.process.wait()
@@ -213,7 +214,8 @@ async def litellm(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
         await _serves(child, port)
         headers = (("authorization", f"Bearer {LITELLM_KEY}"),)
         target = Target(f"http://127.0.0.1:{port}/v1/chat/completions", headers)
-        yield Peer("LiteLLM proxy", target, {"gateway": [child.pid]}, is_slow=True)
+        name = f"LiteLLM {_installed('litellm')}"
+        yield Peer(name, target, {"gateway": [child.pid]}, is_slow=True)
     finally:
         child.process.kill()
         await child.process.wait()
@@ -239,7 +241,8 @@ async def portkey(directory: Path, url: str, loads: list[Load]) -> AsyncIterator
             ("authorization", "Bearer none"),
         )
         target = Target(f"http://127.0.0.1:{port}/v1/chat/completions", headers)
-        yield Peer("Portkey gateway", target, {"gateway": [child.pid]})
+        version = json.loads((program.parents[1] / "package.json").read_text())["version"]
+        yield Peer(f"Portkey {version}", target, {"gateway": [child.pid]})
     finally:
         child.process.kill()
         await child.process.wait()
@@ -254,6 +257,12 @@ async def _serves(child: Child, port: int) -> None:
             break
         await asyncio.sleep(0.1)
     raise Missing(f"it did not start; the end of its output: {child.output()[-300:]!r}")
+
+
+def _installed(package: str) -> str:
+    """Return the version of a package in VENV."""
+    (found,) = VENV.glob(f"lib/*/site-packages/{package}-*.dist-info")
+    return found.name.removesuffix(".dist-info").removeprefix(f"{package}-")
 
 
 def _pid_of(redis: RedisServer) -> int:

@@ -61,7 +61,7 @@ class Alone:
 
 def _ours(unit: str, **sizes: int) -> tuple[str, Start]:
     (count,) = sizes.values()
-    name = f"{count} {unit}"
+    name = f"{count} {unit.removesuffix('s') if count == 1 else unit}"
 
     def start(directory: Path, url: str, loads: list[Load]) -> AbstractAsyncContextManager[Peer]:
         return peers.ours(directory, url, loads, name=name, **sizes)

@@ -35,7 +35,7 @@ def _tables(told: dict[str, Any]) -> Iterator[str]:
     rows: Rows = told["rows"]
     compared = {name: peers for name, peers in rows.items() if ", by " not in name}
     machine = told["machine"]
-    yield f"{machine['cpu']}, {machine['system']}, Python {machine['python']}."
+    yield f"{told['date']}, commit {told['commit']}: {', '.join(machine.values())}."
     yield "Medians; in brackets the range of the rounds, in parentheses gateway / worker / Redis.\n"
     costs = {n: p for n, p in compared.items() if _figure(p) in UNITS}
     yield from _table(["CPU of all processes", *_names(costs)], _costs(costs))
@@ -84,7 +84,7 @@ def _grown(name: str, peers: dict[str, dict[str, list[float]]]) -> Iterator[str]
     what = [f for f in next(iter(peers.values())) if not f.startswith(tuple(SEEN))]
     what = [figure for figure in what if figure != "answers"]
     body = ([peer, *(_plain(figures[f]) for f in what)] for peer, figures in peers.items())
-    yield from _table([name, *what], body)
+    yield from _table([name, *(figure.replace(" us", " µs") for figure in what)], body)
 
 
 def _plain(values: list[float]) -> str:
