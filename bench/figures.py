@@ -69,7 +69,7 @@ class Report:
         if self.file is not None:
             told = {
                 "date": time.strftime("%Y-%m-%d"),
-                "commit": _said_by("git", "rev-parse", "--short", "HEAD"),
+                "commit": _said_by("git", "rev-parse", "--short", "HEAD") or "unknown",
                 "machine": machine(),
                 "rows": self.rows,
                 "missing": self.missing,
@@ -120,9 +120,9 @@ def _version(*command: str) -> str:
 
 
 def _said_by(*command: str) -> str:
-    """Return what a command prints; nothing where it does not exist."""
+    """Return what a command prints; nothing where it fails or does not exist."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return (done.stdout + done.stderr).strip()
+    return "" if done.returncode else (done.stdout or done.stderr).strip()
