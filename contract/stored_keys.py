@@ -177,14 +177,14 @@ def expiry(text: str, now: datetime.datetime) -> datetime.datetime:
         if _SPAN.fullmatch(text):
             return now + datetime.timedelta(seconds=seconds(text))
         instant = datetime.datetime.fromisoformat(text)
+        if instant.tzinfo is not None:
+            return instant.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise ValueError(
-            "expected a day (2027-12-31), an instant with its zone (2027-12-31T18:00:00Z),"
-            " or a span from now (30d)"
-        )
-    return instant.astimezone(datetime.UTC)
+        pass
+    raise ValueError(
+        "expected a day (2027-12-31), an instant with its zone (2027-12-31T18:00:00Z),"
+        " or a span from now (30d)"
+    )
 
 
 def seconds(text: str) -> float:

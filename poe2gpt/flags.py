@@ -101,14 +101,15 @@ class OwnParser(Parser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self._subparsers is None:
-            self._check_flags(args)
+            self.check_flags(args)
         parsed, extra = super().parse_known_args(args, namespace)
         if extra:
-            self._check_flags(extra)
+            self.check_flags(extra)
             self.error("too many arguments")
         return parsed, extra
 
-    def _check_flags(self, words: Sequence[str]) -> None:
+    def check_flags(self, words: Sequence[str]) -> None:
+        """Raise ConfigError for an unknown flag among these words, up to `--`."""
         for word in takewhile(lambda word: word != "--", words):
             flag = word.partition("=")[0]
             if _IS_FLAG(word) and flag not in self._option_string_actions:
@@ -313,9 +314,13 @@ def _unknown(word: str, parser: argparse.ArgumentParser) -> str:
     return unknown("command", word, [*COMMANDS, *ADMINISTRATION])
 
 
-def unknown(kind: str, word: str, known: Collection[str]) -> str:
-    """Return an error about an unknown word, with the known one that was probably meant."""
+def unknown(kind: str, word: str, known: Collection[str], otherwise: str = "") -> str:
+    """Return an error about an unknown word, with the known one that was probably meant.
+
+    If it resembles none, the error says `otherwise`.
+    """
     near = nearest(word, known)
     # An unrecognised word may be a secret whose flag is missing: do not print it.
     shown = f" {word}" if near or re.fullmatch(r"-[a-z]{1,2}|--[a-z][a-z_-]{0,19}", word) else ""
-    return f"unknown {kind}{shown}" + (f"; did you mean {near}?" if near else "")
+    advice = f"did you mean {near}?" if near else otherwise
+    return f"unknown {kind}{shown}" + (f"; {advice}" if advice else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import filterfalse, takewhile
 
 from poe2gpt.flags import WHICH, parser_of, unknown
 
@@ -35,9 +36,17 @@ class Verbs:
     def parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse what follows the command. Raises ConfigError."""
         verbs = list(self._verbs.choices)
+        expected = f"expected {', '.join(verbs[:-1])} or {verbs[-1]}"
         if not arguments:
-            self._parser.error(f"expected {', '.join(verbs[:-1])} or {verbs[-1]}")
-        verb = next((word for word in arguments if not word.startswith("-")), verbs[0])
+            self._parser.error(expected)
+        self._parser.check_flags(list(takewhile(_begins_with_dash, arguments)))
+        verb = next(filterfalse(_begins_with_dash, arguments), verbs[0])
         if verb not in verbs:
-            self._parser.error(unknown("verb", verb, verbs))
+            # A verb that only resembles what was typed may do harm: "create" is not "rotate".
+            near = [each for each in verbs if each[0] == verb[:1]]
+            self._parser.error(unknown("verb", verb, near, expected))
         return self._parser.parse_args(arguments)
+
+
+def _begins_with_dash(word: str) -> bool:
+    return word.startswith("-")

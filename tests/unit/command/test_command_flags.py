@@ -219,7 +219,13 @@ def test_a_wrong_flag_of_a_verb_is_told_the_nearest_and_the_help_of_that_verb(
     [
         ("keys", "expected add, list, show, set, rotate, disable, enable or remove"),
         ("groups shw lab", "unknown verb shw; did you mean show?"),
-        ("tokens s3cret", "unknown verb"),
+        ("tokens s3cret", "unknown verb; expected add, list, park, unpark or remove"),
+        ("groups create lab", "unknown verb; expected set, list, show or remove"),
+        (
+            "keys create ann",  # not `rotate`, which it resembles
+            "unknown verb; expected add, list, show, set, rotate, disable, enable or remove",
+        ),
+        ("keys -sk s3cret list", "unknown flag -sk"),
         ("keys --json list", "unknown flag --json"),
     ],
 )

@@ -142,7 +142,14 @@ def test_an_expiry_is_the_last_day_an_instant_or_a_span(text: str, instant: str)
     assert expiry(text, NOW).isoformat() == instant
 
 
-@pytest.mark.parametrize("text", ["", "1y", "-1d", "2027-02-30", "99999w99999w", "12", "٣d"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "1y", "-1d", "2027-02-30", "99999w99999w", "12", "٣d"),
+        pytest.param("0001-01-01T00:00:00+14:00", id="before year 1 in UTC"),
+        pytest.param("9999-12-31T23:59:59-14:00", id="after year 9999 in UTC"),
+    ],
+)
 def test_anything_else_is_no_expiry(text: str) -> None:
     with pytest.raises(ValueError, match="expected a day"):
         expiry(text, NOW)
