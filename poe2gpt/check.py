@@ -216,7 +216,9 @@ async def _verdict(
     if batch is not None:
         (expires,) = await client.hmget(keys.lease(batch), ["expires"])
         if float(expires or 0) <= now:
-            return "owned by no worker: is it in the configuration of those that run?"
+            return (
+                "owned by no worker: is it in their configuration, or added under their tokenKey?"
+            )
     return ""
 
 

@@ -106,6 +106,9 @@ def test_a_token_is_added_parked_unparked_and_removed(command: Command) -> None:
             "add env:NEW_TOKEN --rate-limit 0", {}, ConfigError, "`--rate-limit` = 0", id="limit"
         ),
         pytest.param(
+            "add env:NEW_TOKEN --account \x1b[31mred", {}, ConfigError, "printable", id="escape"
+        ),
+        pytest.param(
             "add env:NEW_TOKEN",
             {"tokens": [SECRET]},
             CommandError,
@@ -292,6 +295,14 @@ async def test_tokens_that_only_workers_have_are_listed_and_parked_and_fail_a_ch
     # While one that knows it is content
     await eventually(lambda: says("nothing"), "a check of both")
     assert statuses[-1] == 0
+
+    # And of one that was added under another tokenKey, it says why no worker uses it
+    monkeypatch.setenv("OTHER_TOKEN", OTHER)
+    other = {"poeUrl": running.deployment.poe_url, "tokenKey": KEY[::-1]}
+    (unused,) = await in_thread(command, "add", "env:OTHER_TOKEN", **other)
+    assert await asyncio.to_thread(check, command.settings(**other), "no file") == 1
+    why = "owned by no worker: is it in their configuration, or added under their tokenKey?"
+    assert f"{unused['label']}  {why}" in capsys.readouterr().out
 
 
 async def in_thread(command: Command, *line: str, **values: Any) -> list[dict[str, Any]]:
