@@ -131,7 +131,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rows", nargs="+", default=[""], help="only rows whose names contain one of these"
     )
-    parser.add_argument("--rounds", type=int, default=0, help="rounds per row, by default 5")
+    parser.add_argument("--rounds", type=int, help="rounds per row, by default 5")
     parser.add_argument(
         "--sizes",
         nargs="*",
@@ -142,6 +142,10 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         "--json", type=Path, help="write the figures to this file, row by row; other rows stay"
     )
     asked = parser.parse_args(arguments)
+    if asked.rounds is not None and asked.rounds < 1:
+        parser.error("argument --rounds: expected 1 or more")
+    if asked.json and not asked.json.parent.is_dir():
+        parser.error(f"argument --json: there is no directory {asked.json.parent}")
     rows = [row for row in ROWS if row.quick or not asked.quick]
     for part in asked.rows:
         if not any(part in row.name for row in rows):

@@ -66,9 +66,11 @@ def test_a_table_tells_the_median_and_the_extremes() -> None:
         (["--rows", "paced", "pacd"], "no row has 'pacd' in its name"),
         (["--quick", "--rows", "quiet"], "no row has 'quiet' in its name"),
         (["--only", "nginx,tensrzero"], "no peer 'tensrzero'; they are poe2gpt, nginx, tensorzero"),
+        (["--rounds", "0"], "--rounds: expected 1 or more"),
+        (["--json", "/nowhere/figures.json"], "--json: there is no directory /nowhere"),
     ],
 )
-def test_a_row_or_a_peer_that_there_is_not_is_told_those_that_there_are(
+def test_a_mistake_is_told_before_anything_is_measured(
     line: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
