@@ -27,6 +27,7 @@ from worker.sealing import CannotUnseal, seal, unseal
 KEY = "0123456789abcdef" * 4
 SECRET = "sim-canary-added-0123456789"
 OTHER = "sim-canary-other-0123456789"
+SEALED_OTHERWISE = "sim-canary-sealed-0123456789"
 LISTED = "sim-canary-listed-0123456789"
 WORKER = f'tokenKey = "{KEY}"\ncoolDown = 0\nleaseLife = 1\nrateLimit = 1000\n'
 
@@ -297,7 +298,7 @@ async def test_tokens_that_only_workers_have_are_listed_and_parked_and_fail_a_ch
     assert statuses[-1] == 0
 
     # And of one that was added under another tokenKey, it says why no worker uses it
-    monkeypatch.setenv("OTHER_TOKEN", OTHER)
+    monkeypatch.setenv("OTHER_TOKEN", SEALED_OTHERWISE)
     other = {"poeUrl": running.deployment.poe_url, "tokenKey": KEY[::-1]}
     (unused,) = await in_thread(command, "add", "env:OTHER_TOKEN", **other)
     assert await asyncio.to_thread(check, command.settings(**other), "no file") == 1
