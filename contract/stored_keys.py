@@ -99,14 +99,17 @@ def terms(given: Source, now: datetime.datetime) -> KeyTerms:
     return _checked(given, {}, now)
 
 
-def changes(given: Source, now: datetime.datetime) -> dict[str, bytes]:
+def changes(
+    given: Source, now: datetime.datetime, expires: datetime.datetime | None = None
+) -> dict[str, bytes]:
     """Check changes of a key, and return its fields in Redis; an empty one is to be deleted.
 
-    A setting that is None gets its default. Raises ConfigError.
+    A setting that is None gets its default. `expires` is what the key has, which may be given again
+    though it has passed. Raises ConfigError.
     """
     if "name" in given.values and given.values["name"] is None:
         raise ConfigError(f"{given.where(('name',))}: a key has to have a name")
-    fields = fields_of(_checked(given, {"name": "-"}, now))
+    fields = fields_of(_checked(given, {"name": "-"}, now, expires))
     return {key: fields.get(key, b"") for key in given.values}
 
 
@@ -214,26 +217,33 @@ class With:
         return self.source.where(key)
 
 
-def _checked(given: Source, others: Mapping[str, Any], now: datetime.datetime) -> KeyTerms:
+def _checked(
+    given: Source,
+    others: Mapping[str, Any],
+    now: datetime.datetime,
+    expires: datetime.datetime | None = None,
+) -> KeyTerms:
     for name in given.values:
         if name not in SETTABLE:
             raise unknown_key(given.where((name,)), name, SETTABLE)
     values = {**others, **{k: v for k, v in given.values.items() if v is not None}}
     if isinstance(when := values.get("expires"), str):
-        values["expires"] = _expiry(given, when, now)
+        values["expires"] = _expiry(given, when, now, expires)
     key = Settings(With(given, values)).struct(KeyTerms)
     _check_texts(key, given)
     check_zone(key.time_zone, given)
     return key
 
 
-def _expiry(given: Source, text: str, now: datetime.datetime) -> datetime.datetime:
+def _expiry(
+    given: Source, text: str, now: datetime.datetime, has: datetime.datetime | None
+) -> datetime.datetime:
     where = f"{given.where(('expires',))} = {text!r}"
     try:
         at = expiry(text, now)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
-    if at <= now:
+    if at <= now and at != has:
         raise ConfigError(f"{where}: has passed; to refuse a key at once, disable it")
     return at
 

@@ -95,7 +95,8 @@ class StoredKeys:
 
         Raises UnknownKey and NameTaken.
         """
-        return await self._change(reference, changes(given, self._now()))
+        has = (await self.show(reference)).expires if given.values.get("expires") else None
+        return await self._change(reference, changes(given, self._now(), has))
 
     async def set_disabled(self, reference: str, disabled: bool) -> StoredKey:
         """Refuse a key until it is enabled again, or enable it. Raises UnknownKey."""

@@ -150,6 +150,9 @@ def test_a_key_is_disabled_enabled_listed_and_removed(command: Command, redis: A
     assert [line.split()[0] for line in table] == ["NAME", "ann", "ben"]
     assert ("lab" in table[1], "disabled" in table[1], "expired" in table[2]) == (True,) * 3
     assert [key["name"] for key in command.json("list")] == ["ben"]
+    # What has expired may be given all that it has, with a change.
+    changed = command.json("set", "ben", "--expires", "2020-01-01T00:00:00Z", "--weight", "2")
+    assert (changed["state"], changed["weight"]) == ("expired", 2)
 
 
 def test_a_hundred_keys_more_than_a_page_are_all_listed(command: Command, redis: Any) -> None:

@@ -103,6 +103,13 @@ def test_a_mistake_is_told_with_the_name_of_its_setting(
     assert message in str(told.value)
 
 
+def test_a_key_that_has_expired_may_be_given_its_own_expiry_again() -> None:
+    has = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    again = given(expires="2020-01-01T01:00:00+01:00", weight=2)
+
+    assert changes(again, NOW, has) == {"expires": b'"2020-01-01T00:00:00Z"', "weight": b"2.0"}
+
+
 @pytest.mark.parametrize("text", ["2020-01-01", "2027-02-28", "2027-03-01T12:00:00Z", "0d"])
 def test_no_key_is_made_or_set_to_expire_in_the_past(text: str) -> None:
     for mistaken in (
