@@ -93,7 +93,6 @@ def _told(values: list[float]) -> str:
     return middle if least == most else f"{middle} [{least}-{most}]"
 
 
-@cache
 def machine() -> dict[str, str]:
     """Describe the machine, and what runs poe2gpt on it."""
     model = next(
@@ -119,6 +118,7 @@ def _version(*command: str) -> str:
     return found[0] if found else "unknown"
 
 
+@cache
 def _said_by(*command: str) -> str:
     """Return what a command prints; nothing where it fails or does not exist."""
     try:

@@ -24,7 +24,7 @@ from msgspec import Meta
 
 from contract import time_zones
 from contract.config import ConfigError, Key, Settings, Source, keys_of, unknown_key
-from contract.texts import is_plain
+from contract.texts import PLAIN, is_plain
 from contract.time_zones import time_zone
 
 BEGINNING = "sk-p2g-"
@@ -257,8 +257,7 @@ def _check_texts(key: KeyTerms, given: Source) -> None:
     }
     for name, each in texts.items():
         if not all(map(is_plain, each)):
-            where = given.where((name,))
-            raise ConfigError(f"{where}: expected printable text that no space begins or ends")
+            raise ConfigError(f"{given.where((name,))}: {PLAIN}")
     if is_id(key.name):
         raise ConfigError(f"{given.where(('name',))}: it looks like the id of a key")
 

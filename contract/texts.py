@@ -14,6 +14,10 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
+PLAIN = "expected printable text that no space begins or ends"
+"""What an error says of a text that is not plain."""
+
+
 def is_plain(text: str) -> bool:
     """Return whether a text is printable, and no space begins or ends it."""
     return text == text.strip() and text.isprintable()

@@ -16,7 +16,7 @@ from contract.config import ConfigError, ModelSettings, Settings
 from contract.keys import PREFIX
 from contract.lifetimes import LEDGER_LIFE
 from contract.stored_keys import Points
-from contract.texts import is_plain
+from contract.texts import PLAIN, is_plain
 from gateway.listening import addresses
 from store import address
 
@@ -224,7 +224,7 @@ def _access_tokens(settings: Settings, key: str) -> tuple[tuple[AccessToken, ...
 
 def _check_entry(entry: _Entry, where: object) -> None:
     if not is_plain(entry.group):
-        raise ConfigError(f"{where}.group: expected printable text that no space begins or ends")
+        raise ConfigError(f"{where}.group: {PLAIN}")
     if time_zones.time_zone(entry.time_zone) is None:
         raise ConfigError(f"{where}.timeZone = {entry.time_zone!r}: {time_zones.EXPECTED}")
 

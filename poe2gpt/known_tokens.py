@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 
 import msgspec
 from redis.exceptions import RedisError
 
-from contract.calls.accounts import AccountUse, ReadTokensSeen, ReadUse, SeenToken
+from contract.calls.accounts import AccountUse, ReadTokensSeen, SeenToken
 from contract.calls.stored_tokens import ReadTokens
 from contract.keys import Keys
 from contract.stored_tokens import StoredToken
 from poe2gpt.redis import TIMEOUT
 from poe2gpt.serve import NO_REDIS
+from store.accounts import read_uses
 from store.link import Link
 from worker.config import PoeToken, WorkerConfig, agreed_tokens
 from worker.sealing import CannotUnseal
 from worker.stored_tokens import opened
 
 NO_TIME = "0"
-
-PAGE = 500
-"""Tokens that one script is asked about, which takes it some milliseconds."""
 
 
 class Others(msgspec.Struct, frozen=True):
@@ -51,14 +50,11 @@ async def read_elsewhere(
     link: Link, known: Collection[str]
 ) -> dict[str, tuple[SeenToken, AccountUse]]:
     """Return all other tokens that workers have had of late, by their ids; see `SEEN_LIFE`."""
-    seen = await link.run(ReadTokensSeen(), NO_TIME)
+    run = partial(link.run, now=NO_TIME)
+    seen = await run(ReadTokensSeen())
     others = [(id_, token) for id_, token in seen.items() if id_ not in known]
-    found: dict[str, tuple[SeenToken, AccountUse]] = {}
-    for start in range(0, len(others), PAGE):
-        page = others[start : start + PAGE]
-        uses = await link.run(ReadUse(page), NO_TIME)
-        found |= {id_: (token, use) for (id_, token), use in zip(page, uses, strict=True)}
-    return found
+    uses = await read_uses(run, others)
+    return {id_: (token, use) for (id_, token), use in zip(others, uses, strict=True)}
 
 
 def with_added(

@@ -17,7 +17,7 @@ from contract.calls.stored_tokens import AddToken, HoldToken, ReadTokens, Remove
 from contract.calls.tokens import TokenState, TokenStates
 from contract.config import ConfigError, Given, Settings
 from contract.stored_tokens import HELD, StoredToken
-from contract.texts import is_plain
+from contract.texts import PLAIN, is_plain
 from poe2gpt.flags import number
 from poe2gpt.known_tokens import NO_TIME, read_elsewhere
 from poe2gpt.redis import on_redis
@@ -227,7 +227,7 @@ def _check_limits(asked: argparse.Namespace) -> None:
     kept = {key: value for key, value in values.items() if value is not None}
     Settings(Given({"token": "-", **kept}, {"token": "token", **names})).struct(Entry)
     if not is_plain(asked.account or ""):
-        raise ConfigError("`--account`: expected printable text that no space begins or ends")
+        raise ConfigError(f"`--account`: {PLAIN}")
 
 
 async def _list(known: Tokens, asked: argparse.Namespace) -> None:

@@ -9,13 +9,11 @@ from admin.pages import SESSION, Place, moved
 from admin.refusal import Refusal
 from admin.screens.screen import Screen, Services
 from contract import stored_keys
-from contract.calls.accounts import AccountUse, ReadTokensSeen, ReadUse
+from contract.calls.accounts import ReadTokensSeen
 from contract.calls.stored_tokens import HoldToken, ReadTokens
+from store.accounts import read_uses
 
 PLACE = Place("accounts", "/accounts")
-
-PAGE = 500
-"""Tokens that one script is asked about, which takes it some milliseconds."""
 
 
 def routes(services: Services) -> list[web.RouteDef]:
@@ -68,11 +66,7 @@ class _Accounts:
     async def _rows(self) -> list[Row]:
         seen = await self._run(ReadTokensSeen())
         tokens = tokens_of(seen, (await self._run(ReadTokens())).tokens or {})
-        uses: list[AccountUse] = []
-        for start in range(0, len(tokens), PAGE):
-            page = await self._run(ReadUse(tokens[start : start + PAGE]))
-            uses += page
-        return rows_of(tokens, uses)
+        return rows_of(tokens, await read_uses(self._run, tokens))
 
     def _ask(self, request: web.Request, row: Row, span: str, mistake: str = "") -> web.Response:
         return self._pages.render(
